@@ -1,0 +1,419 @@
+/* cuddle: runs Hugging Face checkpoints on NVIDIA GPUs and on the CPU, from plain C.
+ *
+ * Order of this file: conventions, status and errors, the library, safetensors, tokenizer, engine, model, requests.
+ *
+ * Conventions
+ *   - Types are opaque. A result handed out through the first parameter `out` belongs to the caller, who releases it with the
+ *     function named beside it; on failure *out is NULL and nothing is left allocated. A result returned plainly is borrowed from
+ *     the object it was asked of and lives as long as that object, unless its comment says otherwise.
+ *   - Every function that can fail returns a cuddle_status and takes a `cuddle_error *err` last, which may be NULL. On failure it
+ *     holds one sentence that names the file, the field, what was found and what was expected; on success its status is CUDDLE_OK.
+ *   - Option structs begin with struct_size and are filled by their _init function; set fields after it. Fields are only ever
+ *     appended, so a program built against an older header keeps working. Passing NULL for options means the defaults.
+ *   - Functions may be called from any thread at any time unless their comment says otherwise. An object must not be used after
+ *     it was freed. NULL may be passed to every _free function.
+ *   - The library never prints, exits, aborts or reads the environment, and keeps no global state.
+ *   - Strings are UTF-8. Paths are the platform's bytes. Lengths are in bytes unless a comment says otherwise. */
+#ifndef CUDDLE_H
+#define CUDDLE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(CUDDLE_STATIC)
+#define CUDDLE_API
+#elif defined(__GNUC__)
+#define CUDDLE_API __attribute__((visibility("default")))
+#else
+#define CUDDLE_API
+#endif
+
+#define CUDDLE_VERSION_MAJOR 0
+#define CUDDLE_VERSION_MINOR 1
+#define CUDDLE_VERSION_PATCH 0
+
+/* ------------------------------------------------------------------------------------------------ status and errors */
+
+typedef enum cuddle_status {
+    CUDDLE_OK = 0,
+    CUDDLE_E_ARG = -1,         /* a call was wrong: a NULL where none may be, a value out of its range */
+    CUDDLE_E_NOMEM = -2,       /* host or device memory did not suffice; the sentence says how much was wanted */
+    CUDDLE_E_IO = -3,          /* a file could not be opened or read */
+    CUDDLE_E_FORMAT = -4,      /* a file is malformed */
+    CUDDLE_E_UNSUPPORTED = -5, /* well-formed, but asks for something this library does not do; the sentence names it */
+    CUDDLE_E_LIMIT = -6,       /* a bound of this library or of the caller's options was exceeded */
+    CUDDLE_E_CANCELLED = -7,   /* the caller cancelled it */
+    CUDDLE_E_DEVICE = -8,      /* the device failed or is not there */
+    CUDDLE_E_BUSY = -9,        /* not now: the queue is full, or the timeout passed before it was done */
+    CUDDLE_E_INTERNAL = -10    /* a defect of this library: please report it */
+} cuddle_status;
+
+typedef struct cuddle_error { /* caller-owned, usually on the stack */
+    cuddle_status status;
+    char text[252]; /* one sentence, NUL-terminated, never needs freeing */
+} cuddle_error;
+
+/* "CUDDLE_E_FORMAT" and so on; "CUDDLE_E_?" for a value outside the enum. Static storage. */
+CUDDLE_API const char *cuddle_status_name(cuddle_status status);
+
+/* ------------------------------------------------------------------------------------------------------- the library */
+
+CUDDLE_API const char *cuddle_version(void); /* "0.1.0", of the library that is linked; static storage */
+CUDDLE_API int cuddle_abi(void);             /* grows when a program must be rebuilt; CUDDLE_ABI is what this header was */
+#define CUDDLE_ABI 1
+
+/* What was built in and what this machine offers, as "name=value" items separated by spaces ("onednn=2.6.3 cuda=module
+ * isa=avx512-bf16 ..."), for reports. Static storage. */
+CUDDLE_API const char *cuddle_features(void);
+
+typedef enum cuddle_device_kind { CUDDLE_DEVICE_CPU = 0, CUDDLE_DEVICE_CUDA = 1 } cuddle_device_kind;
+
+typedef struct cuddle_device_info {
+    size_t struct_size; /* set by the caller: sizeof(cuddle_device_info) */
+    cuddle_device_kind kind;
+    int index;             /* ordinal within its kind */
+    int threads;           /* CPU: threads this process may use (affinity and cgroup quota respected); else 0 */
+    uint64_t memory_total; /* bytes; CPU: respects the cgroup limit */
+    uint64_t memory_free;
+    char name[128];
+    char isa[64]; /* CPU: "avx512-bf16", "avx512", "avx2", "portable"; CUDA: "sm_90" */
+} cuddle_device_info;
+
+/* Number of devices. The CPU is always device 0; CUDA devices follow if the CUDA module and a driver are there. */
+CUDDLE_API int cuddle_device_count(void);
+CUDDLE_API cuddle_status cuddle_device_get(int device, cuddle_device_info *out, cuddle_error *err);
+
+/* Read bandwidth of host memory as this process sees it: `threads` threads (0: all it may use) read one block of `bytes` bytes
+ * `passes` times; *gb_per_s is the best pass in 1e9 bytes per second. Allocates `bytes`. */
+CUDDLE_API cuddle_status cuddle_probe_bandwidth(double *gb_per_s, size_t bytes, int passes, int threads, cuddle_error *err);
+
+typedef enum cuddle_log_level { CUDDLE_LOG_ERROR = 0, CUDDLE_LOG_WARN = 1, CUDDLE_LOG_INFO = 2, CUDDLE_LOG_DEBUG = 3 } cuddle_log_level;
+/* One line without a newline. May be called from any of the library's threads; must not call back into the library. */
+typedef void (*cuddle_log_fn)(cuddle_log_level level, const char *line, void *user);
+
+/* ------------------------------------------------------------------------------------------------------- safetensors */
+
+typedef enum cuddle_dtype {
+    CUDDLE_BOOL, CUDDLE_U8, CUDDLE_I8, CUDDLE_F8_E5M2, CUDDLE_F8_E4M3, CUDDLE_F8_E8M0, CUDDLE_F8_E4M3FNUZ, CUDDLE_F8_E5M2FNUZ,
+    CUDDLE_I16, CUDDLE_U16, CUDDLE_F16, CUDDLE_BF16,
+    CUDDLE_I32, CUDDLE_U32, CUDDLE_F32,
+    CUDDLE_I64, CUDDLE_U64, CUDDLE_F64, CUDDLE_C64,
+    CUDDLE_F6_E2M3, CUDDLE_F6_E3M2, CUDDLE_F4,
+    CUDDLE_DTYPE_COUNT
+} cuddle_dtype;
+
+CUDDLE_API const char *cuddle_dtype_name(cuddle_dtype type); /* as in the file: "BF16"; "?" outside the enum */
+CUDDLE_API int cuddle_dtype_bits(cuddle_dtype type);         /* of one element; 0 outside the enum */
+
+#define CUDDLE_MAX_RANK 8
+
+typedef struct cuddle_tensor_info {
+    const char *name; /* borrowed, NUL-terminated; may hold any UTF-8 but no U+0000 */
+    cuddle_dtype type;
+    int rank; /* 0 to CUDDLE_MAX_RANK; 0 is a scalar */
+    int64_t shape[CUDDLE_MAX_RANK];
+    uint64_t bytes;
+    int shard;       /* index of the file that holds it, see cuddle_safetensors_shard() */
+    uint64_t offset; /* of its first byte in that file */
+} cuddle_tensor_info;
+
+typedef struct cuddle_safetensors cuddle_safetensors; /* an open checkpoint: one file, or all shards of an index */
+
+/* Opens a .safetensors file, a *.safetensors.index.json, or a directory that holds model.safetensors or
+ * model.safetensors.index.json, and validates every header; tensor data is not touched. Release with
+ * cuddle_safetensors_free(). */
+CUDDLE_API cuddle_status cuddle_safetensors_open(cuddle_safetensors **out, const char *path, cuddle_error *err);
+CUDDLE_API void cuddle_safetensors_free(cuddle_safetensors *st);
+CUDDLE_API int64_t cuddle_safetensors_count(const cuddle_safetensors *st);
+/* Tensor `index` in file order (shards in name order, then by offset). */
+CUDDLE_API cuddle_status cuddle_safetensors_get(const cuddle_safetensors *st, int64_t index, cuddle_tensor_info *out, cuddle_error *err);
+/* Index of the tensor of this name, or -1. */
+CUDDLE_API int64_t cuddle_safetensors_find(const cuddle_safetensors *st, const char *name);
+/* Reads `bytes` bytes of tensor `index`, from byte `offset` of its data on, into out. */
+CUDDLE_API cuddle_status cuddle_safetensors_read(cuddle_safetensors *st, int64_t index, void *out, uint64_t offset, size_t bytes,
+                                                 cuddle_error *err);
+CUDDLE_API int cuddle_safetensors_shards(const cuddle_safetensors *st);
+CUDDLE_API const char *cuddle_safetensors_shard(const cuddle_safetensors *st, int shard); /* path; NULL if out of range */
+/* __metadata__ entries of all shards, in file order. */
+CUDDLE_API int cuddle_safetensors_metadata_count(const cuddle_safetensors *st);
+CUDDLE_API cuddle_status cuddle_safetensors_metadata(const cuddle_safetensors *st, int index, const char **key, const char **value,
+                                                     cuddle_error *err);
+
+/* --------------------------------------------------------------------------------------------------------- tokenizer */
+
+typedef struct cuddle_tokenizer cuddle_tokenizer; /* immutable: share it between threads */
+
+/* Loads the tokenizer of a checkpoint directory (tokenizer.json, tokenizer_config.json), or a tokenizer.json file itself.
+ * Release with cuddle_tokenizer_free(). */
+CUDDLE_API cuddle_status cuddle_tokenizer_load(cuddle_tokenizer **out, const char *path, cuddle_error *err);
+CUDDLE_API void cuddle_tokenizer_free(cuddle_tokenizer *tokenizer);
+CUDDLE_API int cuddle_tokenizer_size(const cuddle_tokenizer *tokenizer); /* largest id + 1, added tokens included */
+/* The token's string as the vocabulary spells it, or NULL for an id without a token. */
+CUDDLE_API const char *cuddle_tokenizer_token(const cuddle_tokenizer *tokenizer, int32_t id);
+CUDDLE_API int32_t cuddle_tokenizer_id(const cuddle_tokenizer *tokenizer, const char *token); /* -1 if there is none */
+
+typedef struct cuddle_encoding { /* `count` entries each; owned, release with cuddle_encoding_free() */
+    size_t count;
+    int32_t *ids;
+    size_t *begin, *end; /* byte offsets into the text that was given; both 0 for tokens a template added */
+    uint8_t *special;    /* 1 for tokens the post-processor added */
+} cuddle_encoding;
+
+enum { CUDDLE_TOKENIZE_NO_SPECIAL = 1 }; /* flags: do not add the post-processor's special tokens */
+
+/* Encodes text[0..length). Text that is not UTF-8 is CUDDLE_E_ARG. */
+CUDDLE_API cuddle_status cuddle_tokenize(cuddle_encoding **out, const cuddle_tokenizer *tokenizer, const char *text, size_t length,
+                                         unsigned flags, cuddle_error *err);
+CUDDLE_API void cuddle_encoding_free(cuddle_encoding *encoding);
+
+enum { CUDDLE_DETOKENIZE_SKIP_SPECIAL = 1 }; /* flags: leave special tokens out of the text */
+
+/* Decodes ids; *text is NUL-terminated and released with cuddle_text_free(); *length may be NULL. Bytes that do not form UTF-8
+ * become U+FFFD as in the reference implementation. */
+CUDDLE_API cuddle_status cuddle_detokenize(char **text, size_t *length, const cuddle_tokenizer *tokenizer, const int32_t *ids,
+                                           size_t count, unsigned flags, cuddle_error *err);
+CUDDLE_API void cuddle_text_free(char *text);
+
+/* Streaming detokenisation: each push gives the text that became certain, so that half a character is never handed out and the
+ * pieces add up to what cuddle_detokenize() gives for all ids at once. One thread at a time. Release with cuddle_detokenizer_free(). */
+typedef struct cuddle_detokenizer cuddle_detokenizer;
+CUDDLE_API cuddle_status cuddle_detokenizer_new(cuddle_detokenizer **out, const cuddle_tokenizer *tokenizer, unsigned flags,
+                                                cuddle_error *err);
+/* *piece is borrowed until the next call on this object and may be empty. */
+CUDDLE_API cuddle_status cuddle_detokenizer_push(cuddle_detokenizer *d, int32_t id, const char **piece, size_t *length, cuddle_error *err);
+/* The rest, when no more ids come. */
+CUDDLE_API cuddle_status cuddle_detokenizer_finish(cuddle_detokenizer *d, const char **piece, size_t *length, cuddle_error *err);
+CUDDLE_API void cuddle_detokenizer_free(cuddle_detokenizer *d);
+
+/* ------------------------------------------------------------------------------------------------------------ engine */
+
+typedef struct cuddle_engine cuddle_engine; /* a device, its memory and the thread that runs it */
+
+typedef enum cuddle_toggle { CUDDLE_AUTO = 0, CUDDLE_OFF = 1, CUDDLE_ON = 2 } cuddle_toggle;
+
+typedef struct cuddle_engine_options {
+    size_t struct_size;
+    const char *device;          /* "auto" (default), "cpu", "cuda", "cuda:N" */
+    int threads;                 /* 1 (default): a thread of the engine's own runs the steps; 0: only cuddle_engine_step() does */
+    int cpu_threads;             /* threads that compute on the CPU, the calling one included; 0 (default): all this process may use */
+    cuddle_toggle deterministic; /* ON: a request's output has the same bits alone and in any batch; AUTO: on for the CPU */
+    uint64_t memory_budget;      /* bytes of device memory for all of the engine's models; 0 (default): no budget of ours */
+    const char *backend_dir;     /* folder of libcuddle-cuda.so; NULL (default): beside libcuddle */
+    cuddle_log_fn log;           /* NULL (default): no log */
+    void *log_user;
+    cuddle_log_level log_level; /* lines up to this level; default CUDDLE_LOG_WARN */
+} cuddle_engine_options;
+
+CUDDLE_API void cuddle_engine_options_init(cuddle_engine_options *options);
+
+/* Release with cuddle_engine_free(), which cancels and joins every load and request and frees the engine's memory; models and
+ * requests of the engine may be freed before or after it, but not used after it. */
+CUDDLE_API cuddle_status cuddle_engine_new(cuddle_engine **out, const cuddle_engine_options *options, cuddle_error *err);
+CUDDLE_API void cuddle_engine_free(cuddle_engine *engine);
+/* Runs at most one step when the engine has no thread of its own; *worked is 1 if there was something to do. Loads progress in
+ * their own thread. One caller at a time. CUDDLE_E_ARG if the engine has a thread. */
+CUDDLE_API cuddle_status cuddle_engine_step(cuddle_engine *engine, int *worked, cuddle_error *err);
+CUDDLE_API cuddle_device_kind cuddle_engine_device(const cuddle_engine *engine);
+CUDDLE_API const char *cuddle_engine_device_name(const cuddle_engine *engine);
+CUDDLE_API int cuddle_engine_deterministic(const cuddle_engine *engine); /* 1 or 0: what AUTO became */
+CUDDLE_API int cuddle_engine_cpu_threads(const cuddle_engine *engine);
+
+typedef struct cuddle_engine_stats {
+    size_t struct_size; /* set by the caller */
+    uint64_t steps;
+    uint64_t prompt_tokens;    /* prefilled */
+    uint64_t generated_tokens; /* sampled */
+    uint64_t mixed_steps;      /* that held both a prefilling and a decoding sequence */
+    int queued, running;       /* requests, now */
+    uint64_t kv_pages_total, kv_pages_used;
+} cuddle_engine_stats;
+CUDDLE_API cuddle_status cuddle_engine_get_stats(cuddle_engine *engine, cuddle_engine_stats *out, cuddle_error *err);
+
+/* ------------------------------------------------------------------------------------------------------------- model */
+
+typedef struct cuddle_model cuddle_model; /* weights, tokenizer and KV cache: share it between threads */
+
+typedef enum cuddle_load_mode {
+    CUDDLE_LOAD_AUTO = 0,
+    CUDDLE_LOAD_MAP = 1, /* CPU: weights are used where they lie in the mapped files. Starts at once and shares memory between
+                          * processes, but a file that someone truncates while it is mapped ends the process with SIGBUS. */
+    CUDDLE_LOAD_READ = 2 /* weights are read into memory of ours; a file that changes is an error */
+} cuddle_load_mode;
+
+typedef struct cuddle_progress {
+    uint64_t bytes_done, bytes_total;
+} cuddle_progress;
+/* Called from the loading thread; must not call back into the library. */
+typedef void (*cuddle_progress_fn)(const cuddle_progress *progress, void *user);
+
+typedef struct cuddle_model_options {
+    size_t struct_size;
+    const char *dtype; /* what activations and the KV cache are: "auto" (default: as the checkpoint says), "float32", "bfloat16", "float16" */
+    cuddle_load_mode load;
+    int max_context;   /* positions of one sequence; 0 (default): what the checkpoint says, at most 8192 */
+    int max_sequences; /* that run at once; 0 (default): 8 */
+    int max_batch;     /* tokens of one step; 0 (default): 512 */
+    int64_t kv_tokens; /* positions in the KV cache, all sequences together; 0 (default): max_context * max_sequences, bounded by memory */
+    cuddle_progress_fn progress;
+    void *progress_user;
+} cuddle_model_options;
+
+CUDDLE_API void cuddle_model_options_init(cuddle_model_options *options);
+
+/* Starts loading the checkpoint in directory `path`: reads every header, checks that the model is supported and fits, and returns;
+ * weights arrive behind it. Requests may be submitted at once and wait. A failure after the return fails the model and its
+ * requests with the load's sentence. Release with cuddle_model_free(), which cancels and joins the model's requests. */
+CUDDLE_API cuddle_status cuddle_model_load(cuddle_model **out, cuddle_engine *engine, const char *path, const cuddle_model_options *options,
+                                           cuddle_error *err);
+CUDDLE_API void cuddle_model_free(cuddle_model *model);
+
+typedef enum cuddle_model_state { CUDDLE_MODEL_LOADING = 0, CUDDLE_MODEL_READY = 1, CUDDLE_MODEL_FAILED = 2 } cuddle_model_state;
+CUDDLE_API cuddle_model_state cuddle_model_get_state(const cuddle_model *model);
+/* Waits until loading ended; timeout_ms < 0: for ever. CUDDLE_OK when ready, CUDDLE_E_BUSY when the timeout passed, the load's
+ * failure otherwise. */
+CUDDLE_API cuddle_status cuddle_model_wait(cuddle_model *model, int timeout_ms, cuddle_error *err);
+/* Asks a running load to stop: it ends as failed with CUDDLE_E_CANCELLED. No effect on a model that is ready. */
+CUDDLE_API void cuddle_model_cancel(cuddle_model *model);
+
+typedef struct cuddle_plan { /* bytes; every figure is what will be allocated, not an estimate */
+    size_t struct_size;        /* set by the caller */
+    uint64_t weights;          /* in memory of ours */
+    uint64_t weights_in_place; /* used where they lie in the mapped files */
+    uint64_t kv;
+    uint64_t workspace; /* activations and scratch of the largest step */
+    uint64_t step;      /* token ids, positions, block tables */
+    uint64_t total;     /* weights + kv + workspace + step */
+    uint64_t parameters; /* elements in all tensors */
+    uint64_t file_bytes;
+    int64_t kv_tokens;
+    int max_context, max_sequences, max_batch;
+    cuddle_dtype compute; /* of activations and KV */
+} cuddle_plan;
+
+/* What cuddle_model_load() with these arguments would allocate, from headers alone; fails where the load would refuse. */
+CUDDLE_API cuddle_status cuddle_model_plan(cuddle_plan *out, cuddle_engine *engine, const char *path, const cuddle_model_options *options,
+                                           cuddle_error *err);
+/* The plan of a loaded model, and what it uses: `used` counts what was allocated, arena by arena, and is filled once the model is
+ * ready. Either pointer may be NULL. */
+CUDDLE_API cuddle_status cuddle_model_memory(const cuddle_model *model, cuddle_plan *planned, cuddle_plan *used, cuddle_error *err);
+
+CUDDLE_API const char *cuddle_model_family(const cuddle_model *model);       /* "llama" */
+CUDDLE_API const char *cuddle_model_architecture(const cuddle_model *model); /* "LlamaForCausalLM" */
+CUDDLE_API int cuddle_model_vocabulary(const cuddle_model *model);
+CUDDLE_API int cuddle_model_layers(const cuddle_model *model);
+CUDDLE_API uint64_t cuddle_model_weight_bytes(const cuddle_model *model); /* read by one decoded token */
+/* NULL if the checkpoint has no tokenizer files: such a model takes and gives token ids. */
+CUDDLE_API const cuddle_tokenizer *cuddle_model_tokenizer(const cuddle_model *model);
+
+/* ---------------------------------------------------------------------------------------------------------- requests */
+
+typedef enum cuddle_segment_kind { CUDDLE_SEGMENT_TEXT = 0, CUDDLE_SEGMENT_TOKENS = 1 } cuddle_segment_kind;
+
+/* A prompt is a list of segments. Text is tokenized; the special tokens of the post-processor's template go around the first
+ * text segment unless the options say no; token ids are taken as they are. */
+typedef struct cuddle_segment {
+    cuddle_segment_kind kind;
+    const char *text; /* TEXT */
+    const int32_t *tokens; /* TOKENS */
+    size_t count;          /* bytes of text, or number of tokens */
+} cuddle_segment;
+
+#define CUDDLE_UNSET_INT (-1)
+#define CUDDLE_UNSET_FLOAT (-1.0f)
+
+/* Sampling follows transformers' definitions, in its order: repetition penalty, suppressed tokens, temperature, top-k, top-p,
+ * min-p. A field left unset takes generation_config.json's value, else transformers' default. */
+typedef struct cuddle_generation_options {
+    size_t struct_size;
+    int max_tokens;           /* new tokens; unset: generation_config's max_new_tokens, else what its max_length leaves, else the context's rest */
+    float temperature;        /* 0: greedy */
+    int top_k;                /* 0: off */
+    float top_p;              /* 1: off */
+    float min_p;              /* 0: off */
+    float repetition_penalty; /* 1: off */
+    uint64_t seed;            /* the same seed gives the same draws, alone or batched; 0 is a seed like any other */
+    const char *const *stop;  /* strings that end the output and are not part of it */
+    size_t stop_count;
+    const int32_t *stop_tokens; /* in addition to the checkpoint's end-of-sequence tokens */
+    size_t stop_token_count;
+    int ignore_eos;              /* 1: the checkpoint's end-of-sequence tokens do not end the output */
+    int no_special;              /* 1: do not add special tokens to the prompt's text */
+    int logprobs;                /* -1 (default): none; n >= 0: each output token's log-probability and the n likeliest, at most 20 */
+    int prompt_logprobs;         /* 1: log-probabilities of the prompt's tokens too */
+    const int32_t *suppress;     /* tokens never to produce, in addition to generation_config's */
+    size_t suppress_count;
+} cuddle_generation_options;
+CUDDLE_API void cuddle_generation_options_init(cuddle_generation_options *options);
+
+typedef enum cuddle_finish {
+    CUDDLE_FINISH_NONE = 0, /* still going */
+    CUDDLE_FINISH_EOS,      /* an end-of-sequence or stop token */
+    CUDDLE_FINISH_STOP,     /* a stop string */
+    CUDDLE_FINISH_LENGTH,   /* max_tokens or the context */
+    CUDDLE_FINISH_CANCELLED,
+    CUDDLE_FINISH_FAILED
+} cuddle_finish;
+CUDDLE_API const char *cuddle_finish_name(cuddle_finish finish); /* "eos", "stop", "length", "cancelled", "failed", "none" */
+
+typedef struct cuddle_request cuddle_request; /* one submitted input: poll it, wait for it, cancel it from any thread */
+
+typedef struct cuddle_logprob {
+    int32_t token;
+    float logprob; /* natural logarithm of the model's distribution, before any of the sampling options */
+} cuddle_logprob;
+
+typedef struct cuddle_event { /* what is new; pointers are valid during the callback */
+    const char *text; /* whole characters; stop strings never appear in it */
+    size_t length;
+    const int32_t *tokens;
+    size_t token_count;
+    cuddle_finish finish; /* NONE until the last event */
+} cuddle_event;
+/* Called from the engine's thread (or from within cuddle_engine_step()), in order, once per token and once at the end; may cancel
+ * requests and submit new ones, must not free or wait. */
+typedef void (*cuddle_event_fn)(cuddle_request *request, const cuddle_event *event, void *user);
+
+/* Copies everything it needs out of its arguments. A request that can never fit is CUDDLE_E_LIMIT with the numbers.
+ * on_event may be NULL. Release with cuddle_request_free(), which cancels and joins it. */
+CUDDLE_API cuddle_status cuddle_request_submit(cuddle_request **out, cuddle_model *model, const cuddle_segment *segments, size_t count,
+                                               const cuddle_generation_options *options, cuddle_event_fn on_event, void *user,
+                                               cuddle_error *err);
+CUDDLE_API void cuddle_request_cancel(cuddle_request *request);
+CUDDLE_API void cuddle_request_free(cuddle_request *request);
+/* Waits until the request ended; timeout_ms < 0: for ever. CUDDLE_OK for every end but a failure, CUDDLE_E_CANCELLED after a
+ * cancel, CUDDLE_E_BUSY when the timeout passed. On an engine without a thread someone else must be stepping it. */
+CUDDLE_API cuddle_status cuddle_request_wait(cuddle_request *request, int timeout_ms, cuddle_error *err);
+/* NONE while it is going on. */
+CUDDLE_API cuddle_finish cuddle_request_finish(cuddle_request *request);
+/* Text produced since the last call, in whole characters; NUL-terminated, borrowed until the next call on this request.
+ * For one reader at a time. */
+CUDDLE_API const char *cuddle_request_next_text(cuddle_request *request, size_t *length);
+/* Waits until there is new text or the end; as cuddle_request_wait(), but CUDDLE_OK as soon as there is something to fetch. */
+CUDDLE_API cuddle_status cuddle_request_wait_text(cuddle_request *request, int timeout_ms, cuddle_error *err);
+
+/* The results below are complete once the request ended, and are borrowed from it; before that they are CUDDLE_E_BUSY. */
+typedef struct cuddle_result {
+    size_t struct_size; /* set by the caller */
+    cuddle_finish finish;
+    const int32_t *prompt_ids;
+    size_t prompt_count;
+    const int32_t *ids; /* produced, an ending eos included */
+    size_t count;
+    const char *text; /* of ids, without special tokens and stop strings; NULL for a model without a tokenizer */
+    size_t text_length;
+    const float *logprobs;               /* [count], NULL unless asked for */
+    const cuddle_logprob *top_logprobs;  /* [count][top_count] */
+    int top_count;
+    const float *prompt_logprobs; /* [prompt_count], the first is 0 (it has none); NULL unless asked for */
+    double queue_seconds, prefill_seconds, decode_seconds; /* submit to first step, to first token, from there to the end */
+} cuddle_result;
+CUDDLE_API cuddle_status cuddle_request_result(cuddle_request *request, cuddle_result *out, cuddle_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,54 @@
+/* A step is one forward over a mixed batch: some sequences prefill a chunk, others decode one token. Rows are packed, never padded.
+ *
+ * Everything a kernel reads lies in one block of int32 at a fixed device address, laid out for the largest step, so that a step is
+ * sent with one copy and a captured graph can be replayed. What the host needs to launch is kept beside it. */
+#ifndef CUD_CORE_STEP_H
+#define CUD_CORE_STEP_H
+
+#include "core/kv.h"
+#include "core/tensor.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum { CUD_MAX_AXES = 4 };
+
+/* The largest step: what the block is laid out for. */
+typedef struct step_caps {
+    int tokens, sequences, outputs;
+    int axes;                           /* of positions: 1, or 3 for multimodal rotary positions */
+    int groups;                         /* KV groups */
+    int table_width[CUD_MAX_KV_GROUPS]; /* pages of the longest sequence */
+} step_caps;
+
+typedef struct step {
+    /* on the host, for this step */
+    int tokens, sequences, outputs;
+    int axes, groups;
+    int max_query, max_kv; /* longest query and longest KV length of a sequence in this step */
+    int table_width[CUD_MAX_KV_GROUPS];
+    tensor embeds;         /* [tokens, hidden] instead of ids; rank 0: ids are used */
+
+    /* in the block */
+    int32_t *ids;         /* [tokens] */
+    int32_t *positions;   /* [axes, caps.tokens]: row stride is position_stride */
+    int32_t *starts;      /* [sequences + 1]: first row of each sequence, last entry = tokens */
+    int32_t *kv_lengths;  /* [sequences]: positions that exist once this step has written its own */
+    int32_t *adapters;    /* [sequences]: 0 = none */
+    int32_t *output_rows; /* [outputs]: rows whose logits are wanted, ascending */
+    int32_t *slots[CUD_MAX_KV_GROUPS];        /* [tokens] */
+    int32_t *block_table[CUD_MAX_KV_GROUPS];  /* [sequences, table_width] */
+    int position_stride;
+} step;
+
+/* Bytes of the block; 0 if they do not fit size_t. */
+size_t cud_step_bytes(const step_caps *caps);
+/* Points the step's arrays into `block`, which has cud_step_bytes(caps) bytes. Called once for the host's copy and once for the
+ * device's: the layouts are the same. A NULL block leaves every pointer NULL (recording). */
+void cud_step_bind(step *s, const step_caps *caps, void *block);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,148 @@
+#include "support.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <ftw.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+const char *test_path(const char *relative)
+{
+    static char buffers[8][1024];
+    static int next;
+    char *path = buffers[next++ % 8];
+    snprintf(path, sizeof buffers[0], "%s/%s", CUD_TEST_DATA, relative);
+    return path;
+}
+
+static char temp_dir[256];
+
+static int remove_entry(const char *path, const struct stat *st, int flag, struct FTW *ftw)
+{
+    (void)st, (void)flag, (void)ftw;
+    return remove(path);
+}
+
+static void remove_temp_dir(void) { nftw(temp_dir, remove_entry, 16, FTW_DEPTH | FTW_PHYS); }
+
+const char *test_temp_dir(void)
+{
+    if (!temp_dir[0]) {
+        const char *base = getenv("TMPDIR");
+        snprintf(temp_dir, sizeof temp_dir, "%s/cuddle-test-XXXXXX", base ? base : "/tmp");
+        ck_assert_ptr_nonnull(mkdtemp(temp_dir));
+        atexit(remove_temp_dir);
+    }
+    return temp_dir;
+}
+
+void test_write_file(const char *path, const void *data, size_t size)
+{
+    FILE *f = fopen(path, "wb");
+    ck_assert_msg(f != NULL, "cannot write %s", path);
+    ck_assert(fwrite(data, 1, size, f) == size);
+    ck_assert(fclose(f) == 0);
+}
+
+char *test_read_file(const char *path, size_t *size)
+{
+    FILE *f = fopen(path, "rb");
+    ck_assert_msg(f != NULL, "cannot read %s", path);
+    ck_assert(fseek(f, 0, SEEK_END) == 0);
+    const long length = ftell(f);
+    ck_assert(length >= 0);
+    rewind(f);
+    char *data = malloc((size_t)length + 1);
+    ck_assert_ptr_nonnull(data);
+    ck_assert(fread(data, 1, (size_t)length, f) == (size_t)length);
+    data[length] = 0;
+    fclose(f);
+    if (size) *size = (size_t)length;
+    return data;
+}
+
+/* ---- failing allocations: linked with --wrap ---- */
+static _Thread_local long allocation_count, allocation_fails_at;
+static _Thread_local bool allocation_fails_after;
+
+long test_fail_allocation(long n, bool all_after)
+{
+    const long counted = allocation_count;
+    allocation_count = 0;
+    allocation_fails_at = n;
+    allocation_fails_after = all_after;
+    return counted;
+}
+
+static bool allocation_fails(void)
+{
+    allocation_count++;
+    if (!allocation_fails_at) return false;
+    return allocation_count == allocation_fails_at || (allocation_fails_after && allocation_count > allocation_fails_at);
+}
+
+void *__real_malloc(size_t size);
+void *__real_calloc(size_t n, size_t size);
+void *__real_realloc(void *p, size_t size);
+void *__wrap_malloc(size_t size);
+void *__wrap_calloc(size_t n, size_t size);
+void *__wrap_realloc(void *p, size_t size);
+char *__wrap_strdup(const char *s);
+void *__wrap_malloc(size_t size) { return allocation_fails() ? NULL : __real_malloc(size); }
+void *__wrap_calloc(size_t n, size_t size) { return allocation_fails() ? NULL : __real_calloc(n, size); }
+void *__wrap_realloc(void *p, size_t size) { return allocation_fails() ? NULL : __real_realloc(p, size); }
+char *__wrap_strdup(const char *s)
+{
+    const size_t size = strlen(s) + 1;
+    char *copy = allocation_fails() ? NULL : __real_malloc(size);
+    return copy ? memcpy(copy, s, size) : NULL;
+}
+
+/* ---- failing reads ---- */
+static long read_count, read_fails_at;
+static test_read_fault read_fault;
+
+long test_fail_read(long n, test_read_fault fault)
+{
+    const long counted = __atomic_exchange_n(&read_count, 0, __ATOMIC_SEQ_CST);
+    read_fault = fault;
+    __atomic_store_n(&read_fails_at, n, __ATOMIC_SEQ_CST);
+    return counted;
+}
+
+ssize_t __real_pread(int fd, void *out, size_t size, off_t offset);
+ssize_t __wrap_pread(int fd, void *out, size_t size, off_t offset);
+ssize_t __wrap_pread(int fd, void *out, size_t size, off_t offset)
+{
+    const long n = __atomic_add_fetch(&read_count, 1, __ATOMIC_SEQ_CST);
+    if (n == __atomic_load_n(&read_fails_at, __ATOMIC_SEQ_CST)) {
+        switch (read_fault) {
+        case TEST_READ_OK: break;
+        case TEST_READ_SHORT: return __real_pread(fd, out, size > 1 ? size / 2 : size, offset);
+        case TEST_READ_EINTR: errno = EINTR; return -1;
+        case TEST_READ_EIO: errno = EIO; return -1;
+        case TEST_READ_EOF: return 0;
+        }
+    }
+    return __real_pread(fd, out, size, offset);
+}
+
+void test_expect_failure(cuddle_status got, cuddle_status want, const cuddle_error *err)
+{
+    ck_assert_msg(got == want, "status %s, expected %s: %s", cuddle_status_name(got), cuddle_status_name(want), err->text);
+    ck_assert_int_eq(err->status, want);
+    ck_assert_msg(err->text[0] != 0, "status %s without a sentence", cuddle_status_name(got));
+}
+
+int test_run(Suite *suite)
+{
+    SRunner *runner = srunner_create(suite);
+    srunner_set_fork_status(runner, CK_NOFORK);
+    srunner_run_all(runner, CK_NORMAL);
+    const int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
