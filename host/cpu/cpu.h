@@ -12,6 +12,8 @@ void cud_cpu_memory(uint64_t *total, uint64_t *available);
 const char *cud_cpu_isa(void);
 /* "2.6.3", or NULL if built without oneDNN. Static storage. */
 const char *cud_cpu_onednn_version(void);
+/* The processor's name, cut to fit. */
+void cud_cpu_model_name(char *out, size_t size);
 /* Best of `passes` read-only passes over `bytes` bytes with `threads` threads, in 1e9 bytes per second. */
 cuddle_status cud_cpu_probe_bandwidth(double *gb_per_s, size_t bytes, int passes, int threads, cuddle_error *err);
 

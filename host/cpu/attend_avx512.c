@@ -1,0 +1,2 @@
+#define ATTEND_SUM cud_cpu_attend_avx512
+#include "attend_kernels_impl.h"

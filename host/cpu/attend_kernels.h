@@ -1,0 +1,23 @@
+/* The inner loop of `attend` that is its own, in one version per instruction set. The scores q k^T are a linear_panel. */
+#ifndef CUD_CPU_ATTEND_KERNELS_H
+#define CUD_CPU_ATTEND_KERNELS_H
+
+#include <stdint.h>
+
+/* out[r] += sum of p[r][j] * v[j] for j in [first[r], last[r]), one after another; out, v: dim elements. Values outside the range are
+ * not touched. */
+typedef struct attend_sum {
+    float *out;
+    const float *p, *v;
+    int64_t out_stride, p_stride, v_stride, dim;
+    const int *first, *last;
+    int rows;
+} attend_sum;
+
+typedef void (*attend_fn)(const attend_sum *a);
+
+void cud_cpu_attend_portable(const attend_sum *a);
+void cud_cpu_attend_avx2(const attend_sum *a);
+void cud_cpu_attend_avx512(const attend_sum *a);
+
+#endif

@@ -1,0 +1,52 @@
+/* Walking a panel in register tiles. PANEL(name, tile) defines a linear_fn from `tile(p, m, n, rows, cols, extra)`, an inlined function
+ * that is handed constant rows <= TILE_ROWS and cols in { TILE_COLS, 1 }, so that its sums stay in registers.
+ *
+ * Every tile of a family adds up an element in the same way, so how a panel is cut does not change a bit of it. */
+#ifndef CUD_CPU_LINEAR_TILES_H
+#define CUD_CPU_LINEAR_TILES_H
+
+#include "linear_kernels.h"
+#include "vec.h"
+
+enum { TILE_COLS = 4 };
+#if defined(__AVX512F__)
+enum { TILE_ROWS = 6 }; /* 24 sums, 4 weights, 1 activation: 29 of 32 registers */
+#else
+enum { TILE_ROWS = 2 }; /* 8 + 4 + 1 of 16 */
+#endif
+
+#define PANEL_ROWS(tile, extra, p, m, n, left, cols)                      \
+    switch (left) {                                                       \
+    case 1: tile(p, m, n, 1, cols, extra); break;                         \
+    case 2: tile(p, m, n, 2, cols, extra); break;                         \
+    case 3: tile(p, m, n, TILE_ROWS > 2 ? 3 : 2, cols, extra); break;     \
+    case 4: tile(p, m, n, TILE_ROWS > 2 ? 4 : 2, cols, extra); break;     \
+    case 5: tile(p, m, n, TILE_ROWS > 2 ? 5 : 2, cols, extra); break;     \
+    default: tile(p, m, n, TILE_ROWS, cols, extra); break;                \
+    }
+
+#define PANEL(name, tile, extra)                                                                      \
+    static void name(const linear_panel *p)                                                           \
+    {                                                                                                 \
+        for (int64_t m = 0; m < p->rows; m += TILE_ROWS) {                                            \
+            const int left = (int)(p->rows - m < TILE_ROWS ? p->rows - m : TILE_ROWS);                \
+            int64_t n = 0;                                                                            \
+            for (; n + TILE_COLS <= p->cols; n += TILE_COLS)                                          \
+                PANEL_ROWS(tile, extra, p, m, n, left, TILE_COLS)                                     \
+            for (; n < p->cols; n++)                                                                  \
+                PANEL_ROWS(tile, extra, p, m, n, left, 1)                                             \
+        }                                                                                             \
+    }
+
+/* Adds up the lanes of a tile's sums and stores them. */
+VEC_INLINE void store_sums(const linear_panel *p, int64_t m, int64_t n, int rows, int cols, vf sum[TILE_ROWS][TILE_COLS])
+{
+#pragma GCC unroll 8
+    for (int r = 0; r < rows; r++) {
+        float *out = p->out + (m + r) * p->out_stride + n;
+        if (cols == TILE_COLS) v_store_sum4(out, sum[r][0], sum[r][1], sum[r][2], sum[r][3]);
+        else out[0] = v_sum(sum[r][0]);
+    }
+}
+
+#endif

@@ -1,0 +1,309 @@
+#include "format/checkpoint.h"
+
+#include "format/name_table.h"
+#include "format/path.h"
+#include "format/safetensors.h"
+#include "format/shard_index.h"
+
+#include <dirent.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct shard_file {
+    source *source;
+    st_file file; /* its tensors and names were moved to the checkpoint, what they point to is here */
+} shard_file;
+
+struct checkpoint {
+    shard_file *shard;
+    int shards;
+    cuddle_tensor_info *tensor;
+    uint32_t count;
+    name_table names; /* value: index in tensor */
+    int metadata_count;
+};
+
+/* Opens the next shard; what goes wrong is undone by cud_checkpoint_free(). Takes the source over. */
+static cuddle_status read_shard(checkpoint *c, source *s, cuddle_error *err)
+{
+    shard_file *shard = &c->shard[c->shards++];
+    shard->source = s;
+    const cuddle_status status = cud_safetensors_read_header(&shard->file, s, err);
+    if (status) return status;
+    if (shard->file.metadata_count > (uint32_t)(INT_MAX - c->metadata_count))
+        return cud_fail(err, CUDDLE_E_LIMIT, "%s: over %d entries of __metadata__", cud_path_name(s->name), INT_MAX);
+    c->metadata_count += (int)shard->file.metadata_count;
+    return CUDDLE_OK;
+}
+
+cuddle_status cud_checkpoint_open_source(checkpoint **out, source *s, cuddle_error *err)
+{
+    *out = NULL;
+    checkpoint *c = calloc(1, sizeof *c);
+    shard_file *shard = calloc(1, sizeof *shard);
+    if (!c || !shard) {
+        free(c);
+        free(shard);
+        cud_source_close(s);
+        return cud_nomem(err, sizeof *c + sizeof *shard, "a checkpoint");
+    }
+    c->shard = shard;
+    const cuddle_status status = read_shard(c, s, err);
+    if (status) {
+        cud_checkpoint_free(c);
+        return status;
+    }
+    c->tensor = shard->file.tensor;
+    c->count = shard->file.count;
+    c->names = shard->file.names;
+    shard->file.tensor = NULL;
+    shard->file.names = (name_table){ 0 };
+    *out = c;
+    return CUDDLE_OK;
+}
+
+static cuddle_status open_file(checkpoint **out, const char *path, cuddle_error *err)
+{
+    source *s;
+    const cuddle_status status = cud_source_open_file(&s, path, err);
+    return status ? status : cud_checkpoint_open_source(out, s, err);
+}
+
+/* ------------------------------------------------------------------------------------------------------ an index */
+
+/* Opens shard `number` of the index and takes over the tensors that are mapped to it. */
+static cuddle_status add_shard(checkpoint *c, shard_index *x, int number, const char *directory, const char *index_file,
+                               cuddle_error *err)
+{
+    char *path;
+    source *s = NULL;
+    cuddle_status status = cud_path_join(&path, directory, x->shard[number], err);
+    if (status) return status;
+    if (!cud_path_is_file(path))
+        status = cud_fail(err, CUDDLE_E_IO, "%s: its shard \"%.100s\" is missing", index_file, x->shard[number]);
+    else status = cud_source_open_file(&s, path, err);
+    free(path);
+    if (!status) status = read_shard(c, s, err);
+    if (status) return status;
+
+    st_file *f = &c->shard[number].file;
+    for (uint32_t i = 0; i < f->count; i++) {
+        const char *name = f->tensor[i].name;
+        name_item *item = cud_names_find(&x->names, name, strlen(name), 0);
+        if (!item || x->entry[item->value].shard != number) continue; /* stored here, but not to be used from here */
+        x->entry[item->value].tensor = c->count;
+        c->tensor[c->count] = f->tensor[i];
+        c->tensor[c->count++].shard = number;
+    }
+    free(f->tensor);
+    f->tensor = NULL;
+    cud_names_free(&f->names);
+    return CUDDLE_OK;
+}
+
+static cuddle_status open_shards(checkpoint *c, shard_index *x, const char *directory, const char *file, cuddle_error *err)
+{
+    c->shard = calloc((size_t)x->shards, sizeof *c->shard);
+    c->tensor = calloc(x->count, sizeof *c->tensor);
+    if (!c->shard || !c->tensor)
+        return cud_nomem(err, (size_t)x->shards * sizeof *c->shard + x->count * sizeof *c->tensor, "the tensors of a checkpoint");
+    for (int i = 0; i < x->shards; i++) {
+        const cuddle_status status = add_shard(c, x, i, directory, file, err);
+        if (status) return status;
+    }
+    for (uint32_t i = 0; i < x->count; i++) {
+        const shard_entry *e = &x->entry[i];
+        if (e->tensor == SHARD_ENTRY_UNSEEN)
+            return cud_fail(err, CUDDLE_E_FORMAT, "%s: tensor \"%.80s\" is not in its shard \"%.80s\"", file, e->name,
+                            x->shard[e->shard]);
+    }
+    c->names = x->names; /* from here on of tensors, and borrowing from the headers: the index can go */
+    x->names = (name_table){ 0 };
+    for (size_t i = 0; i < c->names.capacity; i++) {
+        name_item *item = &c->names.item[i];
+        if (!item->name) continue;
+        item->value = x->entry[item->value].tensor;
+        item->name = c->tensor[item->value].name;
+    }
+    return CUDDLE_OK;
+}
+
+static cuddle_status open_index(checkpoint **out, const char *path, cuddle_error *err)
+{
+    source *s;
+    shard_index x = { 0 };
+    cuddle_status status = cud_source_open_file(&s, path, err);
+    if (status) return status;
+    status = cud_shard_index_read(&x, s, err);
+    cud_source_close(s);
+    checkpoint *c = calloc(1, sizeof *c);
+    char *directory = strdup(path);
+    if (!status && (!c || !directory)) status = cud_nomem(err, sizeof *c + strlen(path), "a checkpoint");
+    if (!status) {
+        const char *file = cud_path_name(path);
+        directory[file - path] = 0; /* with its slash, so that "/x.json" stays absolute */
+        status = open_shards(c, &x, directory, file, err);
+    }
+    cud_shard_index_free(&x);
+    free(directory);
+    if (status) {
+        cud_checkpoint_free(c);
+        return status;
+    }
+    *out = c;
+    return CUDDLE_OK;
+}
+
+/* --------------------------------------------------------------------------------------------------- a directory */
+
+/* The end of a path that is too long for a sentence. */
+static const char *short_path(const char *path)
+{
+    const size_t length = strlen(path), most = 60;
+    if (length <= most) return path;
+    const char *slash = strchr(path + length - most, '/');
+    return slash ? slash + 1 : path + length - most;
+}
+
+static cuddle_status refuse_pickle(const char *where, const char *file, cuddle_error *err)
+{
+    return cud_fail(err, CUDDLE_E_UNSUPPORTED,
+                    "%s: only %.40s, which cuddle does not read because it is executable pickle data; convert it once "
+                    "with transformers: model.save_pretrained(dir, safe_serialization=True)",
+                    where, file);
+}
+
+static cuddle_status refuse_gguf(const char *where, const char *file, cuddle_error *err)
+{
+    return cud_fail(err, CUDDLE_E_UNSUPPORTED,
+                    "%s: only %.60s, and GGUF is not supported; use the model's original repository, which has "
+                    "safetensors",
+                    where, file);
+}
+
+/* No safetensors under the names that transformers looks for: says what is there instead. */
+static cuddle_status refuse_directory(const char *path, cuddle_error *err)
+{
+    enum { SAFETENSORS, PICKLE, GGUF, KINDS };
+    static const char *const suffix[KINDS] = { ".safetensors", ".bin", ".gguf" };
+    char found[KINDS][256] = { "" }; /* the first of each kind in name order */
+    DIR *dir = opendir(path);
+    if (!dir) return cud_fail(err, CUDDLE_E_IO, "%s: the directory cannot be read", path);
+    for (struct dirent *entry; (entry = readdir(dir));) {
+        const size_t length = strlen(entry->d_name);
+        for (int kind = 0; kind < KINDS; kind++) {
+            if (!cud_path_has_suffix(entry->d_name, suffix[kind]) || length >= sizeof found[kind]) continue;
+            if (kind == PICKLE && strncmp(entry->d_name, "pytorch_model", 13) != 0) continue; /* training_args.bin and the like */
+            if (!found[kind][0] || strcmp(entry->d_name, found[kind]) < 0) memcpy(found[kind], entry->d_name, length + 1);
+        }
+    }
+    closedir(dir);
+    const char *where = short_path(path);
+    if (found[SAFETENSORS][0])
+        return cud_fail(
+            err, CUDDLE_E_IO,
+            "%s: no model.safetensors and no model.safetensors.index.json; there is \"%.80s\", which can be named itself", where,
+            found[SAFETENSORS]);
+    if (found[PICKLE][0]) return refuse_pickle(where, found[PICKLE], err);
+    if (found[GGUF][0]) return refuse_gguf(where, found[GGUF], err);
+    return cud_fail(err, CUDDLE_E_IO, "%s: no model.safetensors and no model.safetensors.index.json in this directory", where);
+}
+
+static cuddle_status open_directory(checkpoint **out, const char *path, cuddle_error *err)
+{
+    char *file, *index = NULL;
+    cuddle_status status = cud_path_join(&file, path, "model.safetensors", err);
+    if (!status) status = cud_path_join(&index, path, "model.safetensors.index.json", err);
+    if (!status) {
+        if (cud_path_is_file(file)) status = open_file(out, file, err);
+        else if (cud_path_is_file(index)) status = open_index(out, index, err);
+        else status = refuse_directory(path, err);
+    }
+    free(file);
+    free(index);
+    return status;
+}
+
+cuddle_status cud_checkpoint_open(checkpoint **out, const char *path, cuddle_error *err)
+{
+    *out = NULL;
+    if (cud_path_is_directory(path)) return open_directory(out, path, err);
+    if (cud_path_has_suffix(path, ".json")) return open_index(out, path, err);
+    if (cud_path_is_file(path)) { /* else let opening it say what is wrong */
+        if (cud_path_has_suffix(path, ".bin") || cud_path_has_suffix(path, ".pt") || cud_path_has_suffix(path, ".pth"))
+            return refuse_pickle(short_path(path), cud_path_name(path), err);
+        if (cud_path_has_suffix(path, ".gguf")) return refuse_gguf(short_path(path), cud_path_name(path), err);
+    }
+    return open_file(out, path, err);
+}
+
+void cud_checkpoint_free(checkpoint *c)
+{
+    if (!c) return;
+    for (int i = 0; i < c->shards; i++) {
+        cud_safetensors_free(&c->shard[i].file);
+        cud_source_close(c->shard[i].source);
+    }
+    free(c->shard);
+    free(c->tensor);
+    cud_names_free(&c->names);
+    free(c);
+}
+
+/* ------------------------------------------------------------------------------------------------------- what it holds */
+
+int64_t cud_checkpoint_count(const checkpoint *c) { return c->count; }
+
+const cuddle_tensor_info *cud_checkpoint_get(const checkpoint *c, int64_t index)
+{
+    return index >= 0 && index < c->count ? &c->tensor[index] : NULL;
+}
+
+int64_t cud_checkpoint_find(const checkpoint *c, const char *name)
+{
+    const name_item *item = cud_names_find(&c->names, name, strlen(name), 0);
+    return item ? (int64_t)item->value : -1;
+}
+
+int cud_checkpoint_shards(const checkpoint *c) { return c->shards; }
+
+source *cud_checkpoint_source(const checkpoint *c, int shard)
+{
+    return shard >= 0 && shard < c->shards ? c->shard[shard].source : NULL;
+}
+
+const char *cud_checkpoint_shard(const checkpoint *c, int shard)
+{
+    return shard >= 0 && shard < c->shards ? c->shard[shard].source->name : NULL;
+}
+
+cuddle_status cud_checkpoint_read(const checkpoint *c, int64_t index, void *out, uint64_t offset, size_t bytes, cuddle_error *err)
+{
+    const cuddle_tensor_info *t = cud_checkpoint_get(c, index);
+    if (!t) return cud_fail(err, CUDDLE_E_ARG, "tensor %" PRId64 " of %" PRIu32, index, c->count);
+    if (offset > t->bytes || bytes > t->bytes - offset)
+        return cud_fail(err, CUDDLE_E_ARG, "tensor \"%.100s\": wanted %zu bytes from byte %" PRIu64 " on, it has %" PRIu64, t->name,
+                        bytes, offset, t->bytes);
+    cuddle_error inner = { CUDDLE_OK, "" };
+    const cuddle_status status = cud_source_read(c->shard[t->shard].source, out, t->offset + offset, bytes, &inner);
+    return status ? cud_fail(err, status, "tensor \"%.100s\": %s", t->name, inner.text) : CUDDLE_OK;
+}
+
+int cud_checkpoint_metadata_count(const checkpoint *c) { return c->metadata_count; }
+
+cuddle_status cud_checkpoint_metadata(const checkpoint *c, int index, const char **key, const char **value, cuddle_error *err)
+{
+    int64_t rest = index;
+    for (int i = 0; i < c->shards && rest >= 0; i++) {
+        const st_file *f = &c->shard[i].file;
+        if (rest < f->metadata_count) {
+            *key = f->metadata[rest].key;
+            *value = f->metadata[rest].value;
+            return CUDDLE_OK;
+        }
+        rest -= f->metadata_count;
+    }
+    return cud_fail(err, CUDDLE_E_ARG, "metadata entry %d of %d", index, c->metadata_count);
+}

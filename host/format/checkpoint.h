@@ -1,0 +1,42 @@
+/* What a checkpoint holds: the tensors of one .safetensors file, or of all shards of an index. Headers only; nothing here touches
+ * tensor data. Immutable once open, so every function but open and free may be called from any thread. */
+#ifndef CUD_FORMAT_CHECKPOINT_H
+#define CUD_FORMAT_CHECKPOINT_H
+
+#include "core/source.h"
+#include "core/status.h"
+
+#include <stdint.h>
+
+typedef struct checkpoint checkpoint;
+
+/* `path` is a .safetensors file, a *.safetensors.index.json, or a directory. In a directory model.safetensors is taken, else
+ * model.safetensors.index.json, as transformers does. A directory with other weights only is CUDDLE_E_UNSUPPORTED with a remedy.
+ * An index and the headers of its shards must agree: a shard that is not there, and a tensor that is not in the shard the index
+ * names, are errors; a tensor that is stored in a shard but not mapped to it is left out; metadata.total_size is not checked. */
+cuddle_status cud_checkpoint_open(checkpoint **out, const char *path, cuddle_error *err);
+/* A single safetensors file from any source (memory, a download). Takes the source over: it is closed by free, and on failure. */
+cuddle_status cud_checkpoint_open_source(checkpoint **out, source *s, cuddle_error *err);
+void cud_checkpoint_free(checkpoint *c); /* NULL is fine; closes the sources and with them their maps */
+
+/* Tensors in file order: shards in name order, then by offset. */
+int64_t cud_checkpoint_count(const checkpoint *c);
+/* Borrowed until free; NULL if out of range. */
+const cuddle_tensor_info *cud_checkpoint_get(const checkpoint *c, int64_t index);
+/* Index of the tensor of this name, or -1. Constant time. */
+int64_t cud_checkpoint_find(const checkpoint *c, const char *name);
+
+/* One shard = one source = one file. */
+int cud_checkpoint_shards(const checkpoint *c);
+source *cud_checkpoint_source(const checkpoint *c, int shard);   /* borrowed; NULL if out of range */
+const char *cud_checkpoint_shard(const checkpoint *c, int shard); /* its path; NULL if out of range */
+
+/* Reads bytes [offset, offset + bytes) of tensor `index`. CUDDLE_E_ARG if that is not inside the tensor; a failed read names the
+ * file and the tensor. */
+cuddle_status cud_checkpoint_read(const checkpoint *c, int64_t index, void *out, uint64_t offset, size_t bytes, cuddle_error *err);
+
+/* __metadata__ of all shards, in file order. CUDDLE_E_ARG if index is out of range. */
+int cud_checkpoint_metadata_count(const checkpoint *c);
+cuddle_status cud_checkpoint_metadata(const checkpoint *c, int index, const char **key, const char **value, cuddle_error *err);
+
+#endif

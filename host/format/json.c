@@ -1,0 +1,288 @@
+#include "format/json.h"
+
+#include "format/path.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---------------------------------------------------------------------------------------------------------- loading */
+
+static bool is_number_byte(char c) { return (c >= '0' && c <= '9') || c == '-' || c == '+' || c == '.' || c == 'e' || c == 'E'; }
+
+/* An integer that int64 cannot hold ends jansson's parse. It is rewritten in its place as a real: 17 digits, "e" and the number of
+ * digits dropped never need more room than 19 digits or more. */
+static void shorten_integer(char *token, size_t length)
+{
+    const bool negative = token[0] == '-';
+    char *digits = token + negative;
+    const size_t count = length - negative, keep = 17;
+    if (count < 19) return;
+    for (size_t i = 0; i < count; i++)
+        if (digits[i] < '0' || digits[i] > '9') return;
+    if (count == 19 && memcmp(digits, negative ? "9223372036854775808" : "9223372036854775807", 19) <= 0) return;
+    char exponent[32];
+    const int n = snprintf(exponent, sizeof exponent, "e%zu", count - keep);
+    memset(digits + keep, ' ', count - keep);
+    memcpy(digits + keep, exponent, (size_t)n);
+}
+
+static void shorten_integers(char *text, size_t size)
+{
+    for (size_t i = 0; i < size;) {
+        if (text[i] == '"') {
+            for (i++; i < size && text[i] != '"'; i++)
+                if (text[i] == '\\') i++;
+            i++;
+        } else if (is_number_byte(text[i])) {
+            const size_t begin = i;
+            while (i < size && is_number_byte(text[i])) i++;
+            shorten_integer(text + begin, i - begin);
+        } else {
+            i++;
+        }
+    }
+}
+
+static const char *kind_of(const json_t *value)
+{
+    switch (json_typeof(value)) {
+    case JSON_OBJECT: return "an object";
+    case JSON_ARRAY: return "an array";
+    case JSON_STRING: return "a string";
+    case JSON_INTEGER:
+    case JSON_REAL: return "a number";
+    case JSON_TRUE: return "true";
+    case JSON_FALSE: return "false";
+    case JSON_NULL: return "null";
+    }
+    return "?";
+}
+
+/* Changes text. */
+static cuddle_status parse(json_t **out, char *text, size_t size, const char *file, cuddle_error *err)
+{
+    const char *nul = memchr(text, 0, size);
+    if (nul) { /* jansson overlooks one that follows a number */
+        int line = 1;
+        for (const char *at = text; at < nul; at++) line += *at == '\n';
+        return cud_fail(err, CUDDLE_E_FORMAT, "%s: line %d: a NUL byte", file, line);
+    }
+    shorten_integers(text, size);
+    json_error_t error;
+    json_t *root = json_loadb(text, size, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
+    if (!root) {
+        if (json_error_code(&error) == json_error_out_of_memory) return cud_nomem(err, size, file);
+        return cud_fail(err, CUDDLE_E_FORMAT, "%s: line %d: %s", file, error.line > 0 ? error.line : 1, error.text);
+    }
+    if (!json_is_object(root)) {
+        cud_fail(err, CUDDLE_E_FORMAT, "%s: line 1: is %s, expected an object", file, kind_of(root));
+        json_decref(root);
+        return CUDDLE_E_FORMAT;
+    }
+    *out = root;
+    return CUDDLE_OK;
+}
+
+cuddle_status cud_json_parse(json_t **out, const void *data, size_t size, const char *file, cuddle_error *err)
+{
+    *out = NULL;
+    char *copy = malloc(size + 1);
+    if (!copy) return cud_nomem(err, size, cud_path_name(file));
+    if (size) memcpy(copy, data, size);
+    const cuddle_status status = parse(out, copy, size, cud_path_name(file), err);
+    free(copy);
+    return status;
+}
+
+cuddle_status cud_json_load_source(json_t **out, source *s, size_t max_bytes, cuddle_error *err)
+{
+    *out = NULL;
+    const char *file = cud_path_name(s->name);
+    if (s->size > max_bytes)
+        return cud_fail(err, CUDDLE_E_LIMIT, "%s: has %" PRIu64 " bytes, at most %zu are read", file, s->size, max_bytes);
+    const size_t size = (size_t)s->size;
+    char *text = malloc(size + 1);
+    if (!text) return cud_nomem(err, size, file);
+    cuddle_status status = cud_source_read(s, text, 0, size, err);
+    if (!status) status = parse(out, text, size, file, err);
+    free(text);
+    return status;
+}
+
+cuddle_status cud_json_load(json_t **out, const char *path, size_t max_bytes, cuddle_error *err)
+{
+    *out = NULL;
+    source *s;
+    cuddle_status status = cud_source_open_file(&s, path, err);
+    if (status) return status;
+    status = cud_json_load_source(out, s, max_bytes, err);
+    cud_source_close(s);
+    return status;
+}
+
+/* ---------------------------------------------------------------------------------------------------------- getters */
+
+json_view cud_json_view(json_t *root, const char *path) { return (json_view){ .value = root, .file = cud_path_name(path) }; }
+
+/* Where member `key` of `in` stands. */
+static void place(char out[96], const json_view *in, const char *key)
+{
+    if (!key) memmove(out, in->where, sizeof in->where);
+    else snprintf(out, 96, "%.46s%s%.46s", in->where, in->where[0] ? "." : "", key);
+}
+
+/* A scalar as it stands in the file, as far as it fits. jansson prints reals, because printf's decimal point is the locale's. */
+static void show(char out[64], const json_t *value)
+{
+    if (json_is_string(value)) {
+        const size_t length = json_string_length(value);
+        size_t n = length < 48 ? length : 48;
+        while (n < length && n > 0 && ((unsigned char)json_string_value(value)[n] & 0xc0) == 0x80) n--; /* a character's border */
+        snprintf(out, 64, "\"%.*s%s\"", (int)n, json_string_value(value), n < length ? "..." : "");
+    } else if (json_is_number(value)) {
+        const size_t n = json_dumpb(value, out, 63, JSON_ENCODE_ANY | JSON_REAL_PRECISION(6));
+        out[n <= 63 ? n : 0] = 0;
+    } else {
+        snprintf(out, 64, "%s", kind_of(value));
+    }
+}
+
+static void show_number(char out[64], double number)
+{
+    json_t *value = json_real(number);
+    if (value) show(out, value);
+    else snprintf(out, 64, "?");
+    json_decref(value);
+}
+
+static json_t *member(const json_view *in, const char *key) { return key ? json_object_get(in->value, key) : in->value; }
+
+static cuddle_status wrong(const json_view *in, const char *key, cuddle_error *err, cuddle_status status, const char *expected)
+{
+    char where[96], found[64];
+    place(where, in, key);
+    const json_t *value = member(in, key);
+    if (!value) return cud_fail(err, status, "%s: \"%s\" is missing, expected %s", in->file, where, expected);
+    show(found, value);
+    return cud_fail(err, status, "%s: \"%s\" is %s, expected %s", in->file, where, found, expected);
+}
+
+cuddle_status cud_json_wrong(const json_view *in, const char *key, cuddle_error *err, cuddle_status status, const char *format, ...)
+{
+    char expected[200];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(expected, sizeof expected, format, args);
+    va_end(args);
+    return wrong(in, key, err, status, expected);
+}
+
+/* The member, or NULL where the flags allow it to be absent. */
+static cuddle_status find(json_t **out, const json_view *in, const char *key, unsigned flags, const char *expected, cuddle_error *err)
+{
+    json_t *value = member(in, key);
+    *out = value;
+    if (!value && flags == CUD_JSON_REQUIRED) return wrong(in, key, err, CUDDLE_E_FORMAT, expected);
+    if (json_is_null(value)) {
+        *out = NULL;
+        if (flags != CUD_JSON_NULLABLE) return wrong(in, key, err, CUDDLE_E_FORMAT, expected);
+    }
+    return CUDDLE_OK;
+}
+
+cuddle_status cud_json_int(int64_t *out, const json_view *in, const char *key, unsigned flags, int64_t min, int64_t max,
+                           cuddle_error *err)
+{
+    char expected[80];
+    if (min == INT64_MIN && max == INT64_MAX) snprintf(expected, sizeof expected, "an integer");
+    else if (max == INT64_MAX) snprintf(expected, sizeof expected, "an integer of at least %" PRId64, min);
+    else if (min == INT64_MIN) snprintf(expected, sizeof expected, "an integer of at most %" PRId64, max);
+    else snprintf(expected, sizeof expected, "an integer from %" PRId64 " to %" PRId64, min, max);
+    json_t *value;
+    const cuddle_status status = find(&value, in, key, flags, expected, err);
+    if (status || !value) return status;
+    if (!json_is_integer(value) || json_integer_value(value) < min || json_integer_value(value) > max)
+        return wrong(in, key, err, CUDDLE_E_FORMAT, expected);
+    *out = json_integer_value(value);
+    return CUDDLE_OK;
+}
+
+cuddle_status cud_json_number(double *out, const json_view *in, const char *key, unsigned flags, double min, double max,
+                              cuddle_error *err)
+{
+    char expected[160], least[64], most[64];
+    if (min > -INFINITY) show_number(least, min);
+    if (max < INFINITY) show_number(most, max);
+    if (min > -INFINITY && max < INFINITY) snprintf(expected, sizeof expected, "a number from %s to %s", least, most);
+    else if (min > -INFINITY) snprintf(expected, sizeof expected, "a number of at least %s", least);
+    else if (max < INFINITY) snprintf(expected, sizeof expected, "a number of at most %s", most);
+    else snprintf(expected, sizeof expected, "a number");
+    json_t *value;
+    const cuddle_status status = find(&value, in, key, flags, expected, err);
+    if (status || !value) return status;
+    const double number = json_number_value(value);
+    if (!json_is_number(value) || !(number >= min && number <= max)) return wrong(in, key, err, CUDDLE_E_FORMAT, expected);
+    *out = number;
+    return CUDDLE_OK;
+}
+
+cuddle_status cud_json_bool(bool *out, const json_view *in, const char *key, unsigned flags, cuddle_error *err)
+{
+    json_t *value;
+    const cuddle_status status = find(&value, in, key, flags, "true or false", err);
+    if (status || !value) return status;
+    if (!json_is_boolean(value)) return wrong(in, key, err, CUDDLE_E_FORMAT, "true or false");
+    *out = json_is_true(value);
+    return CUDDLE_OK;
+}
+
+cuddle_status cud_json_string(const char **out, const json_view *in, const char *key, unsigned flags, cuddle_error *err)
+{
+    json_t *value;
+    const cuddle_status status = find(&value, in, key, flags, "a string", err);
+    if (status || !value) return status;
+    if (!json_is_string(value)) return wrong(in, key, err, CUDDLE_E_FORMAT, "a string");
+    *out = json_string_value(value);
+    return CUDDLE_OK;
+}
+
+static cuddle_status container(json_view *out, const json_view *in, const char *key, unsigned flags, json_type type,
+                               const char *expected, cuddle_error *err)
+{
+    json_t *value;
+    const cuddle_status status = find(&value, in, key, flags, expected, err);
+    if (status) return status;
+    if (value && json_typeof(value) != type) return wrong(in, key, err, CUDDLE_E_FORMAT, expected);
+    json_view found = { .value = value, .file = in->file }; /* out may be in */
+    place(found.where, in, key);
+    *out = found;
+    return CUDDLE_OK;
+}
+
+cuddle_status cud_json_object(json_view *out, const json_view *in, const char *key, unsigned flags, cuddle_error *err)
+{
+    return container(out, in, key, flags, JSON_OBJECT, "an object", err);
+}
+
+cuddle_status cud_json_array(json_view *out, size_t *count, const json_view *in, const char *key, unsigned flags, cuddle_error *err)
+{
+    const cuddle_status status = container(out, in, key, flags, JSON_ARRAY, "an array", err);
+    if (!status) *count = json_array_size(out->value);
+    return status;
+}
+
+json_view cud_json_element(const json_view *array, size_t index)
+{
+    json_view element = { .value = json_array_get(array->value, index), .file = array->file };
+    snprintf(element.where, sizeof element.where, "%.70s[%zu]", array->where, index);
+    return element;
+}
+
+bool cud_json_has(const json_view *in, const char *key)
+{
+    const json_t *value = json_object_get(in->value, key);
+    return value && !json_is_null(value);
+}

@@ -1,0 +1,17 @@
+/* Paths of a checkpoint's files. */
+#ifndef CUD_FORMAT_PATH_H
+#define CUD_FORMAT_PATH_H
+
+#include "core/status.h"
+
+#include <stdbool.h>
+
+/* What follows the last '/': messages about a file's content name it without its folder, which the caller knows. */
+const char *cud_path_name(const char *path);
+/* "<directory>/<name>"; an empty directory gives just the name. To be freed. */
+cuddle_status cud_path_join(char **out, const char *directory, const char *name, cuddle_error *err);
+bool cud_path_is_file(const char *path); /* a regular file, or a symbolic link to one */
+bool cud_path_is_directory(const char *path);
+bool cud_path_has_suffix(const char *path, const char *suffix);
+
+#endif

@@ -1,0 +1,260 @@
+#include "text/aligned.h"
+
+#include "text/regex.h"
+#include "text/unicode.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { MAX_BYTES = INT32_MAX }; /* of a buffer: spans are 32 bit, and rewriting may grow a text several times over */
+
+static cuddle_status reserve(cud_aligned *a, size_t more, cuddle_error *err)
+{
+    if (more <= a->room - a->length) return CUDDLE_OK;
+    if (more > MAX_BYTES - a->length) return cud_fail(err, CUDDLE_E_LIMIT, "the text grows beyond %d bytes in normalization", MAX_BYTES);
+    const size_t need = a->length + more;
+    size_t room = a->room + a->room / 2;
+    if (room < need) room = need;
+    if (room < 64) room = 64;
+    char *bytes = realloc(a->bytes, room);
+    if (!bytes) return cud_nomem(err, room, "a text to tokenize");
+    a->bytes = bytes;
+    cud_span *align = realloc(a->align, room * sizeof *align);
+    if (!align) return cud_nomem(err, room * sizeof *align, "the alignment of a text");
+    a->align = align;
+    a->room = room;
+    return CUDDLE_OK;
+}
+
+cuddle_status cud_pieces_set(cud_pieces *p, const char *text, size_t length, cuddle_error *err)
+{
+    p->text.length = 0;
+    p->count = 0;
+    cuddle_status status = reserve(&p->text, length, err);
+    if (status) return status;
+    for (size_t i = 0; i < length;) {
+        size_t size = cud_utf8_length((unsigned char)text[i]);
+        if (size > length - i) size = length - i;
+        const cud_span span = { (uint32_t)i, (uint32_t)(i + size) };
+        for (size_t k = 0; k < size; k++) p->text.align[i + k] = span;
+        i += size;
+    }
+    if (length) memcpy(p->text.bytes, text, length);
+    p->text.length = length;
+    size_t count = 0;
+    status = cud_pieces_add(p, &count, 0, length, 0, -1, err);
+    if (!status) cud_pieces_commit(p, count);
+    return status;
+}
+
+void cud_pieces_free(cud_pieces *p)
+{
+    free(p->text.bytes);
+    free(p->text.align);
+    free(p->spare.bytes);
+    free(p->spare.align);
+    free(p->piece);
+    free(p->spare_piece);
+    cud_regex_scratch_free(p->regex);
+    *p = (cud_pieces){ 0 };
+}
+
+/* ---- rewriting ---- */
+
+/* Room for `size` bytes, all with one span; NULL after a failure. */
+static char *put_room(cud_writer *w, size_t size, cud_span span)
+{
+    if (!w->status) w->status = reserve(w->to, size, w->err);
+    if (w->status) return NULL;
+    char *out = w->to->bytes + w->to->length;
+    for (size_t i = 0; i < size; i++) w->to->align[w->to->length + i] = span;
+    w->to->length += size;
+    return out;
+}
+
+/* The range of what was used up last. */
+static cud_span before(const cud_writer *w) { return w->at ? w->align[w->at - 1] : (cud_span){ w->origin, w->origin }; }
+static cud_span here(const cud_writer *w) { return w->at < w->length ? w->align[w->at] : before(w); }
+
+void cud_skip(cud_writer *w, size_t bytes) { w->at += bytes < w->length - w->at ? bytes : w->length - w->at; }
+
+void cud_keep(cud_writer *w, size_t bytes)
+{
+    if (bytes > w->length - w->at) bytes = w->length - w->at;
+    if (!w->status) w->status = reserve(w->to, bytes, w->err);
+    if (w->status || !bytes) return;
+    memcpy(w->to->bytes + w->to->length, w->from + w->at, bytes);
+    memcpy(w->to->align + w->to->length, w->align + w->at, bytes * sizeof *w->align);
+    w->to->length += bytes;
+    w->at += bytes;
+}
+
+void cud_change(cud_writer *w, int32_t c, int change)
+{
+    char s[4];
+    const size_t size = cud_utf8_encode(s, c);
+    char *out = put_room(w, size, change > 0 ? before(w) : here(w));
+    if (out) memcpy(out, s, size);
+    for (; change <= 0 && w->at < w->length; change++) cud_skip(w, cud_utf8_length((unsigned char)w->from[w->at]));
+}
+
+void cud_put(cud_writer *w, int32_t c) { cud_change(w, c, 0); }
+void cud_insert_char(cud_writer *w, int32_t c) { cud_change(w, c, 1); }
+
+void cud_insert(cud_writer *w, const char *s, size_t size)
+{
+    char *out = put_room(w, size, before(w));
+    if (out && size) memcpy(out, s, size);
+}
+
+void cud_prepend(cud_writer *w, const char *s, size_t size)
+{
+    char *out = put_room(w, size, here(w));
+    if (out && size) memcpy(out, s, size);
+    cud_keep(w, w->length - w->at);
+}
+
+void cud_replace_char(cud_writer *w, const char *s, size_t size, size_t used)
+{
+    char *out = put_room(w, size, here(w));
+    if (out && size) memcpy(out, s, size);
+    cud_skip(w, used);
+}
+
+cuddle_status cud_pieces_rewrite(cud_pieces *p, cud_rewrite_fn fn, const void *config, cuddle_error *err)
+{
+    p->spare.length = 0;
+    cuddle_status status = reserve(&p->spare, p->text.length, err);
+    for (size_t i = 0; !status && i < p->count; i++) {
+        cud_piece *piece = &p->piece[i];
+        const size_t begin = p->spare.length, length = piece->end - piece->begin;
+        cud_writer w = { .to = &p->spare, .from = p->text.bytes + piece->begin, .align = p->text.align + piece->begin, .length = length,
+                         .origin = piece->origin, .err = err };
+        if (piece->token >= 0) cud_keep(&w, length);
+        else if (length) status = fn(&w, config);
+        if (!status) status = w.status;
+        piece->begin = begin;
+        piece->end = p->spare.length;
+    }
+    if (status) {
+        p->count = 0; /* half of them point into the other buffer */
+        return status;
+    }
+    const cud_aligned other = p->text;
+    p->text = p->spare;
+    p->spare = other;
+    return CUDDLE_OK;
+}
+
+/* ---- splitting ---- */
+
+cuddle_status cud_pieces_add(cud_pieces *p, size_t *count, size_t begin, size_t end, uint32_t origin, int32_t token, cuddle_error *err)
+{
+    if (*count == p->spare_room) {
+        const size_t room = p->spare_room ? p->spare_room + p->spare_room / 2 : 16;
+        if (room > SIZE_MAX / sizeof(cud_piece)) return cud_nomem(err, SIZE_MAX, "the pieces of a text");
+        cud_piece *grown = realloc(p->spare_piece, room * sizeof *grown);
+        if (!grown) return cud_nomem(err, room * sizeof *grown, "the pieces of a text");
+        p->spare_piece = grown;
+        p->spare_room = room;
+    }
+    p->spare_piece[(*count)++] = (cud_piece){ begin, end, origin, token };
+    return CUDDLE_OK;
+}
+
+void cud_pieces_commit(cud_pieces *p, size_t count)
+{
+    cud_piece *const other = p->piece;
+    const size_t room = p->room;
+    p->piece = p->spare_piece;
+    p->room = p->spare_room;
+    p->spare_piece = other;
+    p->spare_room = room;
+    p->count = count;
+}
+
+/* The new list grows behind p's back while the old one is read: its length lives here. */
+typedef struct split_job {
+    cud_splitter s;
+    size_t count;
+} split_job;
+
+static cuddle_status emit(cud_splitter *s, size_t begin, size_t end)
+{
+    if (begin == end) return CUDDLE_OK;
+    split_job *job = (split_job *)s;
+    const size_t from = s->piece.begin + begin;
+    return cud_pieces_add(s->p, &job->count, from, s->piece.begin + end, s->p->text.align[from].begin, -1, s->err);
+}
+
+static cuddle_status flush(cud_splitter *s)
+{
+    if (!s->open) return CUDDLE_OK;
+    s->open = false;
+    return emit(s, s->held_begin, s->held_end);
+}
+
+static cuddle_status hold(cud_splitter *s, size_t begin, size_t end, bool match)
+{
+    const cuddle_status status = flush(s);
+    s->open = true;
+    s->held_begin = begin;
+    s->held_end = end;
+    s->held_match = match;
+    return status;
+}
+
+/* Parts arrive in order and without gaps; match says which are delimiters. */
+static cuddle_status part(cud_splitter *s, size_t begin, size_t end, bool match)
+{
+    match ^= s->invert;
+    const bool previous = s->previous_match;
+    s->previous_match = match;
+    s->done = end;
+    switch (s->behavior) {
+    case CUD_SPLIT_REMOVED: return match ? CUDDLE_OK : emit(s, begin, end);
+    case CUD_SPLIT_ISOLATED: return emit(s, begin, end);
+    case CUD_SPLIT_MERGED_WITH_PREVIOUS:
+        if (!match || previous || !s->open) return hold(s, begin, end, match);
+        s->held_end = end;
+        return CUDDLE_OK;
+    case CUD_SPLIT_MERGED_WITH_NEXT:
+        if (match || !s->open || !s->held_match) return hold(s, begin, end, match);
+        s->held_end = end;
+        return flush(s);
+    case CUD_SPLIT_CONTIGUOUS:
+        if (match != previous || !s->open) return hold(s, begin, end, match);
+        s->held_end = end;
+        return CUDDLE_OK;
+    }
+    return CUDDLE_OK;
+}
+
+cuddle_status cud_split_match(cud_splitter *s, size_t begin, size_t end)
+{
+    cuddle_status status = CUDDLE_OK;
+    if (begin > s->done) status = part(s, s->done, begin, false);
+    if (!status) status = part(s, begin, end, true);
+    return status;
+}
+
+cuddle_status cud_pieces_split(cud_pieces *p, cud_find_fn fn, const void *config, cud_behavior behavior, bool invert, cuddle_error *err)
+{
+    split_job job = { .count = 0 };
+    cuddle_status status = CUDDLE_OK;
+    for (size_t i = 0; !status && i < p->count; i++) {
+        const cud_piece piece = p->piece[i];
+        if (piece.token >= 0) {
+            status = cud_pieces_add(p, &job.count, piece.begin, piece.end, piece.origin, piece.token, err);
+            continue;
+        }
+        const size_t length = piece.end - piece.begin;
+        if (!length) continue;
+        job.s = (cud_splitter){ .p = p, .piece = piece, .behavior = behavior, .invert = invert, .err = err };
+        status = fn(&job.s, p->text.bytes + piece.begin, length, config);
+        if (!status && job.s.done < length) status = part(&job.s, job.s.done, length, false);
+        if (!status) status = flush(&job.s);
+    }
+    if (!status) cud_pieces_commit(p, job.count);
+    return status;
+}

@@ -1,0 +1,250 @@
+/* The BPE model: a word's characters become symbols, then pairs of symbols are merged by rank. */
+#include "text/bpe.h"
+#include "text/tokenizer.h"
+#include "text/types.h"
+#include "text/unicode.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { NONE = -1, DIRECT = 0x800, MAX_AFFIX = 256 };
+
+typedef struct bpe_config {
+    cud_merges merges;
+    int32_t direct[DIRECT]; /* id of the character below U+0800, or NONE */
+    int32_t byte[256];      /* id of <0xXX>, or NONE */
+    char *prefix, *suffix;  /* of symbols that do not begin a word, and of the one that ends it; NULL when empty */
+    char *unk_token;
+    int32_t unk;
+    bool fuse_unk, byte_fallback, ignore_merges;
+} bpe_config;
+
+static void bpe_free(void *config)
+{
+    bpe_config *c = config;
+    if (!c) return;
+    free(c->merges.slot);
+    free(c->prefix);
+    free(c->suffix);
+    free(c->unk_token);
+    free(c);
+}
+
+/* ---- reading ---- */
+
+static cuddle_status parse_vocab(const cud_part *in, cuddle_error *err)
+{
+    json_view vocab;
+    const char *token;
+    json_t *value;
+    cuddle_status status = cud_json_object(&vocab, &in->json, "vocab", CUD_JSON_REQUIRED, err);
+    if (status) return status;
+    json_object_foreach(vocab.value, token, value) {
+        const json_int_t id = json_is_integer(value) ? json_integer_value(value) : -1;
+        if (id < 0 || id > CUD_TOKENIZER_MAX_ID)
+            return cud_fail(err, CUDDLE_E_FORMAT, "tokenizer.json: the id of token \"%.60s\" is not an integer from 0 to %d", token,
+                            CUD_TOKENIZER_MAX_ID);
+        const char *other = cud_vocab_token(in->vocab, (int32_t)id, NULL);
+        if (other)
+            return cud_fail(err, CUDDLE_E_FORMAT, "tokenizer.json: tokens \"%.60s\" and \"%.60s\" have the same id %d", other, token, (int)id);
+        status = cud_vocab_add(in->vocab, token, strlen(token), (int32_t)id, err);
+        if (status) return status;
+    }
+    return CUDDLE_OK;
+}
+
+/* "a b" or ["a", "b"]; false if it is neither. */
+static bool merge_parts(json_t *item, const char *part[2], size_t length[2])
+{
+    if (json_is_array(item)) {
+        if (json_array_size(item) != 2) return false;
+        for (size_t i = 0; i < 2; i++) {
+            json_t *s = json_array_get(item, i);
+            if (!json_is_string(s)) return false;
+            part[i] = json_string_value(s);
+            length[i] = json_string_length(s);
+        }
+        return true;
+    }
+    if (!json_is_string(item)) return false;
+    const char *s = json_string_value(item), *space = strchr(s, ' ');
+    if (!space || strchr(space + 1, ' ')) return false;
+    part[0] = s;
+    length[0] = (size_t)(space - s);
+    part[1] = space + 1;
+    length[1] = strlen(space + 1);
+    return true;
+}
+
+static cuddle_status parse_merges(bpe_config *c, const cud_part *in, cuddle_error *err)
+{
+    json_view merges;
+    size_t count, index;
+    json_t *item;
+    uint32_t rank = 0;
+    cud_bytes both = { 0 };
+    cuddle_status status = cud_json_array(&merges, &count, &in->json, "merges", CUD_JSON_REQUIRED, err);
+    if (status) return status;
+    const size_t prefix = c->prefix ? strlen(c->prefix) : 0;
+    json_array_foreach(merges.value, index, item) {
+        const char *part[2];
+        size_t length[2];
+        if (json_is_string(item) && strncmp(json_string_value(item), "#version", 8) == 0) continue;
+        if (!merge_parts(item, part, length) || length[1] < prefix) {
+            status = cud_fail(err, CUDDLE_E_FORMAT, "tokenizer.json: merge %zu is not two tokens", index);
+            break;
+        }
+        both.used = 0;
+        status = cud_bytes_add(&both, part[0], length[0], err);
+        if (!status) status = cud_bytes_add(&both, part[1] + prefix, length[1] - prefix, err);
+        if (status) break;
+        const cud_merge merge = { cud_vocab_find(in->vocab, part[0], length[0]), cud_vocab_find(in->vocab, part[1], length[1]), rank++,
+                                  cud_vocab_find(in->vocab, both.data, both.used) };
+        if (merge.left < 0 || merge.right < 0 || merge.id < 0) {
+            const int missing = merge.left < 0 ? 0 : merge.right < 0 ? 1 : 2;
+            status = cud_fail(err, CUDDLE_E_FORMAT, "tokenizer.json: merge %zu: \"%.*s\" is not in the vocabulary", index,
+                              missing == 2 ? (int)(both.used < 60 ? both.used : 60) : (int)(length[missing] < 60 ? length[missing] : 60),
+                              missing == 2 ? both.data : part[missing]);
+            break;
+        }
+        status = cud_merges_add(&c->merges, merge, err);
+        if (status) break;
+    }
+    free(both.data);
+    return status;
+}
+
+static cuddle_status parse_text(char **out, const cud_part *in, const char *key, cuddle_error *err)
+{
+    const char *s = NULL;
+    const cuddle_status status = cud_json_string(&s, &in->json, key, CUD_JSON_NULLABLE, err);
+    if (status || !s || !*s) return status;
+    if (strlen(s) > MAX_AFFIX) return cud_json_wrong(&in->json, key, err, CUDDLE_E_LIMIT, "at most %d bytes", MAX_AFFIX);
+    *out = strdup(s);
+    return *out ? CUDDLE_OK : cud_nomem(err, strlen(s) + 1, in->label);
+}
+
+static void look_up_characters(bpe_config *c, const cud_vocab *vocab)
+{
+    char text[8];
+    for (int32_t i = 0; i < DIRECT; i++) c->direct[i] = cud_vocab_find(vocab, text, cud_utf8_encode(text, i));
+    for (int i = 0; i < 256; i++) {
+        snprintf(text, sizeof text, "<0x%02X>", (unsigned)i & 0xff);
+        c->byte[i] = cud_vocab_find(vocab, text, 6);
+    }
+}
+
+static cuddle_status bpe_parse(void **config, const cud_part *in, cuddle_error *err)
+{
+    static const char *const fields[] = { "vocab", "merges", "dropout", "unk_token", "continuing_subword_prefix", "end_of_word_suffix", "fuse_unk",
+                                          "byte_fallback", "ignore_merges", NULL };
+    double dropout = 0;
+    bpe_config *c = calloc(1, sizeof *c);
+    if (!c) return cud_nomem(err, sizeof *c, in->label);
+    cuddle_status status = cud_part_fields(in, fields, err);
+    if (!status) status = cud_json_number(&dropout, &in->json, "dropout", CUD_JSON_NULLABLE, 0, 1, err);
+    if (!status && dropout > 0) status = cud_json_wrong(&in->json, "dropout", err, CUDDLE_E_UNSUPPORTED, "null or 0");
+    if (!status) status = parse_text(&c->unk_token, in, "unk_token", err);
+    if (!status) status = parse_text(&c->prefix, in, "continuing_subword_prefix", err);
+    if (!status) status = parse_text(&c->suffix, in, "end_of_word_suffix", err);
+    if (!status) status = cud_part_bool(&c->fuse_unk, in, "fuse_unk", CUD_JSON_OPTIONAL, err);
+    if (!status) status = cud_part_bool(&c->byte_fallback, in, "byte_fallback", CUD_JSON_OPTIONAL, err);
+    if (!status) status = cud_part_bool(&c->ignore_merges, in, "ignore_merges", CUD_JSON_OPTIONAL, err);
+    if (!status) status = parse_vocab(in, err);
+    if (!status) status = parse_merges(c, in, err);
+    if (status) {
+        bpe_free(c);
+        return status;
+    }
+    c->unk = c->unk_token ? cud_vocab_find(in->vocab, c->unk_token, strlen(c->unk_token)) : NONE;
+    look_up_characters(c, in->vocab);
+    *config = c;
+    return CUDDLE_OK;
+}
+
+/* ---- encoding ---- */
+
+/* A character with the affixes its place asks for. */
+typedef struct affixed {
+    char text[2 * MAX_AFFIX + 8];
+    size_t length;
+} affixed;
+
+static void affix(affixed *a, const bpe_config *c, const char *s, size_t size, bool first, bool last)
+{
+    a->length = 0;
+    const char *const prefix = first ? NULL : c->prefix, *const suffix = last ? c->suffix : NULL;
+    if (prefix) memcpy(a->text, prefix, a->length = strlen(prefix));
+    memcpy(a->text + a->length, s, size);
+    a->length += size;
+    if (!suffix) return;
+    memcpy(a->text + a->length, suffix, strlen(suffix));
+    a->length += strlen(suffix);
+}
+
+static bool has_bytes(const bpe_config *c, const char *s, size_t size)
+{
+    for (size_t i = 0; i < size; i++)
+        if (c->byte[(unsigned char)s[i]] < 0) return false;
+    return true;
+}
+
+static cuddle_status symbols(cud_bpe_scratch *s, const bpe_config *c, const cud_vocab *vocab, const char *word, size_t length, cuddle_error *err)
+{
+    size_t unknown = 0; /* bytes of unknown characters not yet added; the reference adds them late, behind fallback bytes too */
+    affixed a;
+    size_t size;
+    cuddle_status status = CUDDLE_OK;
+    s->count = 0;
+    for (size_t at = 0; at < length && !status; at += size) {
+        const int32_t character = cud_utf8_decode(word + at, &size);
+        const char *text = word + at;
+        size_t text_length = size;
+        int32_t id;
+        if (c->prefix || c->suffix) {
+            affix(&a, c, word + at, size, at == 0, at + size == length);
+            text = a.text;
+            text_length = a.length;
+            id = cud_vocab_find(vocab, text, text_length);
+        } else {
+            id = character < DIRECT ? c->direct[character] : cud_vocab_find(vocab, text, text_length);
+        }
+        if (id >= 0) {
+            if (unknown) status = cud_bpe_symbol(s, c->unk, unknown, err);
+            unknown = 0;
+            if (!status) status = cud_bpe_symbol(s, id, size, err);
+        } else if (c->byte_fallback && has_bytes(c, text, text_length)) {
+            for (size_t i = 0; i < text_length && !status; i++) status = cud_bpe_symbol(s, c->byte[(unsigned char)text[i]], 1, err);
+        } else if (c->unk_token) {
+            if (c->unk < 0)
+                return cud_fail(err, CUDDLE_E_FORMAT, "tokenizer.json: unk_token \"%.60s\" is not in the vocabulary, and the text needs it", c->unk_token);
+            if (unknown && !c->fuse_unk) status = cud_bpe_symbol(s, c->unk, unknown, err), unknown = 0;
+            unknown += size;
+        } /* without an unknown token the character is dropped, as in the reference */
+    }
+    return unknown && !status ? cud_bpe_symbol(s, c->unk, unknown, err) : status;
+}
+
+static cuddle_status bpe_encode(cud_tokens *out, const void *config, const cud_vocab *vocab, const char *word, size_t length, cuddle_error *err)
+{
+    const bpe_config *c = config;
+    if (c->ignore_merges) {
+        const int32_t id = cud_vocab_find(vocab, word, length);
+        if (id >= 0) return cud_tokens_add(out, (cud_token){ .id = id, .begin = 0, .end = length }, err);
+    }
+    if (!out->scratch) out->scratch = calloc(1, sizeof(cud_bpe_scratch));
+    cud_bpe_scratch *s = out->scratch;
+    if (!s) return cud_nomem(err, sizeof *s, "merging a word");
+    cuddle_status status = symbols(s, c, vocab, word, length, err);
+    if (!status) status = cud_bpe_merge(s, &c->merges, err);
+    size_t at = 0;
+    for (size_t i = 0; i < s->count && !status; i++) {
+        if (!s->symbol[i].length) continue;
+        status = cud_tokens_add(out, (cud_token){ .id = s->symbol[i].id, .begin = at, .end = at + s->symbol[i].length }, err);
+        at += s->symbol[i].length;
+    }
+    return status;
+}
+
+const cud_model_type cud_model_bpe = { { "BPE", bpe_parse, bpe_free }, bpe_encode, cud_bpe_scratch_free };

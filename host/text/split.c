@@ -1,0 +1,165 @@
+/* Pre-tokenizers that cut text and change nothing: Split, Digits, Punctuation, Whitespace, WhitespaceSplit, CharDelimiterSplit. */
+#include "text/pattern.h"
+#include "text/types.h"
+#include "text/unicode.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static cuddle_status parse_behavior(cud_behavior *out, const cud_part *in, unsigned flags, cuddle_error *err)
+{
+    static const struct {
+        const char *name;
+        cud_behavior behavior;
+    } names[] = { { "Removed", CUD_SPLIT_REMOVED }, { "Isolated", CUD_SPLIT_ISOLATED }, { "Contiguous", CUD_SPLIT_CONTIGUOUS },
+                  { "MergedWithPrevious", CUD_SPLIT_MERGED_WITH_PREVIOUS }, { "MergedWithNext", CUD_SPLIT_MERGED_WITH_NEXT } };
+    const char *name = NULL;
+    const cuddle_status status = cud_json_string(&name, &in->json, "behavior", flags, err);
+    if (status || !name) return status;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (strcmp(name, names[i].name) == 0) {
+            *out = names[i].behavior;
+            return CUDDLE_OK;
+        }
+    return cud_json_wrong(&in->json, "behavior", err, CUDDLE_E_UNSUPPORTED,
+                          "\"Removed\", \"Isolated\", \"MergedWithPrevious\", \"MergedWithNext\" or \"Contiguous\"");
+}
+
+/* ---- Split ---- */
+typedef struct split_config {
+    cud_pattern pattern;
+    cud_behavior behavior;
+    bool invert;
+} split_config;
+
+static void split_free(void *config)
+{
+    split_config *c = config;
+    if (!c) return;
+    cud_pattern_free(&c->pattern);
+    free(c);
+}
+
+static cuddle_status split_parse(void **config, const cud_part *in, cuddle_error *err)
+{
+    split_config *c = calloc(1, sizeof *c);
+    if (!c) return cud_nomem(err, sizeof *c, in->label);
+    cuddle_status status = cud_part_fields(in, (const char *const[]){ "pattern", "behavior", "invert", NULL }, err);
+    if (!status) status = parse_behavior(&c->behavior, in, CUD_JSON_REQUIRED, err);
+    if (!status) status = cud_part_bool(&c->invert, in, "invert", CUD_JSON_REQUIRED, err);
+    if (!status) status = cud_pattern_parse(&c->pattern, in, err);
+    if (status) split_free(c);
+    else *config = c;
+    return status;
+}
+
+static cuddle_status split_match(void *user, size_t begin, size_t end) { return cud_split_match(user, begin, end); }
+
+static cuddle_status split_find(cud_splitter *s, const char *text, size_t length, const void *config)
+{
+    const split_config *c = config;
+    return cud_pattern_each(&c->pattern, &s->p->regex, text, length, split_match, s, s->err);
+}
+
+static cuddle_status split_apply(cud_pieces *p, const void *config, cuddle_error *err)
+{
+    const split_config *c = config;
+    return cud_pieces_split(p, split_find, c, c->behavior, c->invert, err);
+}
+
+const cud_step_type cud_pre_tokenizer_split = { { "Split", split_parse, split_free }, split_apply };
+
+/* ---- the ones whose delimiters are a kind of character ---- */
+typedef struct class_config {
+    bool (*is)(int32_t c);
+    int32_t character; /* when there is no function */
+    cud_behavior behavior;
+} class_config;
+
+static cuddle_status class_find(cud_splitter *s, const char *text, size_t length, const void *config)
+{
+    const class_config *c = config;
+    cuddle_status status = CUDDLE_OK;
+    for (size_t at = 0, size; !status && at < length; at += size) {
+        const int32_t character = cud_utf8_decode(text + at, &size);
+        if (c->is ? c->is(character) : character == c->character) status = cud_split_match(s, at, at + size);
+    }
+    return status;
+}
+
+static cuddle_status class_apply(cud_pieces *p, const void *config, cuddle_error *err)
+{
+    const class_config *c = config;
+    return cud_pieces_split(p, class_find, c, c->behavior, false, err);
+}
+
+static cuddle_status keep_class(void **config, const class_config *c, const cud_part *in, cuddle_error *err)
+{
+    class_config *copy = malloc(sizeof *copy);
+    if (!copy) return cud_nomem(err, sizeof *copy, in->label);
+    *copy = *c;
+    *config = copy;
+    return CUDDLE_OK;
+}
+
+static cuddle_status digits_parse(void **config, const cud_part *in, cuddle_error *err)
+{
+    bool individual = false;
+    cuddle_status status = cud_part_fields(in, (const char *const[]){ "individual_digits", NULL }, err);
+    if (!status) status = cud_part_bool(&individual, in, "individual_digits", CUD_JSON_REQUIRED, err);
+    if (status) return status;
+    return keep_class(config, &(class_config){ cud_is_numeric, 0, individual ? CUD_SPLIT_ISOLATED : CUD_SPLIT_CONTIGUOUS }, in, err);
+}
+
+static cuddle_status punctuation_parse(void **config, const cud_part *in, cuddle_error *err)
+{
+    class_config c = { cud_is_punct, 0, CUD_SPLIT_ISOLATED };
+    cuddle_status status = cud_part_fields(in, (const char *const[]){ "behavior", NULL }, err);
+    if (!status) status = parse_behavior(&c.behavior, in, CUD_JSON_OPTIONAL, err);
+    return status ? status : keep_class(config, &c, in, err);
+}
+
+static cuddle_status delimiter_parse(void **config, const cud_part *in, cuddle_error *err)
+{
+    class_config c = { NULL, 0, CUD_SPLIT_REMOVED };
+    cuddle_status status = cud_part_fields(in, (const char *const[]){ "delimiter", NULL }, err);
+    if (!status) status = cud_part_char(&c.character, in, "delimiter", CUD_JSON_REQUIRED, err);
+    return status ? status : keep_class(config, &c, in, err);
+}
+
+static cuddle_status whitespace_split_apply(cud_pieces *p, const void *config, cuddle_error *err)
+{
+    (void)config;
+    return cud_pieces_split(p, class_find, &(class_config){ cud_is_white, 0, CUD_SPLIT_REMOVED }, CUD_SPLIT_REMOVED, false, err);
+}
+
+/* ---- Whitespace: runs of word characters, runs of what is neither word nor space; the rest goes ---- */
+static int word_kind(int32_t c) { return cud_is_word(c) ? 1 : cud_is_white(c) ? 0 : 2; }
+
+static cuddle_status whitespace_find(cud_splitter *s, const char *text, size_t length, const void *config)
+{
+    (void)config;
+    cuddle_status status = CUDDLE_OK;
+    size_t begin = 0, size;
+    int run = 0;
+    for (size_t at = 0; !status && at < length; at += size) {
+        const int kind = word_kind(cud_utf8_decode(text + at, &size));
+        if (kind == run) continue;
+        if (run) status = cud_split_match(s, begin, at);
+        run = kind;
+        begin = at;
+    }
+    if (!status && run) status = cud_split_match(s, begin, length);
+    return status;
+}
+
+static cuddle_status whitespace_apply(cud_pieces *p, const void *config, cuddle_error *err)
+{
+    return cud_pieces_split(p, whitespace_find, config, CUD_SPLIT_REMOVED, true, err);
+}
+
+const cud_step_type cud_pre_tokenizer_digits = { { "Digits", digits_parse, NULL }, class_apply };
+const cud_step_type cud_pre_tokenizer_punctuation = { { "Punctuation", punctuation_parse, NULL }, class_apply };
+const cud_step_type cud_pre_tokenizer_delimiter = { { "CharDelimiterSplit", delimiter_parse, NULL }, class_apply };
+const cud_step_type cud_pre_tokenizer_whitespace_split = { { "WhitespaceSplit", NULL, NULL }, whitespace_split_apply };
+const cud_step_type cud_pre_tokenizer_whitespace = { { "Whitespace", NULL, NULL }, whitespace_apply };

@@ -1,0 +1,51 @@
+/* The tokenizer of a checkpoint: tokenizer.json and what tokenizer_config.json changes in it. Immutable after load, so one object
+ * serves every thread. The public functions of cuddle.h are thin covers of these. */
+#ifndef CUD_TEXT_TOKENIZER_H
+#define CUD_TEXT_TOKENIZER_H
+
+#include "core/status.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* cuddle_tokenizer, cuddle_encoding and cuddle_detokenizer are the types of cuddle.h. */
+
+enum { CUD_TOKENIZER_MAX_FILE = 64 << 20 };  /* bytes of a tokenizer.json or tokenizer_config.json */
+enum { CUD_TOKENIZER_MAX_TEXT = 1 << 30 };   /* bytes of one text */
+enum { CUD_TOKENIZER_MAX_ID = (1 << 24) - 1 };
+
+/* True if the directory holds a tokenizer.json. */
+bool cud_tokenizer_exists(const char *dir);
+
+/* `path` is a checkpoint directory or a tokenizer.json file; tokenizer_config.json beside it is read when there is one.
+ * No tokenizer.json is CUDDLE_E_IO. */
+cuddle_status cud_tokenizer_load(cuddle_tokenizer **out, const char *path, cuddle_error *err);
+/* The same from memory; config (the text of tokenizer_config.json) may be NULL. */
+cuddle_status cud_tokenizer_parse(cuddle_tokenizer **out, const char *json, size_t size, const char *config, size_t config_size,
+                                  cuddle_error *err);
+void cud_tokenizer_free(cuddle_tokenizer *t); /* NULL is fine */
+
+int cud_tokenizer_size(const cuddle_tokenizer *t);                      /* largest id + 1, added tokens included */
+const char *cud_tokenizer_token(const cuddle_tokenizer *t, int32_t id); /* NULL for an id without a token */
+int32_t cud_tokenizer_id(const cuddle_tokenizer *t, const char *token); /* -1 if there is none */
+bool cud_tokenizer_is_special(const cuddle_tokenizer *t, int32_t id);   /* an added token that is marked special */
+
+/* flags: CUDDLE_TOKENIZE_*. Release the encoding with cud_encoding_free(). */
+cuddle_status cud_tokenizer_encode(cuddle_encoding **out, const cuddle_tokenizer *t, const char *text, size_t length, unsigned flags,
+                                   cuddle_error *err);
+void cud_encoding_free(cuddle_encoding *e);
+
+/* flags: CUDDLE_DETOKENIZE_*. Ids that have no token give no text, as in the reference; negative ids are CUDDLE_E_ARG.
+ * *text is NUL-terminated and released with free(). */
+cuddle_status cud_tokenizer_decode(char **text, size_t *length, const cuddle_tokenizer *t, const int32_t *ids, size_t count,
+                                   unsigned flags, cuddle_error *err);
+
+/* Streaming: the decoder chain is a chain of streams, and cud_tokenizer_decode() is one push after another, so that the pieces
+ * add up to the same text by construction. The detokenizer must not outlive the tokenizer. */
+cuddle_status cud_detokenizer_new(cuddle_detokenizer **out, const cuddle_tokenizer *t, unsigned flags, cuddle_error *err);
+cuddle_status cud_detokenizer_push(cuddle_detokenizer *d, int32_t id, const char **piece, size_t *length, cuddle_error *err);
+cuddle_status cud_detokenizer_finish(cuddle_detokenizer *d, const char **piece, size_t *length, cuddle_error *err);
+void cud_detokenizer_free(cuddle_detokenizer *d); /* NULL is fine */
+
+#endif

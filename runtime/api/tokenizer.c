@@ -1,0 +1,96 @@
+/* The tokenizer part of cuddle.h: checks of arguments, the rest is host/text. */
+#include "text/tokenizer.h"
+
+#include <stdlib.h>
+
+static cuddle_status missing(cuddle_error *err, const char *function, const char *what)
+{
+    return cud_fail(err, CUDDLE_E_ARG, "%s: %s is NULL", function, what);
+}
+
+cuddle_status cuddle_tokenizer_load(cuddle_tokenizer **out, const char *path, cuddle_error *err)
+{
+    cud_error_clear(err);
+    if (!out) return missing(err, "cuddle_tokenizer_load", "out");
+    *out = NULL;
+    if (!path) return missing(err, "cuddle_tokenizer_load", "path");
+    return cud_tokenizer_load(out, path, err);
+}
+
+void cuddle_tokenizer_free(cuddle_tokenizer *tokenizer) { cud_tokenizer_free(tokenizer); }
+
+int cuddle_tokenizer_size(const cuddle_tokenizer *tokenizer) { return tokenizer ? cud_tokenizer_size(tokenizer) : 0; }
+
+const char *cuddle_tokenizer_token(const cuddle_tokenizer *tokenizer, int32_t id)
+{
+    return tokenizer ? cud_tokenizer_token(tokenizer, id) : NULL;
+}
+
+int32_t cuddle_tokenizer_id(const cuddle_tokenizer *tokenizer, const char *token)
+{
+    return tokenizer && token ? cud_tokenizer_id(tokenizer, token) : -1;
+}
+
+cuddle_status cuddle_tokenize(cuddle_encoding **out, const cuddle_tokenizer *tokenizer, const char *text, size_t length, unsigned flags,
+                              cuddle_error *err)
+{
+    cud_error_clear(err);
+    if (!out) return missing(err, "cuddle_tokenize", "out");
+    *out = NULL;
+    if (!tokenizer) return missing(err, "cuddle_tokenize", "tokenizer");
+    if (!text && length) return missing(err, "cuddle_tokenize", "text");
+    if (flags & ~(unsigned)CUDDLE_TOKENIZE_NO_SPECIAL) return cud_fail(err, CUDDLE_E_ARG, "cuddle_tokenize: flags 0x%x", flags);
+    return cud_tokenizer_encode(out, tokenizer, text ? text : "", length, flags, err);
+}
+
+void cuddle_encoding_free(cuddle_encoding *encoding) { cud_encoding_free(encoding); }
+
+cuddle_status cuddle_detokenize(char **text, size_t *length, const cuddle_tokenizer *tokenizer, const int32_t *ids, size_t count,
+                                unsigned flags, cuddle_error *err)
+{
+    cud_error_clear(err);
+    if (length) *length = 0;
+    if (!text) return missing(err, "cuddle_detokenize", "text");
+    *text = NULL;
+    if (!tokenizer) return missing(err, "cuddle_detokenize", "tokenizer");
+    if (!ids && count) return missing(err, "cuddle_detokenize", "ids");
+    if (flags & ~(unsigned)CUDDLE_DETOKENIZE_SKIP_SPECIAL) return cud_fail(err, CUDDLE_E_ARG, "cuddle_detokenize: flags 0x%x", flags);
+    return cud_tokenizer_decode(text, length, tokenizer, ids, count, flags, err);
+}
+
+void cuddle_text_free(char *text) { free(text); }
+
+cuddle_status cuddle_detokenizer_new(cuddle_detokenizer **out, const cuddle_tokenizer *tokenizer, unsigned flags, cuddle_error *err)
+{
+    cud_error_clear(err);
+    if (!out) return missing(err, "cuddle_detokenizer_new", "out");
+    *out = NULL;
+    if (!tokenizer) return missing(err, "cuddle_detokenizer_new", "tokenizer");
+    if (flags & ~(unsigned)CUDDLE_DETOKENIZE_SKIP_SPECIAL) return cud_fail(err, CUDDLE_E_ARG, "cuddle_detokenizer_new: flags 0x%x", flags);
+    return cud_detokenizer_new(out, tokenizer, flags, err);
+}
+
+/* What push and finish have in common: the outputs are defined whatever happens. */
+static cuddle_status piece_outputs(cuddle_detokenizer *d, const char **piece, size_t *length, const char *function, cuddle_error *err)
+{
+    cud_error_clear(err);
+    if (piece) *piece = "";
+    if (length) *length = 0;
+    if (!d) return missing(err, function, "d");
+    if (!piece) return missing(err, function, "piece");
+    return length ? CUDDLE_OK : missing(err, function, "length");
+}
+
+cuddle_status cuddle_detokenizer_push(cuddle_detokenizer *d, int32_t id, const char **piece, size_t *length, cuddle_error *err)
+{
+    const cuddle_status status = piece_outputs(d, piece, length, "cuddle_detokenizer_push", err);
+    return status ? status : cud_detokenizer_push(d, id, piece, length, err);
+}
+
+cuddle_status cuddle_detokenizer_finish(cuddle_detokenizer *d, const char **piece, size_t *length, cuddle_error *err)
+{
+    const cuddle_status status = piece_outputs(d, piece, length, "cuddle_detokenizer_finish", err);
+    return status ? status : cud_detokenizer_finish(d, piece, length, err);
+}
+
+void cuddle_detokenizer_free(cuddle_detokenizer *d) { cud_detokenizer_free(d); }

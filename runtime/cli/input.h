@@ -1,0 +1,20 @@
+/* Text that is an argument or comes on stdin. */
+#ifndef CLI_INPUT_H
+#define CLI_INPUT_H
+
+#include <stddef.h>
+
+#include "cli/options.h"
+
+typedef struct input {
+    const char *text; /* NUL-terminated */
+    size_t length;
+    char *owned;
+} input;
+
+/* The argument, or all of stdin if the argument is "-" or, when stdin is not a terminal, NULL. Returns an exit code, 0 to go on.
+ * `what` names the argument in sentences. Release with input_free(). */
+int input_read(input *in, const command *c, const char *argument, const char *what);
+void input_free(input *in);
+
+#endif

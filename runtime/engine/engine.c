@@ -1,0 +1,279 @@
+/* The engine's thread: picks a model with work, runs one step of it, hands out the results. */
+#include "engine/engine.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+double cud_now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+void cud_condition_init(pthread_cond_t *c)
+{
+    pthread_condattr_t monotonic;
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(c, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+}
+
+bool cud_condition_wait(pthread_cond_t *c, pthread_mutex_t *lock, double at)
+{
+    if (at <= 0) return pthread_cond_wait(c, lock) == 0;
+    const struct timespec t = { (time_t)at, (long)((at - (double)(time_t)at) * 1e9) };
+    return pthread_cond_timedwait(c, lock, &t) != ETIMEDOUT;
+}
+
+/* ------------------------------------------------------------------------------------------------------- one step */
+
+/* Ends what was cancelled, or everything if the load failed. The lock is held. Returns how many ended; they stay referenced in `ended`. */
+static int sweep(cuddle_model *h, cuddle_request **ended, int room)
+{
+    int count = 0;
+    for (cuddle_request **link = &h->queue_head; *link && count < room;) {
+        cuddle_request *r = *link;
+        if (!r->cancelled && h->state != CUDDLE_MODEL_FAILED) {
+            link = &r->queue_next;
+            continue;
+        }
+        cud_request_remove(r); /* relinks *link */
+        cud_request_end(r, r->cancelled ? CUDDLE_FINISH_CANCELLED : CUDDLE_FINISH_FAILED, &h->failure);
+        r->in_step = true;
+        ended[count++] = r; /* the scheduler's handle goes over to us */
+    }
+    for (int i = 0; i < h->running_count && count < room;) {
+        cuddle_request *r = h->running[i];
+        if (!r->cancelled) {
+            i++;
+            continue;
+        }
+        cud_request_remove(r);
+        cud_request_end(r, CUDDLE_FINISH_CANCELLED, NULL);
+        r->in_step = true;
+        ended[count++] = r;
+    }
+    return count;
+}
+
+/* Runs the forward and takes the logits in. [step], no lock. */
+static cuddle_status compute(cuddle_model *h, produced *p, int count, cuddle_error *err)
+{
+    model *m = h->m;
+    const op_table *ops = m->backend->ops;
+    exec ex;
+    tensor logits;
+    cud_model_exec(&ex, m, EXEC_RUN);
+    step *s = &h->device;
+    s->tokens = h->host.tokens;
+    s->sequences = h->host.sequences;
+    s->outputs = h->host.outputs;
+    s->max_query = h->host.max_query;
+    s->max_kv = h->host.max_kv;
+    cuddle_status status = ops->upload(&ex, m->step_block, h->host_block, m->step_bytes, err);
+    if (!status) status = cud_model_forward(&ex, m, s, &logits, err);
+    if (!status && s->outputs > 0)
+        status = ops->download(&ex, h->logits, logits.data, (size_t)s->outputs * (size_t)logits.size[1] * sizeof(float), err);
+    if (!status) status = ops->finish(&ex, err);
+    if (ex.ws.peak > h->workspace_peak) h->workspace_peak = ex.ws.peak;
+    if (status) return status;
+    for (int i = 0; i < count; i++) cud_output_take(&p[i], h);
+    return CUDDLE_OK;
+}
+
+/* Publishes what a request produced; the lock is held. */
+static void publish(produced *p)
+{
+    cuddle_request *r = p->request;
+    cuddle_engine *e = r->model->engine;
+    const int fresh = r->count - p->tokens_from;
+    if (fresh > 0 && r->first_token <= 0) r->first_token = cud_now();
+    e->generated_tokens += (uint64_t)fresh;
+    if (p->tokens_from == r->prompt_count) e->prompt_tokens += (uint64_t)r->step_rows;
+    if (p->finish != CUDDLE_FINISH_FAILED) {
+        if (cud_text_append(&r->text, r->made.data ? r->made.data + r->text.length : "", r->released - r->text.length, &p->failure))
+            p->finish = CUDDLE_FINISH_FAILED;
+    }
+    if (p->finish) {
+        cud_request_remove(r);
+        cud_request_end(r, p->finish, &p->failure);
+    } else {
+        pthread_cond_broadcast(&r->changed);
+    }
+}
+
+/* The callback, with no lock held. */
+static void tell(const produced *p)
+{
+    cuddle_request *r = p->request;
+    if (!r->on_event) return;
+    const cuddle_event event = {
+        .text = r->made.data ? r->made.data + p->text_from : "", .length = r->text.length - p->text_from,
+        .tokens = r->ids + p->tokens_from, .token_count = (size_t)(r->count - p->tokens_from), .finish = p->finish,
+    };
+    if (event.length || event.token_count || event.finish) r->on_event(r, &event, r->user);
+}
+
+static void tell_end(cuddle_request *r)
+{
+    const cuddle_event event = { .text = "", .tokens = r->ids + r->count, .finish = r->finish };
+    if (r->on_event) r->on_event(r, &event, r->user);
+}
+
+/* The next model that has something to do, in turn. */
+static cuddle_model *choose(cuddle_engine *e)
+{
+    cuddle_model *start = e->next ? e->next : e->models;
+    for (cuddle_model *h = start; h;) {
+        bool wanted = cud_scheduler_has_work(h);
+        for (const cuddle_request *r = h->queue_head; r && !wanted && !h->stepping && !h->closing; r = r->queue_next) wanted = r->cancelled;
+        if (wanted) {
+            e->next = h->list_next;
+            return h;
+        }
+        h = h->list_next ? h->list_next : e->models;
+        if (h == start) break;
+    }
+    return NULL;
+}
+
+/* One step of one model. The lock is held on entry and exit, and not in between. False: there was nothing to do. */
+static bool run_step(cuddle_engine *e)
+{
+    cuddle_model *h = choose(e);
+    if (!h) return false;
+    enum { ENDED = 64 };
+    cuddle_request *ended[ENDED];
+    produced *p = h->produced;
+    h->stepping = true; /* lifetimes wait for this */
+    const int ended_count = sweep(h, ended, ENDED);
+    int count = 0, rows = 0;
+    if (h->state == CUDDLE_MODEL_READY) {
+        cud_scheduler_admit(h);
+        rows = cud_scheduler_fill(h);
+    }
+    bool decoding = false, prefilling = false;
+    for (int i = 0; i < h->running_count && rows > 0; i++) {
+        cuddle_request *r = h->running[i];
+        if (r->step_rows == 0) continue;
+        r->in_step = true;
+        p[count++] = (produced){ .request = r, .text_from = r->text.length, .tokens_from = r->count };
+        if (r->computed >= r->prompt_count) decoding = true;
+        else prefilling = true;
+    }
+    pthread_mutex_unlock(&e->lock);
+
+    cuddle_error failure = { CUDDLE_OK, "" };
+    const cuddle_status status = rows > 0 ? compute(h, p, count, &failure) : CUDDLE_OK;
+
+    pthread_mutex_lock(&e->lock);
+    if (rows > 0) e->steps++;
+    if (decoding && prefilling) e->mixed_steps++;
+    for (int i = 0; i < count; i++) {
+        if (status) {
+            p[i].finish = CUDDLE_FINISH_FAILED;
+            p[i].failure = failure;
+        }
+        publish(&p[i]);
+    }
+    pthread_mutex_unlock(&e->lock);
+    for (int i = 0; i < count; i++) tell(&p[i]);
+    for (int i = 0; i < ended_count; i++) tell_end(ended[i]);
+    pthread_mutex_lock(&e->lock);
+    for (int i = 0; i < count; i++) {
+        p[i].request->in_step = false;
+        if (p[i].finish) cud_request_release(p[i].request);
+    }
+    for (int i = 0; i < ended_count; i++) {
+        ended[i]->in_step = false;
+        cud_request_release(ended[i]);
+    }
+    h->stepping = false;
+    pthread_cond_broadcast(&h->changed);
+    return true;
+}
+
+static void *engine_thread(void *argument)
+{
+    cuddle_engine *e = argument;
+    pthread_mutex_lock(&e->lock);
+    while (!e->stopping)
+        if (!run_step(e)) pthread_cond_wait(&e->work, &e->lock);
+    pthread_mutex_unlock(&e->lock);
+    return NULL;
+}
+
+cuddle_status cud_engine_step(cuddle_engine *e, bool *worked, cuddle_error *err)
+{
+    if (e->has_thread) return cud_fail(err, CUDDLE_E_ARG, "cuddle_engine_step: this engine has a thread of its own");
+    pthread_mutex_lock(&e->lock);
+    *worked = run_step(e);
+    pthread_mutex_unlock(&e->lock);
+    return CUDDLE_OK;
+}
+
+/* ------------------------------------------------------------------------------------------------------- lifetime */
+
+cuddle_status cud_engine_new(cuddle_engine **out, backend *b, const cuddle_engine_options *o, cuddle_error *err)
+{
+    *out = NULL;
+    cuddle_engine *e = calloc(1, sizeof *e);
+    if (!e) return cud_nomem(err, sizeof *e, "an engine");
+    e->backend = b;
+    e->handles = 1;
+    e->cpu_threads = b->threads;
+    e->deterministic = o->deterministic != CUDDLE_OFF; /* AUTO: on, for the CPU */
+    e->memory_budget = o->memory_budget;
+    e->log = (logger){ o->log, o->log_user, o->log_level };
+    memcpy(e->device_name, b->device_name, sizeof e->device_name);
+    pthread_mutex_init(&e->lock, NULL);
+    cud_condition_init(&e->work);
+    if (o->threads > 0) {
+        if (pthread_create(&e->thread, NULL, engine_thread, e) != 0) {
+            e->backend = NULL; /* still the caller's */
+            cud_engine_release(e);
+            return cud_fail(err, CUDDLE_E_NOMEM, "the engine's thread could not be started");
+        }
+        e->has_thread = true;
+    }
+    *out = e;
+    return CUDDLE_OK;
+}
+
+void cud_engine_release(cuddle_engine *e)
+{
+    pthread_mutex_lock(&e->lock);
+    const int left = --e->handles;
+    pthread_mutex_unlock(&e->lock);
+    if (left > 0) return;
+    pthread_cond_destroy(&e->work);
+    pthread_mutex_destroy(&e->lock);
+    free(e);
+}
+
+void cud_engine_free(cuddle_engine *e)
+{
+    if (!e) return;
+    pthread_mutex_lock(&e->lock);
+    e->stopping = true;
+    for (cuddle_model *h = e->models; h; h = h->list_next) atomic_store(&h->cancel_load, true); /* all at once, then one after another */
+    pthread_cond_broadcast(&e->work);
+    pthread_mutex_unlock(&e->lock);
+    if (e->has_thread) pthread_join(e->thread, NULL);
+    for (;;) {
+        pthread_mutex_lock(&e->lock);
+        cuddle_model *h = e->models;
+        if (h) h->handles++;
+        pthread_mutex_unlock(&e->lock);
+        if (!h) break;
+        cud_engine_detach(h);
+        cud_engine_release_model(h);
+    }
+    e->backend->ops->destroy(e->backend);
+    e->backend = NULL;
+    cud_engine_release(e);
+}

@@ -1,0 +1,174 @@
+/* How requests run. One engine is one backend and one thread that runs steps; models and requests hang below it.
+ *
+ * Locking: one mutex per engine guards every field of the engine, its models and its requests, except those marked [step], which belong
+ * to whoever runs the step (model->stepping is set meanwhile and lifetimes wait for it), and those that never change after creation.
+ * Freeing the engine takes its device memory and its thread; the structs live until the last handle is freed. */
+#ifndef CUD_ENGINE_ENGINE_H
+#define CUD_ENGINE_ENGINE_H
+
+#include "core/log.h"
+#include "engine/generation.h"
+#include "models/model.h"
+#include "text/tokenizer.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+struct cuddle_engine {
+    backend *backend; /* NULL once the engine was freed */
+    bool deterministic, has_thread, stopping;
+    int cpu_threads;
+    uint64_t memory_budget, memory_planned; /* bytes; 0: no budget */
+    uint64_t kv_limit; /* bytes that a KV cache of default size may take */
+    logger log;
+    char device_name[128];
+    cuddle_device_kind device;
+
+    pthread_mutex_t lock;
+    pthread_cond_t work; /* something to do, for the engine's thread */
+    pthread_t thread;
+    cuddle_model *models; /* list */
+    cuddle_model *next;   /* whose turn it is */
+    int handles;          /* the user's and each model's */
+
+    uint64_t steps, prompt_tokens, generated_tokens, mixed_steps;
+};
+
+struct cuddle_model {
+    cuddle_engine *engine;
+    cuddle_model *list_next;
+    int handles; /* the user's and each request's */
+    bool closing;  /* being freed: no further steps */
+    bool detached; /* freed, or its engine was: no memory, no requests */
+    bool admitted; /* in the engine's list and budget */
+
+    model *m; /* NULL once detached */
+    cuddle_tokenizer *tokenizer; /* NULL: ids only */
+    generation_config config;
+    cuddle_plan plan;
+    int max_context;
+    int64_t pages;
+
+    /* loading */
+    pthread_t loader;
+    bool has_loader;
+    atomic_bool cancel_load;
+    cuddle_model_state state;
+    cuddle_error failure; /* of the load */
+    pthread_cond_t changed; /* the state changed, or stepping ended */
+    cuddle_progress_fn progress;
+    void *progress_user;
+
+    /* running */
+    cuddle_request *queue_head, *queue_tail;
+    cuddle_request **running; /* [caps.sequences] */
+    int running_count, queue_count;
+    int first; /* index into running that the next step begins with, so that none starves */
+    bool stepping;
+    int32_t *free_pages;
+    int64_t free_count;
+
+    /* [step] */
+    step host, device;
+    void *host_block;
+    float *logits; /* [caps.outputs, vocabulary] */
+    sampler sampler;
+    struct produced *produced; /* [caps.sequences] */
+    size_t workspace_peak;
+};
+
+typedef struct text_buffer {
+    char *data; /* NUL-terminated when not NULL */
+    size_t length, capacity;
+} text_buffer;
+
+struct cuddle_request {
+    cuddle_model *model;
+    cuddle_request *queue_next;
+    int handles; /* the user's and the scheduler's */
+    pthread_cond_t changed;
+    cuddle_event_fn on_event;
+    void *user;
+    bool running, cancelled;
+    bool in_step; /* part of the step that is running, callbacks included */
+    cuddle_finish finish;
+    cuddle_error failure;
+
+    generation g; /* max_tokens filled in */
+    int prompt_count;
+    int count;    /* [step] of ids, prompt included */
+    int computed; /* [step] positions in the KV cache */
+    int32_t *ids; /* [prompt_count + max_tokens] */
+    int32_t *pages; /* [page_count], held while running */
+    int page_count;
+
+    /* [step] its part in the current step */
+    int step_rows, step_outputs, step_first_output;
+    bool step_samples; /* its last row gives a new token */
+
+    /* [step] output */
+    cuddle_detokenizer *detokenizer;
+    text_buffer made;       /* all text, held-back stop prefixes included */
+    size_t released;        /* bytes of `made` that no stop string can take back */
+    float *logprobs, *prompt_logprobs;
+    cuddle_logprob *top_logprobs;
+
+    /* what readers see */
+    text_buffer text; /* released so far */
+    size_t fetched;   /* bytes given out by next_text */
+    char *piece;      /* the last of them, owned */
+    double submitted, started, first_token, ended; /* seconds of a monotonic clock; 0: not yet */
+};
+
+double cud_now(void);
+void cud_condition_init(pthread_cond_t *c); /* with the monotonic clock */
+/* Waits until `at` (seconds of cud_now(); 0: for ever); false when the time has passed. */
+bool cud_condition_wait(pthread_cond_t *c, pthread_mutex_t *lock, double at);
+
+/* ---- engine.c ---- */
+cuddle_status cud_engine_new(cuddle_engine **out, backend *b, const cuddle_engine_options *options, cuddle_error *err); /* takes the backend */
+void cud_engine_free(cuddle_engine *e);
+cuddle_status cud_engine_step(cuddle_engine *e, bool *worked, cuddle_error *err);
+void cud_engine_release(cuddle_engine *e); /* one handle; the lock is not held */
+
+/* ---- loading.c ---- */
+cuddle_status cud_engine_load(cuddle_model **out, cuddle_engine *e, const char *path, const cuddle_model_options *options, cuddle_error *err);
+cuddle_status cud_engine_plan(cuddle_plan *out, cuddle_engine *e, const char *path, const cuddle_model_options *options, cuddle_error *err);
+void cud_engine_used(cuddle_plan *used, const cuddle_model *h); /* the lock is held, the model is ready */
+/* Ends the model's load and requests and frees its memory; the handle stays. The lock is not held. */
+void cud_engine_detach(cuddle_model *h);
+void cud_engine_release_model(cuddle_model *h);
+
+/* ---- request.c ---- */
+cuddle_status cud_request_submit(cuddle_request **out, cuddle_model *h, const cuddle_segment *segments, size_t count,
+                                 const cuddle_generation_options *options, cuddle_event_fn on_event, void *user, cuddle_error *err);
+void cud_request_free(cuddle_request *r);
+void cud_request_release(cuddle_request *r); /* one handle; the lock is held */
+/* Marks the end and wakes who waits; the lock is held. The first end counts. */
+void cud_request_end(cuddle_request *r, cuddle_finish finish, const cuddle_error *why);
+/* Takes the request out of the queue or the running list and gives its pages back; the lock is held, and it is not in a step's compute. */
+void cud_request_remove(cuddle_request *r);
+
+/* ---- scheduler.c: which rows the next step has; the lock is held ---- */
+
+/* Takes queued requests in while there is room. */
+void cud_scheduler_admit(cuddle_model *h);
+bool cud_scheduler_has_work(const cuddle_model *h);
+/* Fills h->host from the running requests. Returns the number of rows. */
+int cud_scheduler_fill(cuddle_model *h);
+
+/* ---- output.c: from logits to what a request has produced; [step], no lock ---- */
+
+typedef struct produced { /* by one request in one step */
+    cuddle_request *request;
+    size_t text_from;  /* released before the step */
+    int tokens_from;   /* count before the step */
+    cuddle_finish finish;
+    cuddle_error failure;
+} produced;
+
+/* Takes in the logits of p->request's rows: log-probabilities of its prompt, and a new token if it was its turn. */
+void cud_output_take(produced *p, cuddle_model *h);
+cuddle_status cud_text_append(text_buffer *b, const char *text, size_t length, cuddle_error *err);
+
+#endif

@@ -1,0 +1,268 @@
+/* A model's life: planned and admitted in the caller's thread, loaded in its own, detached when it or its engine is freed. */
+#include "engine/engine.h"
+
+#include "core/options.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static cuddle_status parse_dtype(dtype *out, const char *name, cuddle_error *err)
+{
+    if (!name || strcmp(name, "auto") == 0) *out = CUDDLE_DTYPE_COUNT;
+    else if (strcmp(name, "float32") == 0) *out = CUDDLE_F32;
+    else if (strcmp(name, "bfloat16") == 0) *out = CUDDLE_BF16;
+    else if (strcmp(name, "float16") == 0) *out = CUDDLE_F16;
+    else return cud_fail(err, CUDDLE_E_ARG, "dtype is \"%s\", expected auto, float32, bfloat16 or float16", name);
+    return CUDDLE_OK;
+}
+
+static cuddle_status check_count(cuddle_error *err, const char *name, int64_t value, int64_t max)
+{
+    if (value >= 0 && value <= max) return CUDDLE_OK;
+    return cud_fail(err, CUDDLE_E_ARG, "%s is %lld, expected 0 (default) to %lld", name, (long long)value, (long long)max);
+}
+
+/* The caller's options with their defaults, checked. */
+static cuddle_status resolve(model_options *out, cuddle_model_options *o, const cuddle_engine *e, const cuddle_model_options *options,
+                             cuddle_error *err)
+{
+    cuddle_model_options_init(o);
+    cuddle_status status = options ? cud_options_copy(o, sizeof *o, options, "cuddle_model_options", err) : CUDDLE_OK;
+    *out = (model_options){ .deterministic = e->deterministic, .kv_limit = e->kv_limit };
+    if (!status) status = parse_dtype(&out->compute, o->dtype, err);
+    if (!status && (o->load < CUDDLE_LOAD_AUTO || o->load > CUDDLE_LOAD_READ))
+        status = cud_fail(err, CUDDLE_E_ARG, "load is %d, expected AUTO, MAP or READ", (int)o->load);
+    if (!status) status = check_count(err, "max_context", o->max_context, 1 << 30);
+    if (!status) status = check_count(err, "max_sequences", o->max_sequences, 1 << 16);
+    if (!status) status = check_count(err, "max_batch", o->max_batch, 1 << 20);
+    if (!status) status = check_count(err, "kv_tokens", o->kv_tokens, INT32_MAX);
+    out->map = o->load != CUDDLE_LOAD_READ;
+    out->max_context = o->max_context;
+    out->max_sequences = o->max_sequences ? o->max_sequences : 8;
+    out->max_batch = o->max_batch ? o->max_batch : 512;
+    out->kv_tokens = o->kv_tokens;
+    return status;
+}
+
+/* What was allocated, measured where it was used: the arena's last byte that a tensor fills, the workspace's highest mark. */
+void cud_engine_used(cuddle_plan *used, const cuddle_model *h)
+{
+    *used = h->plan;
+    uint64_t end = 0;
+    for (size_t i = 0; i < h->m->load.pieces; i++) {
+        const load_piece *p = &h->m->load.piece[i];
+        const uint64_t last = p->dst + (p->rows - 1) * p->dst_pitch + p->row_bytes;
+        if (last > end) end = last;
+    }
+    used->weights = (end + CUD_ALIGN - 1) / CUD_ALIGN * CUD_ALIGN;
+    used->workspace = h->workspace_peak;
+    used->total = used->weights + used->kv + used->workspace + used->step;
+}
+
+static void describe(cuddle_plan *plan, const model *m)
+{
+    *plan = (cuddle_plan){
+        .struct_size = sizeof *plan, .weights = m->load.arena_bytes, .weights_in_place = m->load.in_place_bytes, .kv = m->kv_bytes,
+        .workspace = m->workspace_bytes, .step = m->step_bytes,
+        .total = m->load.arena_bytes + m->kv_bytes + m->workspace_bytes + m->step_bytes,
+        .parameters = m->parameters, .kv_tokens = m->pages * CUD_PAGE, .max_context = m->max_context,
+        .max_sequences = m->caps.sequences, .max_batch = m->caps.tokens, .compute = m->compute,
+    };
+    for (int64_t i = 0; i < cud_checkpoint_count(m->files); i++) plan->file_bytes += cud_checkpoint_get(m->files, i)->bytes;
+}
+
+cuddle_status cud_engine_plan(cuddle_plan *out, cuddle_engine *e, const char *path, const cuddle_model_options *options, cuddle_error *err)
+{
+    model_options o;
+    cuddle_model_options given;
+    model *m = NULL;
+    cuddle_status status = resolve(&o, &given, e, options, err);
+    if (!status) status = cud_model_open(&m, e->backend, path, &o, &e->log, err);
+    if (status) return status;
+    describe(out, m);
+    cud_model_free(m);
+    return CUDDLE_OK;
+}
+
+/* -------------------------------------------------------------------------------------------------------- loading */
+
+static bool on_progress(uint64_t done, uint64_t total, void *user)
+{
+    cuddle_model *h = user;
+    if (atomic_load(&h->cancel_load)) return false;
+    const cuddle_progress progress = { done, total };
+    if (h->progress) h->progress(&progress, h->progress_user);
+    return true;
+}
+
+static cuddle_status bring_in(cuddle_model *h, cuddle_error *err)
+{
+    model *m = h->m;
+    if (atomic_load(&h->cancel_load)) return cud_fail(err, CUDDLE_E_CANCELLED, "the load was cancelled");
+    cuddle_status status = cud_model_allocate(m, err);
+    if (!status) status = cud_model_load(m, on_progress, h, err);
+    if (status) return status;
+    cud_step_bind(&h->device, &m->caps, m->step_block);
+    cud_step_bind(&h->host, &m->caps, h->host_block);
+    return CUDDLE_OK;
+}
+
+static void *load_thread(void *argument)
+{
+    cuddle_model *h = argument;
+    cuddle_error failure = { CUDDLE_OK, "" };
+    const cuddle_status status = bring_in(h, &failure);
+    cuddle_engine *e = h->engine;
+    pthread_mutex_lock(&e->lock);
+    h->failure = failure;
+    h->state = status ? CUDDLE_MODEL_FAILED : CUDDLE_MODEL_READY;
+    pthread_cond_broadcast(&h->changed);
+    pthread_cond_broadcast(&e->work);
+    pthread_mutex_unlock(&e->lock);
+    return NULL;
+}
+
+/* Everything the scheduler and the steps need on the host. */
+static cuddle_status prepare_host(cuddle_model *h, cuddle_error *err)
+{
+    const model *m = h->m;
+    const size_t vocabulary = (size_t)m->spec.stack[0].vocabulary, outputs = (size_t)m->caps.outputs;
+    h->pages = m->pages;
+    h->max_context = m->max_context;
+    h->host_block = calloc(1, m->step_bytes);
+    h->logits = malloc((outputs + 1) * vocabulary * sizeof *h->logits);
+    h->running = calloc((size_t)m->caps.sequences, sizeof *h->running);
+    h->produced = calloc((size_t)m->caps.sequences, sizeof *h->produced);
+    h->free_pages = malloc((size_t)m->pages * sizeof *h->free_pages);
+    if (!h->host_block || !h->logits || !h->running || !h->produced || !h->free_pages)
+        return cud_nomem(err, m->step_bytes + (outputs + 1) * vocabulary * sizeof *h->logits + (size_t)m->pages * sizeof *h->free_pages,
+                         "the model's host buffers");
+    for (int64_t i = 0; i < m->pages; i++) h->free_pages[i] = (int32_t)(m->pages - 1 - i); /* low numbers are handed out first */
+    h->free_count = m->pages;
+    return cud_sampler_init(&h->sampler, (int)vocabulary, err);
+}
+
+/* Counts the plan against the engine's budget. */
+static cuddle_status admit(cuddle_model *h, cuddle_error *err)
+{
+    cuddle_engine *e = h->engine;
+    cuddle_status status = CUDDLE_OK;
+    pthread_mutex_lock(&e->lock);
+    if (e->memory_budget && h->plan.total > e->memory_budget - e->memory_planned)
+        status = cud_fail(err, CUDDLE_E_NOMEM, "the model needs %llu bytes, %llu of the engine's budget of %llu are left",
+                          (unsigned long long)h->plan.total, (unsigned long long)(e->memory_budget - e->memory_planned),
+                          (unsigned long long)e->memory_budget);
+    else {
+        e->memory_planned += h->plan.total;
+        h->admitted = true;
+        h->list_next = e->models;
+        e->models = h;
+    }
+    pthread_mutex_unlock(&e->lock);
+    return status;
+}
+
+cuddle_status cud_engine_load(cuddle_model **out, cuddle_engine *e, const char *path, const cuddle_model_options *options, cuddle_error *err)
+{
+    *out = NULL;
+    cuddle_model *h = calloc(1, sizeof *h);
+    if (!h) return cud_nomem(err, sizeof *h, "a model");
+    h->engine = e;
+    h->handles = 1;
+    cud_condition_init(&h->changed);
+    pthread_mutex_lock(&e->lock);
+    e->handles++;
+    pthread_mutex_unlock(&e->lock);
+
+    model_options o;
+    cuddle_model_options given;
+    cuddle_status status = resolve(&o, &given, e, options, err);
+    h->progress = given.progress;
+    h->progress_user = given.progress_user;
+    if (!status) status = cud_model_open(&h->m, e->backend, path, &o, &e->log, err);
+    if (!status) describe(&h->plan, h->m);
+    if (!status) status = cud_generation_config_load(&h->config, path, &h->m->spec, &e->log, err);
+    if (!status) status = prepare_host(h, err);
+    if (!status) status = admit(h, err);
+    if (!status) {
+        if (pthread_create(&h->loader, NULL, load_thread, h) == 0) h->has_loader = true;
+        else status = cud_fail(err, CUDDLE_E_NOMEM, "the loading thread could not be started");
+    }
+    /* Beside the weights. */
+    if (!status && cud_tokenizer_exists(path)) status = cud_tokenizer_load(&h->tokenizer, path, err);
+    if (status) {
+        cud_engine_detach(h);
+        cud_engine_release_model(h);
+        return status;
+    }
+    *out = h;
+    return CUDDLE_OK;
+}
+
+/* ------------------------------------------------------------------------------------------------------- lifetime */
+
+static void unlink_model(cuddle_engine *e, cuddle_model *h)
+{
+    for (cuddle_model **link = &e->models; *link; link = &(*link)->list_next) {
+        if (*link != h) continue;
+        *link = h->list_next;
+        break;
+    }
+    if (e->next == h) e->next = h->list_next;
+    h->list_next = NULL;
+}
+
+void cud_engine_detach(cuddle_model *h)
+{
+    cuddle_engine *e = h->engine;
+    pthread_mutex_lock(&e->lock);
+    if (h->closing) { /* the engine and the model are freed at once: the first does the work */
+        while (!h->detached) pthread_cond_wait(&h->changed, &e->lock);
+        pthread_mutex_unlock(&e->lock);
+        return;
+    }
+    h->closing = true;
+    while (h->stepping) pthread_cond_wait(&h->changed, &e->lock);
+    pthread_mutex_unlock(&e->lock);
+    atomic_store(&h->cancel_load, true);
+    if (h->has_loader) pthread_join(h->loader, NULL);
+
+    pthread_mutex_lock(&e->lock);
+    for (cuddle_request *r; (r = h->queue_head ? h->queue_head : h->running_count ? h->running[0] : NULL);) {
+        cud_request_remove(r);
+        cud_request_end(r, CUDDLE_FINISH_CANCELLED, NULL);
+        cud_request_release(r);
+    }
+    if (h->admitted) {
+        unlink_model(e, h);
+        e->memory_planned -= h->plan.total;
+    }
+    model *m = h->m;
+    h->m = NULL;
+    pthread_mutex_unlock(&e->lock);
+    cud_model_free(m);
+    pthread_mutex_lock(&e->lock);
+    h->detached = true;
+    pthread_cond_broadcast(&h->changed);
+    pthread_mutex_unlock(&e->lock);
+}
+
+void cud_engine_release_model(cuddle_model *h)
+{
+    cuddle_engine *e = h->engine;
+    pthread_mutex_lock(&e->lock);
+    const int left = --h->handles;
+    pthread_mutex_unlock(&e->lock);
+    if (left > 0) return;
+    cud_tokenizer_free(h->tokenizer);
+    cud_generation_config_free(&h->config);
+    cud_sampler_free(&h->sampler);
+    free(h->host_block);
+    free(h->logits);
+    free(h->running);
+    free(h->produced);
+    free(h->free_pages);
+    pthread_cond_destroy(&h->changed);
+    free(h);
+    cud_engine_release(e);
+}

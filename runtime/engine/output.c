@@ -1,0 +1,132 @@
+/* From logits to what a request has produced: the token, its log-probabilities, its text, and whether that was the end. */
+#include "engine/engine.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+cuddle_status cud_text_append(text_buffer *b, const char *text, size_t length, cuddle_error *err)
+{
+    if (length > SIZE_MAX / 2 - b->length - 1) return cud_nomem(err, length, "text");
+    const size_t needed = b->length + length + 1;
+    if (needed > b->capacity) {
+        const size_t capacity = needed < 256 ? 256 : needed * 2;
+        char *bigger = realloc(b->data, capacity);
+        if (!bigger) return cud_nomem(err, capacity, "text");
+        b->data = bigger;
+        b->capacity = capacity;
+    }
+    if (length) memcpy(b->data + b->length, text, length);
+    b->length += length;
+    b->data[b->length] = 0;
+    return CUDDLE_OK;
+}
+
+/* First byte at or after `from` where a stop string begins, or SIZE_MAX. */
+static size_t find_stop(const cuddle_request *r, size_t from)
+{
+    size_t best = SIZE_MAX;
+    for (size_t i = 0; i < r->g.stop_count; i++) {
+        if (r->made.length < from) continue;
+        const char *hit = memmem(r->made.data + from, r->made.length - from, r->g.stop[i], r->g.stop_length[i]);
+        if (hit && (size_t)(hit - r->made.data) < best) best = (size_t)(hit - r->made.data);
+    }
+    return best;
+}
+
+/* Length of the longest end of the text that a stop string could begin with. */
+static size_t held_back(const cuddle_request *r)
+{
+    const size_t most = r->g.longest_stop ? r->g.longest_stop - 1 : 0;
+    const size_t open = r->made.length - r->released;
+    for (size_t n = most < open ? most : open; n > 0; n--)
+        for (size_t i = 0; i < r->g.stop_count; i++)
+            if (r->g.stop_length[i] > n && memcmp(r->made.data + r->made.length - n, r->g.stop[i], n) == 0) return n;
+    return 0;
+}
+
+/* Adds a piece to the text; true if that completed a stop string. */
+static cuddle_status add_text(cuddle_request *r, const char *piece, size_t length, bool *stopped, cuddle_error *err)
+{
+    if (length == 0) return CUDDLE_OK;
+    const cuddle_status status = cud_text_append(&r->made, piece, length, err);
+    if (status) return status;
+    const size_t stop = find_stop(r, r->released); /* what is released cannot be part of a stop string */
+    if (stop != SIZE_MAX) {
+        r->made.length = stop;
+        r->made.data[stop] = 0;
+        r->released = stop;
+        *stopped = true;
+    } else {
+        r->released = r->made.length - held_back(r);
+    }
+    return CUDDLE_OK;
+}
+
+static bool ends(const cuddle_request *r, int32_t token)
+{
+    for (size_t i = 0; i < r->g.stop_token_count; i++)
+        if (r->g.stop_tokens[i] == token) return true;
+    return false;
+}
+
+static void take_logprobs(cuddle_request *r, const float *logits, int vocabulary, int32_t token)
+{
+    const int at = r->count - r->prompt_count, top = r->g.logprobs;
+    const double total = cud_log_sum_exp(logits, vocabulary);
+    r->logprobs[at] = (float)((double)logits[token] - total);
+    if (top == 0) return;
+    int32_t ids[CUD_MAX_TOP_LOGPROBS];
+    float values[CUD_MAX_TOP_LOGPROBS];
+    cud_top_logits(ids, values, top, logits, vocabulary);
+    for (int i = 0; i < top; i++) r->top_logprobs[(size_t)at * (size_t)top + (size_t)i] = (cuddle_logprob){ ids[i], (float)((double)values[i] - total) };
+}
+
+/* A new token from the last row's logits. */
+static cuddle_status take_token(produced *p, cuddle_model *h, float *logits, cuddle_error *err)
+{
+    cuddle_request *r = p->request;
+    const int vocabulary = h->sampler.vocabulary;
+    const history past = { r->ids, r->count, r->count - r->prompt_count };
+    float *raw = h->logits + (size_t)h->m->caps.outputs * (size_t)vocabulary; /* a spare row: log-probabilities are of the untouched logits */
+    if (r->g.logprobs >= 0) memcpy(raw, logits, (size_t)vocabulary * sizeof *raw);
+    int32_t token = 0;
+    cuddle_status status = cud_sample(&token, &h->sampler, &r->g.how, &past, logits, err);
+    if (status) return status;
+    if (r->g.logprobs >= 0) take_logprobs(r, raw, vocabulary, token);
+    r->ids[r->count++] = token;
+
+    bool stopped = false;
+    const bool eos = ends(r, token), full = r->count - r->prompt_count == r->g.max_tokens;
+    const char *piece = NULL;
+    size_t length = 0;
+    if (r->detokenizer && !eos) {
+        status = cud_detokenizer_push(r->detokenizer, token, &piece, &length, err);
+        if (!status) status = add_text(r, piece, length, &stopped, err);
+    }
+    if (r->detokenizer && !status && !stopped && (eos || full)) {
+        status = cud_detokenizer_finish(r->detokenizer, &piece, &length, err);
+        if (!status) status = add_text(r, piece, length, &stopped, err);
+    }
+    if (status) return status;
+    p->finish = stopped ? CUDDLE_FINISH_STOP : eos ? CUDDLE_FINISH_EOS : full ? CUDDLE_FINISH_LENGTH : CUDDLE_FINISH_NONE;
+    if (p->finish) r->released = r->made.length; /* nothing can complete a stop string any more */
+    return CUDDLE_OK;
+}
+
+void cud_output_take(produced *p, cuddle_model *h)
+{
+    cuddle_request *r = p->request;
+    const int vocabulary = h->sampler.vocabulary;
+    float *logits = h->logits + (size_t)r->step_first_output * (size_t)vocabulary;
+    if (r->g.prompt_logprobs && r->computed < r->prompt_count) {
+        for (int i = 0; i < r->step_outputs; i++) {
+            const int position = r->computed + i + 1; /* the token this row predicts */
+            if (position >= r->prompt_count) break;
+            const float *row = logits + (size_t)i * (size_t)vocabulary;
+            r->prompt_logprobs[position] = (float)((double)row[r->ids[position]] - cud_log_sum_exp(row, vocabulary));
+        }
+    }
+    r->computed += r->step_rows;
+    if (!r->step_samples) return;
+    if (take_token(p, h, logits + (size_t)(r->step_outputs - 1) * (size_t)vocabulary, &p->failure)) p->finish = CUDDLE_FINISH_FAILED;
+}

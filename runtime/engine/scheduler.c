@@ -1,0 +1,84 @@
+/* Which rows the next step has. Decoding sequences come first, one row each, then prompts in chunks until the step is full. Pages for a
+ * request's longest possible output are taken when it is admitted, so a running request never has to stop for want of memory. */
+#include "engine/engine.h"
+
+#include <string.h>
+
+static int remaining(const cuddle_request *r) { return r->count - r->computed; }
+static bool decoding(const cuddle_request *r) { return r->computed >= r->prompt_count; }
+
+void cud_scheduler_admit(cuddle_model *h)
+{
+    while (h->queue_head && h->running_count < h->m->caps.sequences && h->queue_head->page_count <= h->free_count) {
+        cuddle_request *r = h->queue_head;
+        h->queue_head = r->queue_next;
+        if (!h->queue_head) h->queue_tail = NULL;
+        h->queue_count--;
+        r->queue_next = NULL;
+        for (int i = 0; i < r->page_count; i++) r->pages[i] = h->free_pages[--h->free_count];
+        r->running = true;
+        r->started = cud_now();
+        h->running[h->running_count++] = r;
+    }
+}
+
+bool cud_scheduler_has_work(const cuddle_model *h)
+{
+    if (h->closing || h->stepping) return false;
+    if (h->state == CUDDLE_MODEL_LOADING) return false;
+    if (h->running_count > 0) return true;
+    return h->queue_head != NULL; /* the next one fits: pages were checked when it was submitted */
+}
+
+/* Adds `rows` rows of r to the step. */
+static void add_sequence(cuddle_model *h, const cuddle_request *r, int rows, int outputs)
+{
+    step *s = &h->host;
+    const int sequence = s->sequences++;
+    s->starts[sequence] = s->tokens;
+    s->kv_lengths[sequence] = r->computed + rows;
+    s->adapters[sequence] = 0;
+    for (int i = 0; i < rows; i++) {
+        const int position = r->computed + i, row = s->tokens + i;
+        s->ids[row] = r->ids[position];
+        s->positions[row] = position;
+        for (int g = 0; g < s->groups; g++) s->slots[g][row] = r->pages[position / CUD_PAGE] * CUD_PAGE + position % CUD_PAGE;
+    }
+    for (int g = 0; g < s->groups; g++) {
+        int32_t *table = s->block_table[g] + (size_t)sequence * (size_t)s->table_width[g];
+        const int used = (r->computed + rows + CUD_PAGE - 1) / CUD_PAGE;
+        memcpy(table, r->pages, (size_t)used * sizeof *table);
+    }
+    for (int i = 0; i < outputs; i++) s->output_rows[s->outputs++] = s->tokens + rows - outputs + i;
+    s->tokens += rows;
+    s->starts[sequence + 1] = s->tokens;
+    if (rows > s->max_query) s->max_query = rows;
+    if (r->computed + rows > s->max_kv) s->max_kv = r->computed + rows;
+}
+
+int cud_scheduler_fill(cuddle_model *h)
+{
+    step *s = &h->host;
+    const step_caps *caps = &h->m->caps;
+    s->tokens = s->sequences = s->outputs = s->max_query = s->max_kv = 0;
+    for (int pass = 0; pass < 2; pass++) { /* decoding, then prompts */
+        for (int k = 0; k < h->running_count; k++) {
+            cuddle_request *r = h->running[(h->first + k) % h->running_count];
+            if (pass == 0) r->step_rows = 0;
+            if (decoding(r) != (pass == 0)) continue;
+            int room = caps->tokens - s->tokens;
+            /* Every row of a prompt whose log-probabilities are wanted is an output row. */
+            if (r->g.prompt_logprobs && !decoding(r) && caps->outputs - s->outputs < room) room = caps->outputs - s->outputs;
+            if (room <= 0 || s->outputs == caps->outputs) continue;
+            const int rows = remaining(r) < room ? remaining(r) : room;
+            const bool last = rows == remaining(r);
+            r->step_rows = rows;
+            r->step_outputs = r->g.prompt_logprobs && !decoding(r) ? rows : last ? 1 : 0;
+            r->step_first_output = s->outputs;
+            r->step_samples = last;
+            add_sequence(h, r, rows, r->step_outputs);
+        }
+    }
+    h->first = h->running_count ? (h->first + 1) % h->running_count : 0;
+    return s->tokens;
+}

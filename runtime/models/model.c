@@ -1,0 +1,258 @@
+#include "models/model.h"
+
+#include "models/config.h"
+#include "models/rope.h"
+#include "models/tensors.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { DEFAULT_CONTEXT = 8192 };
+
+/* ------------------------------------------------------------------------------------------------------- planning */
+
+static cuddle_status choose_context(model *m, const model_options *o, cuddle_error *err)
+{
+    const stack *t = &m->spec.stack[0];
+    if (o->max_context > t->positions)
+        return cud_fail(err, CUDDLE_E_ARG, "max_context is %d, but config.json says the model has %lld positions", o->max_context,
+                        (long long)t->positions);
+    const int64_t natural = t->positions < DEFAULT_CONTEXT ? t->positions : DEFAULT_CONTEXT;
+    m->max_context = o->max_context > 0 ? o->max_context : (int)natural;
+    return CUDDLE_OK;
+}
+
+static cuddle_status choose_compute(model *m, const model_options *o, cuddle_error *err)
+{
+    m->compute = o->compute != CUDDLE_DTYPE_COUNT ? o->compute : m->spec.type;
+    if (m->compute == CUDDLE_DTYPE_COUNT) m->compute = cud_wformat_dtype(m->weights[0].embed.format);
+    if (!cud_dtype_is_compute(m->compute))
+        return cud_fail(err, CUDDLE_E_UNSUPPORTED, "activations of type %s are not supported, expected F32, F16 or BF16", cud_dtype_name(m->compute));
+    return CUDDLE_OK;
+}
+
+/* Layers of one geometry share a group and so a block table. */
+static cuddle_status group_layers(model *m, cuddle_error *err)
+{
+    const stack *t = &m->spec.stack[0];
+    m->place = calloc((size_t)t->layers, sizeof *m->place);
+    if (!m->place) return cud_nomem(err, (size_t)t->layers * sizeof *m->place, "the KV layout");
+    for (int i = 0; i < t->layers; i++) {
+        const layer_spec *l = &t->layer[i];
+        if (l->head_dim > INT32_MAX || l->kv_heads > INT32_MAX) return cud_fail(err, CUDDLE_E_LIMIT, "config.json: a head is too large");
+        int g = 0;
+        while (g < m->groups && !(m->group[g].heads == l->kv_heads && m->group[g].k_dim == l->head_dim && m->group[g].v_dim == l->v_dim)) g++;
+        if (g == CUD_MAX_KV_GROUPS)
+            return cud_fail(err, CUDDLE_E_UNSUPPORTED, "config.json: more than %d different shapes of key-value heads are not supported", CUD_MAX_KV_GROUPS);
+        if (g == m->groups)
+            m->group[m->groups++] = (kv_group){ .kind = KV_PAGED, .heads = (int)l->kv_heads, .k_dim = (int)l->head_dim, .v_dim = (int)l->v_dim,
+                                                .type = m->compute };
+        m->place[i] = (kv_place){ g, m->group[g].layers++ };
+    }
+    return CUDDLE_OK;
+}
+
+static cuddle_status size_kv(model *m, const model_options *o, cuddle_error *err)
+{
+    uint64_t page_bytes = 0; /* of one page in every layer */
+    for (int g = 0; g < m->groups; g++) page_bytes += (uint64_t)m->group[g].layers * cud_kv_page_bytes(&m->group[g]);
+    const int64_t sequence_pages = (m->max_context + CUD_PAGE - 1) / CUD_PAGE;
+    if (o->kv_tokens > 0) {
+        m->pages = (o->kv_tokens + CUD_PAGE - 1) / CUD_PAGE;
+    } else {
+        m->pages = sequence_pages * o->max_sequences;
+        const int64_t fit = (int64_t)(o->kv_limit / page_bytes);
+        if (o->kv_limit && m->pages > fit) m->pages = fit > sequence_pages ? fit : sequence_pages;
+    }
+    if (m->pages < 1 || m->pages > INT32_MAX / CUD_PAGE || (uint64_t)m->pages > ((uint64_t)1 << 50) / page_bytes)
+        return cud_fail(err, CUDDLE_E_LIMIT, "a KV cache of %lld pages of %llu bytes is out of range", (long long)m->pages,
+                        (unsigned long long)page_bytes);
+    for (int g = 0; g < m->groups; g++) {
+        m->kv_start[g] = (size_t)m->kv_bytes;
+        m->kv_bytes += (uint64_t)m->pages * (uint64_t)m->group[g].layers * cud_kv_page_bytes(&m->group[g]);
+        m->kv_bytes = (m->kv_bytes + CUD_ALIGN - 1) / CUD_ALIGN * CUD_ALIGN;
+        m->caps.table_width[g] = (int)sequence_pages;
+    }
+    m->caps.tokens = o->max_batch;
+    m->caps.sequences = o->max_sequences;
+    /* A row each for the sequences that sample, and some for prompts whose log-probabilities are wanted. */
+    const int spare = o->max_batch < 32 ? o->max_batch : 32;
+    m->caps.outputs = o->max_sequences > spare ? o->max_sequences : spare;
+    m->caps.axes = 1;
+    m->caps.groups = m->groups;
+    m->step_bytes = cud_step_bytes(&m->caps);
+    return m->step_bytes ? CUDDLE_OK : cud_fail(err, CUDDLE_E_LIMIT, "a step of %d tokens is out of range", o->max_batch);
+}
+
+/* Makes the cosine and sine tables and puts them into the load plan like any other vector. */
+static cuddle_status plan_rope(model *m, cuddle_error *err)
+{
+    const stack *t = &m->spec.stack[0];
+    if (t->position != POSITION_ROPE) return CUDDLE_OK;
+    const int rotary = cud_rope_dim(&t->rope[0], t->proto.head_dim);
+    if (rotary == 0) return CUDDLE_OK;
+    const size_t bytes = (size_t)m->max_context * (size_t)rotary * sizeof(float);
+    m->rope_host[0] = malloc(bytes + (size_t)rotary * sizeof(float));
+    if (!m->rope_host[0]) return cud_nomem(err, bytes, "rotary position tables");
+    cud_rope_fill(m->rope_host[0], m->rope_host[0] + bytes / sizeof(float), &t->rope[0], rotary, m->max_context);
+    cuddle_status status = cud_source_open_memory(&m->rope_source[0], m->rope_host[0], bytes, "rotary position table", err);
+    rope_table *table = &m->weights[0].rope[0];
+    table->cos_sin = cud_matrix(NULL, CUDDLE_F32, m->max_context, rotary);
+    table->rotary_dim = rotary;
+    table->interleaved = t->rope[0].interleaved;
+    memcpy(table->sections, t->rope[0].sections, sizeof table->sections);
+    uint64_t at = 0;
+    if (!status) status = cud_load_reserve(&m->load, bytes, &at, err);
+    const load_piece piece = { .from = m->rope_source[0], .rows = 1, .row_bytes = bytes, .src_pitch = bytes, .dst = at, .dst_pitch = bytes,
+                               .layer = -1, .name = "rotary position table" };
+    if (!status) status = cud_load_add_piece(&m->load, &piece, err);
+    const load_binding binding = { &table->cos_sin.data, NULL, at };
+    if (!status) status = cud_load_add_binding(&m->load, &binding, err);
+    return status;
+}
+
+/* Runs the forward of the largest step on a recording exec: it adds up the workspace, and every op says whether it can do its part. */
+static cuddle_status record(model *m, cuddle_error *err)
+{
+    exec ex;
+    step s = { .tokens = m->caps.tokens, .sequences = m->caps.sequences, .outputs = m->caps.outputs,
+               .max_query = m->caps.tokens < m->max_context ? m->caps.tokens : m->max_context, .max_kv = m->max_context };
+    tensor logits;
+    cud_model_exec(&ex, m, EXEC_RECORD);
+    cud_step_bind(&s, &m->caps, NULL);
+    const cuddle_status status = cud_model_forward(&ex, m, &s, &logits, err);
+    m->workspace_bytes = ex.ws.peak;
+    return status;
+}
+
+static void count_parameters(model *m)
+{
+    const stack_weights *w = &m->weights[0];
+    for (int64_t i = 0; i < cud_checkpoint_count(m->files); i++) {
+        const cuddle_tensor_info *t = cud_checkpoint_get(m->files, i);
+        uint64_t n = 1;
+        for (int d = 0; d < t->rank; d++) n *= (uint64_t)t->shape[d];
+        m->parameters += n;
+        m->decode_bytes += t->bytes;
+    }
+    /* Of the embedding table a token reads one row, unless it is the LM head too; of a position table likewise. */
+    const uint64_t table = (uint64_t)w->embed.n * (uint64_t)w->embed.k * cud_dtype_size(cud_wformat_dtype(w->embed.format));
+    if (!m->tied) m->decode_bytes -= table;
+    if (cud_present(w->positions))
+        m->decode_bytes -= (uint64_t)(w->positions.size[0] * w->positions.size[1]) * cud_dtype_size(w->positions.type);
+}
+
+static cuddle_status open_spec(model *m, const char *dir, const logger *log, cuddle_error *err)
+{
+    cuddle_status status = cud_config_load(&m->spec, dir, log, err);
+    if (!status) status = cud_checkpoint_open(&m->files, dir, err);
+    for (int i = 0; i < m->spec.stacks && !status; i++) {
+        const size_t layers = (size_t)m->spec.stack[i].layers;
+        m->weights[i].layer = calloc(layers, sizeof *m->weights[i].layer);
+        if (!m->weights[i].layer) status = cud_nomem(err, layers * sizeof *m->weights[i].layer, "layers");
+    }
+    return status;
+}
+
+cuddle_status cud_model_open(model **out, backend *b, const char *dir, const model_options *o, const logger *log, cuddle_error *err)
+{
+    *out = NULL;
+    model *m = calloc(1, sizeof *m);
+    if (!m) return cud_nomem(err, sizeof *m, "a model");
+    m->backend = b;
+    m->deterministic = o->deterministic;
+    cuddle_status status = open_spec(m, dir, log, err);
+    if (!status) status = cud_tensors_plan(&m->load, m->weights, &m->spec, m->files, o->map && b->weights_in_place, err);
+    m->tied = !status && !cud_has_weight(&m->weights[0].head.w); /* a head that is stored is used, as transformers does */
+    if (m->tied) m->weights[0].head.w = m->weights[0].embed;     /* its pointers follow when they are bound */
+    if (!status) status = choose_context(m, o, err);
+    if (!status) status = choose_compute(m, o, err);
+    if (!status) status = group_layers(m, err);
+    if (!status) status = size_kv(m, o, err);
+    if (!status) status = plan_rope(m, err);
+    if (!status) status = record(m, err);
+    if (status) {
+        cud_model_free(m);
+        return status;
+    }
+    count_parameters(m);
+    *out = m;
+    return CUDDLE_OK;
+}
+
+/* --------------------------------------------------------------------------------------------- memory and loading */
+
+cuddle_status cud_model_allocate(model *m, cuddle_error *err)
+{
+    const op_table *ops = m->backend->ops;
+    cuddle_status status = ops->alloc(m->backend, &m->arena, (size_t)m->load.arena_bytes, "weights", err);
+    if (!status) status = ops->alloc(m->backend, &m->kv, (size_t)m->kv_bytes, "the KV cache", err);
+    if (!status) status = ops->alloc(m->backend, &m->workspace, m->workspace_bytes, "the workspace", err);
+    if (!status) status = ops->alloc(m->backend, &m->step_block, m->step_bytes, "the step", err);
+    return status;
+}
+
+cuddle_status cud_model_load(model *m, load_progress_fn progress, void *user, cuddle_error *err)
+{
+    cuddle_status status = cud_load_bind(&m->load, m->arena, err);
+    if (!status) status = m->backend->ops->load(m->backend, m->arena, &m->load, progress, user, err);
+    if (!status && m->tied) m->weights[0].head.w = m->weights[0].embed;
+    for (int i = 0; i < CUD_MAX_ROPES; i++) {
+        cud_source_close(m->rope_source[i]);
+        free(m->rope_host[i]);
+        m->rope_source[i] = NULL;
+        m->rope_host[i] = NULL;
+    }
+    return status;
+}
+
+void cud_model_free(model *m)
+{
+    if (!m) return;
+    void *const memory[] = { m->arena, m->kv, m->workspace, m->step_block };
+    for (size_t i = 0; i < sizeof memory / sizeof *memory; i++)
+        if (memory[i]) m->backend->ops->release(m->backend, memory[i]);
+    for (int i = 0; i < CUD_MAX_ROPES; i++) {
+        cud_source_close(m->rope_source[i]);
+        free(m->rope_host[i]);
+    }
+    for (int i = 0; i < CUD_MAX_STACKS; i++) free(m->weights[i].layer);
+    free(m->place);
+    cud_load_plan_free(&m->load);
+    cud_checkpoint_free(m->files);
+    cud_spec_free(&m->spec);
+    free(m);
+}
+
+/* -------------------------------------------------------------------------------------------------------- running */
+
+void cud_model_exec(exec *ex, const model *m, exec_mode mode)
+{
+    *ex = (exec){ .ops = m->backend->ops, .backend = m->backend, .mode = mode, .ranks = 1, .deterministic = m->deterministic };
+    if (mode != EXEC_RECORD) {
+        ex->ws.base = m->workspace;
+        ex->ws.size = m->workspace_bytes;
+    }
+}
+
+kv_view cud_model_kv(const model *m, int layer, const step *s)
+{
+    const kv_place at = m->place[layer];
+    const kv_group *g = &m->group[at.group];
+    kv_view view = { .type = g->type, .heads = g->heads, .k_dim = g->k_dim, .v_dim = g->v_dim, .pages = m->pages,
+                     .block_table = s->block_table[at.group], .table_width = s->table_width[at.group], .slots = s->slots[at.group] };
+    if (m->kv) {
+        const size_t layer_bytes = (size_t)m->pages * cud_kv_page_bytes(g);
+        const size_t k_bytes = (size_t)m->pages * CUD_PAGE * (size_t)g->heads * (size_t)g->k_dim * cud_dtype_size(g->type);
+        char *base = (char *)m->kv + m->kv_start[at.group] + (size_t)at.index * layer_bytes;
+        view.k = base;
+        view.v = base + k_bytes;
+    }
+    return view;
+}
+
+cuddle_status cud_model_forward(exec *ex, const model *m, const step *s, tensor *logits, cuddle_error *err)
+{
+    cud_ws_release(ex, 0);
+    return cud_decoder_forward(ex, m, 0, s, logits, err);
+}

@@ -1,0 +1,70 @@
+/* A model: a checkpoint's spec, its weights in a backend's memory, its KV cache, and the forward that runs a step. */
+#ifndef CUD_MODELS_MODEL_H
+#define CUD_MODELS_MODEL_H
+
+#include "core/log.h"
+#include "format/checkpoint.h"
+#include "models/family.h"
+
+typedef struct model_options {
+    dtype compute;     /* CUDDLE_DTYPE_COUNT: what the checkpoint says */
+    bool map;          /* weights stay in the mapped files if the backend can use them there */
+    bool deterministic;
+    int max_context;   /* 0: what the checkpoint says, at most 8192 */
+    int max_sequences; /* > 0 */
+    int max_batch;     /* > 0: tokens of a step */
+    int64_t kv_tokens; /* 0: max_context * max_sequences, bounded by kv_limit */
+    uint64_t kv_limit; /* bytes the default KV cache may take */
+} model_options;
+
+/* One layer's place in the KV cache. */
+typedef struct kv_place { int group, index; } kv_place;
+
+typedef struct model {
+    backend *backend;
+    checkpoint *files;
+    spec spec;
+    stack_weights weights[CUD_MAX_STACKS];
+    dtype compute;
+    bool deterministic;
+    bool tied; /* the LM head is the embedding table */
+    int max_context;
+
+    /* the plan: exact, from headers alone */
+    load_plan load;
+    kv_group group[CUD_MAX_KV_GROUPS];
+    int groups;
+    kv_place *place; /* [layers of the decoder] */
+    int64_t pages;   /* of every group */
+    step_caps caps;
+    size_t workspace_bytes, step_bytes;
+    uint64_t kv_bytes, parameters;
+    uint64_t decode_bytes; /* of weights that one decoded token reads */
+
+    /* memory, NULL until cud_model_allocate() */
+    void *arena, *kv, *workspace, *step_block;
+    size_t kv_start[CUD_MAX_KV_GROUPS]; /* bytes from kv to the group's first page */
+    float *rope_host[CUD_MAX_ROPES];    /* the tables, until they are loaded */
+    source *rope_source[CUD_MAX_ROPES];
+} model;
+
+/* Reads config.json and every tensor header in `dir`, and records the largest step: on success the plan is complete, the model is
+ * supported, and nothing of the weights has been read. Release with cud_model_free(). */
+cuddle_status cud_model_open(model **out, backend *b, const char *dir, const model_options *options, const logger *log, cuddle_error *err);
+/* Allocates every arena of the plan. */
+cuddle_status cud_model_allocate(model *m, cuddle_error *err);
+/* Brings the weights in. May run on a thread of its own. */
+cuddle_status cud_model_load(model *m, load_progress_fn progress, void *user, cuddle_error *err);
+void cud_model_free(model *m); /* NULL is fine */
+
+/* An exec that runs on the model's workspace. */
+void cud_model_exec(exec *ex, const model *m, exec_mode mode);
+/* Runs one step: *logits is [outputs, vocabulary] F32 in the workspace, valid until the next step. */
+cuddle_status cud_model_forward(exec *ex, const model *m, const step *s, tensor *logits, cuddle_error *err);
+
+/* decoder.c: the forward of a decoder stack. */
+cuddle_status cud_decoder_forward(exec *ex, const model *m, int stack_index, const step *s, tensor *logits, cuddle_error *err);
+/* The KV cache of one layer. */
+kv_view cud_model_kv(const model *m, int layer, const step *s);
+
+#endif

@@ -1,0 +1,1 @@
+"""The parts of make_parity.py: cases, drawing of tensors, references, the sensitivity gate, sampling tables."""

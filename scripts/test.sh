@@ -1,0 +1,68 @@
+#!/bin/bash
+# The whole test suite: every preset that needs no GPU is built and tested, then an installed copy. Prints a time per stage.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+jobs=$(nproc)
+names=() times=() current=""
+work=$(mktemp -d)
+
+finish() {
+    local code=$? i
+    rm -rf "$work"
+    echo
+    for i in "${!names[@]}"; do printf '%-34s %5d s\n' "${names[$i]}" "${times[$i]}"; done
+    printf '%-34s %5d s\n' total "$SECONDS"
+    if [ "$code" -eq 0 ]; then echo "all stages passed"; else echo "FAILED: ${current:-setup}"; fi
+}
+trap finish EXIT
+
+stage() { # NAME COMMAND...
+    local began=$SECONDS
+    current=$1
+    echo "== $1"
+    shift
+    "$@"
+    names+=("$current")
+    times+=($((SECONDS - began)))
+}
+
+configure_and_build() { # PRESET
+    cmake --preset "$1" --log-level=WARNING
+    cmake --build --preset "$1" --parallel "$jobs"
+}
+
+run_tests() { # PRESET [CTEST OPTIONS]
+    local preset=$1
+    shift
+    ctest --test-dir "build/$preset" --output-on-failure --no-tests=error -j2 "$@"
+}
+
+# ThreadSanitizer of older compilers does not know the memory layouts that kernels with many random bits choose.
+run_tsan_tests() {
+    local fixed=()
+    if setarch "$(uname -m)" -R true 2>/dev/null; then fixed=(setarch "$(uname -m)" -R); fi
+    "${fixed[@]}" ctest --test-dir build/tsan --output-on-failure --no-tests=error -j2 -R 'engine|pool|server'
+}
+
+# The README's C program against an installed copy, found with pkg-config as a user would.
+build_example() {
+    cmake --install build/host --prefix "$work/prefix" >"$work/install.log"
+    PKG_CONFIG_PATH=$(dirname "$(find "$work/prefix" -name cuddle.pc)") \
+        cmake -S examples -B "$work/examples" -G Ninja -DPKG_CONFIG_ARGN=--define-prefix --log-level=WARNING
+    cmake --build "$work/examples"
+    "$work/examples/stream" tests/models/kjv-gpt2 "In the beginning" >"$work/text"
+    [ -s "$work/text" ]
+    "$work/prefix/bin/cuddle" --version
+}
+
+stage "dependencies" scripts/install_deps.sh
+stage "host: build" configure_and_build host
+stage "host: test" run_tests host
+stage "asan: build" configure_and_build asan
+stage "asan: test" run_tests asan
+stage "plain (no oneDNN): build" configure_and_build plain
+stage "plain (no oneDNN): test" run_tests plain
+stage "tsan: build" configure_and_build tsan
+stage "tsan: test engine, pool, server" run_tsan_tests
+stage "installed copy: examples/stream.c" build_example

@@ -1,0 +1,333 @@
+#!/bin/sh
+# The program from outside: usage, exit codes, JSON, closed outputs, signals.
+# Usage: test_cli.sh CUDDLE JSON_VALUE TESTS [MODEL]
+set -u
+cuddle=$1 json=$2 tests=$3
+model=${4:-$tests/models/kjv-gpt2}
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+count=0 failures=0
+
+# expect NAME CODE COMMAND...: runs it with stdout and stderr in files, checks the exit code.
+expect() {
+    name=$1 code=$2
+    shift 2
+    "$@" >"$work/out" 2>"$work/err" </dev/null
+    got=$?
+    count=$((count + 1))
+    [ $got -eq "$code" ] && return 0
+    bad "exit code $got instead of $code"
+    return 1
+}
+
+bad() {
+    failures=$((failures + 1))
+    echo "FAIL $name: $1"
+    sed 's/^/    out: /' "$work/out" | head -5
+    sed 's/^/    err: /' "$work/err" | head -5
+}
+
+holds() { # TEXT in stderr
+    grep -q -F -- "$1" "$work/err" || bad "stderr does not say: $1"
+}
+
+one_sentence() { # one line on stderr, nothing on stdout
+    [ "$(wc -l <"$work/err")" -eq 1 ] || bad "stderr is not one line"
+    [ ! -s "$work/out" ] || bad "stdout is not empty"
+}
+
+is_json() { # one JSON value on stdout that has these paths
+    "$json" "$@" <"$work/out" >"$work/values" 2>"$work/err" || bad "the JSON lacks one of: $*"
+}
+
+value() { "$json" "$1" <"$work/out" 2>/dev/null; }
+
+number() { value "$1" | grep -x '[0-9][0-9]*' || echo 0; }
+
+same() { # WHAT FOUND EXPECTED
+    [ "$2" = "$3" ] || bad "$1 is '$2' instead of '$3'"
+}
+
+# ---------------------------------------------------------------------------------------------------------------- usage
+expect version 0 "$cuddle" --version
+grep -q -E '^cuddle [0-9]+\.[0-9]+\.[0-9]+$' "$work/out" || bad "not a version"
+expect help 0 "$cuddle" --help
+for verb in run inspect plan tokenize bench doctor; do
+    grep -q "^  $verb " "$work/out" || bad "$verb is not listed"
+done
+expect "no verb" 2 "$cuddle" && one_sentence
+expect "unknown verb" 2 "$cuddle" fly && one_sentence && holds "'fly'"
+
+model_options="device dtype threads deterministic load max-context max-batch max-sequences kv-tokens log"
+help_lists() { # VERB OPTION...
+    verb=$1
+    shift
+    expect "$verb --help" 0 "$cuddle" "$verb" --help
+    for option in "$@" help; do
+        grep -q -E "^  --$option( |\$)" "$work/out" || bad "--$option is not listed"
+    done
+    listed=$(grep -c -E '^  --' "$work/out")
+    [ "$listed" -eq $(($# + 1)) ] || bad "$listed options are listed, this test knows $(($# + 1))"
+    awk 'length > 110 { exit 1 }' "$work/out" || bad "a line is longer than 110 columns"
+}
+# shellcheck disable=SC2086 # a list of words
+help_lists run max-tokens temperature top-k top-p min-p repetition-penalty seed stop ignore-eos no-special logprobs echo json $model_options
+help_lists inspect json
+# shellcheck disable=SC2086
+help_lists plan json $model_options
+help_lists tokenize json no-special decode
+# shellcheck disable=SC2086
+help_lists bench prompt-tokens generate batch repeat json $model_options
+help_lists doctor
+
+usage() { # SENTENCE COMMAND...
+    wanted=$1
+    shift
+    expect "usage: $*" 2 "$cuddle" "$@" && one_sentence && holds "$wanted"
+}
+for verb in run inspect plan tokenize bench doctor; do
+    usage "unknown option --no-such-thing" $verb --no-such-thing
+    usage "unknown option -x" $verb -x m
+done
+usage "an argument is missing: the arguments are MODEL [PROMPT]" run
+usage "an argument is missing: the arguments are PATH" inspect
+usage "unexpected argument 'c'" run a b c
+usage "--max-tokens needs a value: a whole number from 1" run m --max-tokens
+usage "--max-tokens expects a whole number from 1" run m --max-tokens 0
+usage "--max-tokens expects a whole number from 1 to 2147483647, but '2147483648' was given" run m --max-tokens=2147483648
+usage "--max-tokens expects a whole number" run m --max-tokens 12x
+usage "--max-tokens expects a whole number" run m --max-tokens " 12"
+usage "--max-tokens expects a whole number" run m --max-tokens=
+usage "--max-tokens expects a whole number" run m --max-tokens 99999999999999999999
+usage "--temperature expects a number from 0" run m --temperature -1
+usage "--temperature expects a number from 0" run m --temperature nan
+usage "--top-p expects a number from 0 to 1, but '1.5'" run m --top-p 1.5
+usage "--seed expects a whole number from 0 to 9223372036854775807" run m --seed 9223372036854775808
+usage "--seed expects" run m --seed -1
+usage "--stop expects a string that is not empty" run m --stop=
+usage "--json takes no value" run m --json=yes
+usage "--logprobs needs --json" run m p --logprobs 2
+usage "--logprobs expects a whole number from 0 to 20" run m p --json --logprobs 21
+usage "--device expects one of auto|cpu|cuda[:N], but 'gpu'" run m --device gpu
+usage "--device expects" run m --device cuda:
+usage "--device expects" run m --device cuda:1x
+usage "--device expects" run m --device cpu:0
+usage "--dtype expects one of auto|float32|bfloat16|float16" plan m --dtype int8
+usage "--load expects one of auto|map|read" plan m --load mmap
+usage "--deterministic expects one of auto|off|on" plan m --deterministic yes
+usage "--kv-tokens expects a whole number" plan m --kv-tokens -5
+usage "--repeat expects a whole number from 1 to 100" bench m --repeat 0
+usage "--threads expects a whole number from 0 to 4096" bench m --threads 5000
+set -- # 17 --stop are one too many
+for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17; do set -- "$@" --stop "s$i"; done
+usage "--stop may be given at most 16 times" run m "$@"
+usage "unknown option --?[31m" run m "$(printf -- '--\033[31m')"
+
+# ------------------------------------------------------------------------------------------------------- what is not there
+for verb in run plan bench inspect tokenize; do
+    text=x
+    case $verb in plan | bench | inspect) text= ;; esac
+    # shellcheck disable=SC2086 # no word if empty
+    expect "$verb: no such model" 1 "$cuddle" $verb "$work/nothing-here" $text && one_sentence && holds nothing-here
+done
+mkdir "$work/empty"
+expect "inspect: empty directory" 1 "$cuddle" inspect "$work/empty" && one_sentence
+expect "run: empty directory" 1 "$cuddle" run "$work/empty" x && one_sentence
+printf 'not a header' >"$work/bad.safetensors"
+expect "inspect: malformed file" 1 "$cuddle" inspect "$work/bad.safetensors" && one_sentence && holds bad.safetensors
+expect "an option's end" 1 "$cuddle" inspect -- --json && one_sentence && holds "json"
+expect "run: no CUDA" 1 "$cuddle" run "$model" x --device cuda:99 && one_sentence
+
+# -------------------------------------------------------------------------------------------------------------- inspect
+expect "inspect" 0 "$cuddle" inspect "$model"
+grep -q -E '^name +dtype +shape +bytes +shard$' "$work/out" || bad "no heading"
+grep -q -E '^[0-9]+ tensors, [0-9]+ parameters, [0-9]+ bytes' "$work/out" || bad "no totals"
+expect "inspect --json" 0 "$cuddle" inspect --json "$model"
+is_json path shards.0 tensor_count parameters bytes metadata tensors.0.name tensors.0.dtype tensors.0.shape tensors.0.bytes \
+    tensors.0.shard tensors.0.offset
+same "the number of tensors" "$(value tensors.#)" "$(value tensor_count)"
+expect "inspect a file" 0 "$cuddle" inspect "$model/model.safetensors"
+
+# A tensor's name that would move a terminal's cursor, behind a well-formed header. The heading is 8 bytes of length, little endian.
+header='{"a\u001b[2Jb":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}'
+# shellcheck disable=SC2059 # the format is the length's octal escape
+{ printf "\\$(printf %o ${#header})\\0\\0\\0\\0\\0\\0\\0"; printf '%s' "$header"; printf x; } >"$work/escape.safetensors"
+expect "inspect: control characters" 0 "$cuddle" inspect "$work/escape.safetensors"
+grep -q -F 'a?[2Jb' "$work/out" || bad "the escape character was not replaced"
+expect "inspect --json: control characters" 0 "$cuddle" inspect --json "$work/escape.safetensors"
+same "the name" "$(value tensors.0.name)" '"a\u001B[2Jb"'
+
+# ----------------------------------------------------------------------------------------------------------------- plan
+expect "plan" 0 "$cuddle" plan "$model"
+grep -q -E '^total +[0-9.]+ [KMG]?i?B +[0-9]+ bytes' "$work/out" || bad "no total"
+expect "plan --json" 0 "$cuddle" plan "$model" --json --max-sequences 2 --load=read
+is_json weights weights_in_place kv workspace step total parameters file_bytes kv_tokens max_context max_sequences max_batch compute
+same "the total" "$(value total)" $(($(number weights) + $(number kv) + $(number workspace) + $(number step)))
+same "max_sequences" "$(value max_sequences)" 2
+
+# ------------------------------------------------------------------------------------------------------------- tokenize
+expect "tokenize" 0 "$cuddle" tokenize "$model" "In the beginning"
+grep -q -E '^[0-9]+( [0-9]+)*$' "$work/out" || bad "not a line of ids"
+ids=$(cat "$work/out")
+expect "tokenize --json" 0 "$cuddle" tokenize --json "$model" "In the beginning"
+is_json ids tokens offsets.0.0 special
+same "the ids" "$(value ids)" "[$(echo "$ids" | tr ' ' ,)]"
+same "the number of offsets" "$(value offsets.#)" "$(value ids.#)"
+same "the number of tokens" "$(value tokens.#)" "$(value ids.#)"
+same "the end of the last offset" "$(value offsets.$(($(number ids.#) - 1)).1)" 16
+expect "tokenize --decode" 0 "$cuddle" tokenize --decode --no-special "$model" "$ids"
+same "the text" "$(cat "$work/out")" "In the beginning"
+expect "tokenize --decode --json" 0 "$cuddle" tokenize --decode --no-special --json "$model" "$(echo "$ids" | tr ' ' ,)"
+same "the text" "$(value text)" '"In the beginning"'
+expect "tokenize --decode: not an id" 1 "$cuddle" tokenize --decode "$model" "1 2 three" && one_sentence && holds "'three'"
+name="tokenize from standard input"
+printf 'In the beginning' | "$cuddle" tokenize "$model" >"$work/out" 2>"$work/err"
+same "the ids" "$(cat "$work/out")" "$ids"
+expect "tokenize: not UTF-8" 1 "$cuddle" tokenize "$model" "$(printf 'a\377b')" && one_sentence
+mkdir "$work/tokenizer"
+cp "$model"/tokenizer*.json "$work/tokenizer"
+expect "tokenize without weights" 0 "$cuddle" tokenize "$work/tokenizer" "In the beginning"
+same "the ids" "$(cat "$work/out")" "$ids"
+
+# ------------------------------------------------------------------------------------------------------------------ run
+expect "run" 0 "$cuddle" run "$model" "In the beginning" --max-tokens 8 --temperature 0
+text=$(cat "$work/out")
+[ -n "$text" ] || bad "no text"
+holds "tokens/s"
+expect "run --echo" 0 "$cuddle" run "$model" "In the beginning" --max-tokens 8 --temperature 0 --echo
+same "the text" "$(cat "$work/out")" "In the beginning$text"
+expect "run --json" 0 "$cuddle" run "$model" "In the beginning" --max-tokens 8 --temperature 0 --json --logprobs 3
+is_json prompt_ids.0 ids.0 text finish_reason seed timings.load_seconds timings.prefill_seconds timings.decode_seconds \
+    timings.decode_tokens_per_second logprobs.0.id logprobs.0.logprob logprobs.0.top.2.logprob
+same "the number of ids" "$(value ids.#)" 8
+same "the number of log-probabilities" "$(value logprobs.#)" 8
+same "the end" "$(value finish_reason)" '"length"'
+same "the likeliest token" "$(value logprobs.0.top.0.id)" "$(value ids.0)"
+name="run from standard input"
+printf 'In the beginning\n' | "$cuddle" run "$model" --max-tokens 8 --temperature 0 >"$work/out" 2>"$work/err"
+same "the text" "$(cat "$work/out")" "$text"
+expect "run --load read" 0 "$cuddle" run "$model" "In the beginning" --max-tokens 8 --temperature 0 --load read
+same "the text" "$(cat "$work/out")" "$text"
+expect "run with a seed" 0 "$cuddle" run "$model" "And God said" --max-tokens 24 --temperature 0.9 --seed 11
+first=$(cat "$work/out")
+holds "seed 11"
+expect "run with the same seed" 0 "$cuddle" run "$model" "And God said" --max-tokens 24 --temperature 0.9 --seed=11
+same "the text" "$(cat "$work/out")" "$first"
+expect "run says its random seed" 0 "$cuddle" run "$model" "And God said" --max-tokens 24 --temperature 0.9
+first=$(cat "$work/out")
+seed=$(sed -n 's/.*, seed \([0-9]*\)$/\1/p' "$work/err")
+expect "run with the seed it said" 0 "$cuddle" run "$model" "And God said" --max-tokens 24 --temperature 0.9 --seed "$seed"
+same "the text" "$(cat "$work/out")" "$first"
+stop=$(printf '%s' "$text" | sed -n '1s/^ *[^ ]* *\([^ ]*\).*/\1/p')
+expect "run --stop" 0 "$cuddle" run "$model" "In the beginning" --max-tokens 8 --temperature 0 --json --stop "$stop" --stop "never to be found"
+same "the end" "$(value finish_reason)" '"stop"'
+value text | grep -q -F "$stop" && bad "the stop string is in the text"
+expect "run: the prompt does not fit" 1 "$cuddle" run "$model" "In the beginning" --max-context 2 && one_sentence
+expect "run: progress is for terminals" 0 "$cuddle" run "$model" "And" --max-tokens 1
+grep -q loading "$work/err" && bad "a progress bar in a file"
+
+# ---------------------------------------------------------------------------------------------------------------- bench
+expect "bench" 0 "$cuddle" bench "$model" --prompt-tokens 16 --generate 8 --repeat 2
+for line in load prefill decode; do grep -q -E "^$line +[0-9.]+ " "$work/out" || bad "no line $line"; done
+expect "bench --json" 0 "$cuddle" bench "$model" --prompt-tokens 16 --generate 8 --repeat 2 --batch 3 --json
+is_json load_seconds prefill_tokens_per_second decode_tokens_per_second weight_bytes decode_gb_per_second read_gb_per_second \
+    share_of_read_bandwidth runs.1.decode_seconds threads device deterministic compute
+same "the batch" "$(value batch)" 3
+
+# --------------------------------------------------------------------------------------------------------------- doctor
+expect "doctor" 0 "$cuddle" doctor
+for line in cuddle features "device 0" cuda files; do grep -q "^$line " "$work/out" || bad "no line $line"; done
+
+# -------------------------------------------------------------------------------------------------- outputs that fail
+closed() { # NAME COMMAND...
+    name="closed stdout: $1" && shift
+    count=$((count + 1))
+    "$@" 2>"$work/err" >&- </dev/null
+    same "the exit code" $? 1
+    holds "cannot write to standard output"
+    [ -c /dev/full ] || return 0
+    name="full disk: $*"
+    "$@" 2>"$work/err" >/dev/full </dev/null
+    same "the exit code" $? 1
+    holds "cannot write to standard output: No space left on device"
+}
+: >"$work/out"
+closed version "$cuddle" --version
+closed help "$cuddle" run --help
+closed inspect "$cuddle" inspect "$model"
+closed "inspect --json" "$cuddle" inspect --json "$model"
+closed plan "$cuddle" plan "$model"
+closed tokenize "$cuddle" tokenize "$model" "In the beginning"
+closed run "$cuddle" run "$model" "In the beginning" --max-tokens 100
+closed "run --json" "$cuddle" run "$model" "In the beginning" --max-tokens 10 --json
+closed doctor "$cuddle" doctor
+name="a reader that goes away"
+mkfifo "$work/pipe"
+: <"$work/pipe" &
+"$cuddle" run "$model" "In the beginning" --max-tokens 200 --ignore-eos >"$work/pipe" 2>"$work/err"
+same "the exit code" $? 1
+holds "Broken pipe"
+name="all descriptors closed"
+"$cuddle" --version <&- >&- 2>&-
+same "the exit code" $? 1
+
+# -------------------------------------------------------------------------------------------------------------- signals
+# launch STDIN STDOUT VERB OPTIONS: starts cuddle in the background, bounded to 60 s; its process is in $work/pid, what to wait for
+# in $job. A shell without job control starts background commands with SIGINT ignored, hence env.
+launch() {
+    rm -f "$work/pid"
+    # shellcheck disable=SC2016,SC2086 # the inner shell expands; the options are words
+    timeout -k 5 60 sh -c 'echo $$ >"$1"; in=$2 out=$3; shift 3; exec env --default-signal=INT,TERM "$@" <"$in" >"$out"' sh \
+        "$work/pid" "$1" "$2" "$cuddle" "$3" "$model" $4 2>"$work/err" &
+    job=$!
+}
+
+interrupt() { kill -s "$1" "$(cat "$work/pid")"; }
+
+ends_with() { # CODE
+    count=$((count + 1))
+    began=$(date +%s)
+    wait $job
+    same "the exit code" $? "$1"
+    [ $(($(date +%s) - began)) -le 5 ] || bad "it took more than 5 seconds"
+}
+
+for pair in INT:130 TERM:143; do
+    signal=${pair%:*}
+    name="SIG$signal while reading the prompt"
+    rm -f "$work/stdin"
+    mkfifo "$work/stdin"
+    launch "$work/stdin" "$work/out" run "-"
+    exec 3>"$work/stdin" # returns once the other side is open
+    sleep 0.5
+    interrupt "$signal"
+    ends_with "${pair#*:}"
+    exec 3>&-
+
+    name="SIG$signal while measuring"
+    launch /dev/null "$work/out" bench "--repeat 100 --json"
+    sleep 1.5
+    interrupt "$signal"
+    ends_with "${pair#*:}"
+    [ ! -s "$work/out" ] || bad "stdout is not empty"
+done
+
+# The text may be complete before the signal arrives, so a few tries are allowed.
+name="SIGINT while the text streams"
+code=0
+for try in 1 2 3 4 5 6 7 8; do
+    rm -f "$work/stream"
+    mkfifo "$work/stream"
+    launch /dev/null "$work/stream" run "Amen --ignore-eos"
+    { dd bs=1 count=1 2>/dev/null; interrupt INT; cat; } <"$work/stream" >"$work/out"
+    wait $job
+    code=$?
+    [ $code -eq 0 ] || break
+done
+count=$((count + 1))
+same "the exit code (try $try)" $code 130
+[ -s "$work/out" ] || bad "what was streamed is gone"
+holds "ended by cancelled"
+
+echo "$count commands, $failures failures"
+[ $failures -eq 0 ]

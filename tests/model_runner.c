@@ -1,0 +1,70 @@
+#include "model_runner.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+void runner_open(model_runner *r, const char *dir, dtype compute, bool map, int threads, bool deterministic)
+{
+    cuddle_error err = { CUDDLE_OK, "" };
+    *r = (model_runner){ 0 };
+    const cud_cpu_options cpu = { .threads = threads, .onednn = true };
+    ck_ok(cud_cpu_backend_new(&r->b, &cpu, &err));
+    const model_options options = { .compute = compute, .map = map, .deterministic = deterministic, .max_sequences = RUNNER_SEQUENCES,
+                                    .max_batch = RUNNER_BATCH, .max_context = 64, .kv_tokens = 64 * 8 };
+    ck_ok(cud_model_open(&r->m, r->b, dir, &options, NULL, &err));
+    ck_ok(cud_model_allocate(r->m, &err));
+    ck_ok(cud_model_load(r->m, NULL, NULL, &err));
+    r->block = calloc(1, r->m->step_bytes);
+    cud_step_bind(&r->host, &r->m->caps, r->block);
+    cud_step_bind(&r->device, &r->m->caps, r->m->step_block);
+}
+
+void runner_close(model_runner *r)
+{
+    cud_model_free(r->m);
+    free(r->block);
+    r->b->ops->destroy(r->b);
+}
+
+static void add_part(model_runner *r, const runner_part *part)
+{
+    step *s = &r->host;
+    runner_sequence *q = part->sequence;
+    const int sequence = s->sequences++;
+    s->starts[sequence] = s->tokens;
+    s->kv_lengths[sequence] = q->computed + part->rows;
+    for (int i = 0; i < part->rows; i++) {
+        const int position = q->computed + i;
+        s->ids[s->tokens] = q->ids[position];
+        s->positions[s->tokens] = position;
+        for (int g = 0; g < s->groups; g++) s->slots[g][s->tokens] = q->pages[position / CUD_PAGE] * CUD_PAGE + position % CUD_PAGE;
+        s->output_rows[s->outputs++] = s->tokens++;
+    }
+    for (int g = 0; g < s->groups; g++)
+        memcpy(s->block_table[g] + sequence * s->table_width[g], q->pages, (size_t)s->table_width[g] * sizeof(int32_t));
+    s->starts[sequence + 1] = s->tokens;
+    if (part->rows > s->max_query) s->max_query = part->rows;
+    q->computed += part->rows;
+    if (q->computed > s->max_kv) s->max_kv = q->computed;
+}
+
+void runner_step(model_runner *r, runner_part *parts, int count, float *logits)
+{
+    cuddle_error err = { CUDDLE_OK, "" };
+    step *s = &r->host;
+    s->tokens = s->sequences = s->outputs = s->max_query = s->max_kv = 0;
+    for (int i = 0; i < count; i++) add_part(r, &parts[i]);
+    r->device.tokens = s->tokens;
+    r->device.sequences = s->sequences;
+    r->device.outputs = s->outputs;
+    r->device.max_query = s->max_query;
+    r->device.max_kv = s->max_kv;
+    exec ex;
+    tensor out;
+    cud_model_exec(&ex, r->m, EXEC_RUN);
+    ck_ok(ex.ops->upload(&ex, r->m->step_block, r->block, r->m->step_bytes, &err));
+    ck_ok(cud_model_forward(&ex, r->m, &r->device, &out, &err));
+    ck_ok(ex.ops->download(&ex, logits, out.data, (size_t)s->outputs * (size_t)out.size[1] * sizeof(float), &err));
+    ck_ok(ex.ops->finish(&ex, &err));
+    ck_assert(ex.ws.peak <= r->m->workspace_bytes);
+}

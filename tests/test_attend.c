@@ -1,0 +1,357 @@
+#include "op_support.h"
+
+enum { MAX_SEQUENCES = 4 };
+
+/* One case: what is attended with. `past` keys exist before the `fresh` queries of a sequence (cross: number of keys). */
+typedef struct scene {
+    const char *name;
+    int heads, kv_heads, k_dim, v_dim, sequences, past[MAX_SEQUENCES], fresh[MAX_SEQUENCES];
+    mask_kind mask;
+    int window;
+    float soft_cap;
+    bool packed, cross, sinks, alibi, bias;
+} scene;
+
+static const scene scenes[] = {
+    { "one token", 1, 1, 8, 8, 1, { 0 }, { 1 }, MASK_CAUSAL, 0, 0, false, false, false, false, false },
+    { "grouped heads, mixed batch", 6, 2, 24, 24, 4, { 0, 37, 130, 63 }, { 50, 1, 3, 1 }, MASK_CAUSAL, 0, 0, false, false, false, false, false },
+    { "an empty sequence between", 4, 4, 16, 16, 3, { 5, 0, 16 }, { 3, 0, 17 }, MASK_CAUSAL, 0, 0, false, false, false, false, false },
+    { "long decode", 4, 1, 64, 64, 1, { 700 }, { 1 }, MASK_CAUSAL, 0, 0, false, false, false, false, false },
+    { "a window", 2, 2, 16, 16, 2, { 0, 200 }, { 150, 20 }, MASK_CAUSAL, 33, 0, false, false, false, false, false },
+    { "a window of one", 2, 1, 16, 16, 1, { 4 }, { 70 }, MASK_CAUSAL, 1, 0, false, false, false, false, false },
+    { "soft cap", 2, 1, 33, 17, 2, { 3, 70 }, { 40, 2 }, MASK_CAUSAL, 0, 5, false, false, false, false, false },
+    { "sinks and a window", 4, 2, 64, 64, 2, { 0, 90 }, { 33, 4 }, MASK_CAUSAL, 20, 0, false, false, true, false, false },
+    { "ALiBi", 3, 3, 20, 20, 2, { 0, 65 }, { 70, 5 }, MASK_CAUSAL, 0, 0, false, false, false, true, false },
+    { "an encoder", 4, 4, 32, 32, 3, { 0 }, { 7, 130, 1 }, MASK_FULL, 0, 0, true, false, false, false, false },
+    { "an encoder with a window", 2, 2, 16, 16, 2, { 0 }, { 90, 12 }, MASK_FULL, 8, 0, true, false, false, false, false },
+    { "an encoder with T5's bias", 2, 2, 16, 16, 2, { 0 }, { 200, 3 }, MASK_FULL, 0, 0, true, false, false, false, true },
+    { "a decoder with T5's bias", 2, 2, 16, 16, 2, { 0, 150 }, { 160, 2 }, MASK_CAUSAL, 0, 0, false, false, false, false, true },
+    { "cross attention", 4, 2, 16, 24, 3, { 33, 1, 0 }, { 5, 9, 2 }, MASK_FULL, 0, 0, true, true, false, false, false },
+    { "many heads on one", 70, 1, 8, 8, 1, { 20 }, { 3 }, MASK_CAUSAL, 0, 0, false, false, false, false, false },
+};
+enum { SCENES = sizeof scenes / sizeof *scenes, BUCKETS = 32, MAX_DISTANCE = 128 };
+
+/* A scene in memory. Keys and values are kept on the host as [sequence][position][head][dim] too. */
+typedef struct stage {
+    attend_args args;
+    float *k[MAX_SEQUENCES], *v[MAX_SEQUENCES];
+    int keys[MAX_SEQUENCES];
+} stage;
+
+static float rounded(float x, dtype type)
+{
+    uint32_t raw;
+    cud_from_float(&raw, type, &x, 1);
+    cud_to_float(&x, &raw, type, 1);
+    return x;
+}
+
+static void fill_cache(op_env *e, const scene *s, stage *st, dtype type)
+{
+    kv_view *kv = &st->args.kv;
+    int width = 1, pages = 0;
+    for (int i = 0; i < s->sequences; i++) {
+        const int n = (st->keys[i] + CUD_PAGE - 1) / CUD_PAGE;
+        if (n > width) width = n;
+        pages += n;
+    }
+    int32_t *table = op_host(e, sizeof(int32_t) * (size_t)(width * s->sequences));
+    for (int i = 0; i < width * s->sequences; i++) table[i] = -1;
+    const size_t size = cud_dtype_size(type), count_k = (size_t)(pages + 1) * CUD_PAGE * (size_t)(s->kv_heads * s->k_dim),
+                 count_v = (size_t)(pages + 1) * CUD_PAGE * (size_t)(s->kv_heads * s->v_dim);
+    char *k = op_host(e, count_k * size), *v = op_host(e, count_v * size);
+    memset(k, 0xff, count_k * size); /* what no key lies in is NaN */
+    memset(v, 0xff, count_v * size);
+    int next = pages; /* pages in falling order, page 0 unused */
+    for (int i = 0; i < s->sequences; i++) {
+        for (int p = 0; p < st->keys[i]; p++) {
+            if (p % CUD_PAGE == 0) table[i * width + p / CUD_PAGE] = next--;
+            for (int h = 0; h < s->kv_heads; h++) {
+                const size_t at = ((size_t)table[i * width + p / CUD_PAGE] * (size_t)s->kv_heads + (size_t)h) * CUD_PAGE + (size_t)(p % CUD_PAGE);
+                cud_from_float(k + at * (size_t)s->k_dim * size, type, st->k[i] + (p * s->kv_heads + h) * s->k_dim, s->k_dim);
+                cud_from_float(v + at * (size_t)s->v_dim * size, type, st->v[i] + (p * s->kv_heads + h) * s->v_dim, s->v_dim);
+            }
+        }
+    }
+    *kv = (kv_view){ .k = op_upload(e, k, count_k * size), .v = op_upload(e, v, count_v * size), .type = type, .heads = s->kv_heads,
+                     .k_dim = s->k_dim, .v_dim = s->v_dim, .pages = pages + 1, .block_table = op_ints(e, table, width * s->sequences),
+                     .table_width = width };
+}
+
+static void fill_packed(op_env *e, const scene *s, stage *st, dtype type)
+{
+    int32_t starts[MAX_SEQUENCES + 1] = { 0 };
+    for (int i = 0; i < s->sequences; i++) starts[i + 1] = starts[i] + st->keys[i];
+    const int total = starts[s->sequences], kd = s->kv_heads * s->k_dim, vd = s->kv_heads * s->v_dim;
+    float *all = op_host(e, sizeof(float) * (size_t)(total * (kd + vd))); /* k and v as columns of one matrix */
+    for (int i = 0; i < s->sequences; i++) {
+        for (int p = 0; p < st->keys[i]; p++) {
+            memcpy(all + (starts[i] + p) * (kd + vd), st->k[i] + p * kd, (size_t)kd * sizeof(float));
+            memcpy(all + (starts[i] + p) * (kd + vd) + kd, st->v[i] + p * vd, (size_t)vd * sizeof(float));
+        }
+    }
+    tensor kv = op_from(e, type, all, 2, total, kd + vd, 0, 0);
+    st->args.k = cud_split_heads(cud_columns(kv, 0, kd), s->kv_heads, s->k_dim);
+    st->args.v = cud_split_heads(cud_columns(kv, kd, vd), s->kv_heads, s->v_dim);
+    st->args.key_starts = op_ints(e, starts, s->sequences + 1);
+}
+
+static void set_up(op_env *e, const scene *s, stage *st, dtype q_type, dtype kv_type, dtype out_type)
+{
+    int32_t starts[MAX_SEQUENCES + 1] = { 0 }, lengths[MAX_SEQUENCES];
+    *st = (stage){ .args = { .sequences = s->sequences, .mask = s->mask, .window = s->window, .soft_cap = s->soft_cap, .scale = 0.5f } };
+    for (int i = 0; i < s->sequences; i++) {
+        starts[i + 1] = starts[i] + s->fresh[i];
+        lengths[i] = st->keys[i] = s->cross ? s->past[i] : s->past[i] + s->fresh[i];
+        if (s->fresh[i] > st->args.max_query) st->args.max_query = s->fresh[i];
+        if (lengths[i] > st->args.max_kv) st->args.max_kv = lengths[i];
+        st->k[i] = op_host(e, sizeof(float) * (size_t)(st->keys[i] * s->kv_heads * s->k_dim));
+        st->v[i] = op_host(e, sizeof(float) * (size_t)(st->keys[i] * s->kv_heads * s->v_dim));
+        for (int j = 0; j < st->keys[i] * s->kv_heads * s->k_dim; j++) st->k[i][j] = rounded(2 * op_draw(e), kv_type);
+        for (int j = 0; j < st->keys[i] * s->kv_heads * s->v_dim; j++) st->v[i][j] = rounded(op_draw(e), kv_type);
+    }
+    st->args.q = op_random(e, q_type, 3, starts[s->sequences], s->heads, s->k_dim, 5);
+    st->args.out = op_empty(e, out_type, 3, starts[s->sequences], s->heads, s->v_dim, 3);
+    st->args.starts = op_ints(e, starts, s->sequences + 1);
+    st->args.kv_lengths = op_ints(e, lengths, s->sequences);
+    if (s->packed) fill_packed(e, s, st, kv_type);
+    else fill_cache(e, s, st, kv_type);
+    if (s->sinks) st->args.sinks = op_random(e, q_type, 1, s->heads, 0, 0, 0);
+    if (s->alibi) st->args.alibi = op_random(e, CUDDLE_F32, 1, s->heads, 0, 0, 0);
+    if (s->bias) st->args.bias = op_random(e, CUDDLE_F32, 2, s->heads, BUCKETS, 0, 0), st->args.bias_max_distance = MAX_DISTANCE;
+}
+
+/* transformers' T5Attention._relative_position_bucket */
+static int bucket(int relative, bool bidirectional)
+{
+    int buckets = BUCKETS, result = 0;
+    if (bidirectional) {
+        buckets /= 2;
+        result += relative > 0 ? buckets : 0;
+        relative = abs(relative);
+    } else {
+        relative = relative < 0 ? -relative : 0;
+    }
+    const int exact = buckets / 2;
+    if (relative < exact) return result + relative;
+    const int large = exact + (int)(logf((float)relative / (float)exact) / logf((float)MAX_DISTANCE / (float)exact) * (float)(buckets - exact));
+    return result + (large < buckets - 1 ? large : buckets - 1);
+}
+
+/* The op in double: for one query row and head, softmax over all keys it may see. Float scores of dim terms and exp within 2 ulp give a
+ * relative error of a weight of about 2e-6 at these sizes, and so of the result, a mean of values below 1. */
+static void check_scene(op_env *e, const scene *s, const stage *st, const char *what)
+{
+    const attend_args *a = &st->args;
+    const float *q = op_download(e, a->q), *got = op_download(e, a->out);
+    const float *sinks = s->sinks ? op_download(e, a->sinks) : NULL, *alibi = s->alibi ? op_download(e, a->alibi) : NULL,
+                *bias = s->bias ? op_download(e, a->bias) : NULL;
+    int row = 0;
+    for (int i = 0; i < s->sequences; i++) {
+        double *score = op_host(e, sizeof(double) * (size_t)(st->keys[i] + 1));
+        for (int f = 0; f < s->fresh[i]; f++, row++) {
+            const int position = st->keys[i] - s->fresh[i] + f;
+            for (int h = 0; h < s->heads; h++) {
+                const int kvh = h / (s->heads / s->kv_heads);
+                double most = sinks ? (double)sinks[h] : -INFINITY, sum = 0;
+                int seen = 0;
+                for (int p = 0; p < st->keys[i]; p++) {
+                    double dot = 0;
+                    for (int d = 0; d < s->k_dim; d++)
+                        dot += (double)q[row * a->q.stride[0] + h * a->q.stride[1] + d] * (double)st->k[i][(p * s->kv_heads + kvh) * s->k_dim + d];
+                    score[p] = dot * (double)a->scale;
+                    if (s->soft_cap > 0) score[p] = (double)s->soft_cap * tanh(score[p] / (double)s->soft_cap);
+                    if (alibi) score[p] += (double)alibi[h] * (p - position);
+                    if (bias) score[p] += (double)bias[h * BUCKETS + bucket(p - position, s->mask == MASK_FULL)];
+                    const bool hidden = s->mask == MASK_CAUSAL ? p > position || (s->window && position - p >= s->window)
+                                                               : s->window && abs(p - position) > s->window;
+                    if (hidden) score[p] = -INFINITY;
+                    else seen++;
+                    if (score[p] > most) most = score[p];
+                }
+                if (sinks) sum = exp((double)sinks[h] - most);
+                for (int p = 0; p < st->keys[i]; p++) sum += score[p] = exp(score[p] - most);
+                for (int d = 0; d < s->v_dim; d++) {
+                    double want = 0;
+                    for (int p = 0; p < st->keys[i] && seen; p++)
+                        want += score[p] / sum * (double)st->v[i][(p * s->kv_heads + kvh) * s->v_dim + d];
+                    op_near(a->out.type, (double)got[row * a->out.stride[0] + h * a->out.stride[1] + d], want, seen ? 1e-5 : 0, what, row,
+                            h * s->v_dim + d);
+                }
+            }
+        }
+    }
+    op_padding_intact(e, a->out);
+}
+
+START_TEST(matches_hand_value) /* keys 1 and 0, query ln 3: weights 3/4 and 1/4; values 10 and 2 give 8 */
+{
+    op_env e;
+    if (!op_open(&e, _i, 1)) return;
+    attend_args a = { .sequences = 1, .max_query = 1, .max_kv = 2, .mask = MASK_FULL, .scale = 1 };
+    a.q = op_from(&e, CUDDLE_F32, (float[]){ logf(3) }, 3, 1, 1, 1, 0);
+    a.k = op_from(&e, CUDDLE_F32, (float[]){ 1, 0 }, 3, 2, 1, 1, 0);
+    a.v = op_from(&e, CUDDLE_F32, (float[]){ 10, 2 }, 3, 2, 1, 1, 0);
+    a.out = op_empty(&e, CUDDLE_F32, 3, 1, 1, 1, 0);
+    a.starts = op_ints(&e, (int32_t[]){ 0, 1 }, 2);
+    a.key_starts = op_ints(&e, (int32_t[]){ 0, 2 }, 2);
+    OP_RUN(&e, e.b->ops->attend(&e.ex, &a, &err));
+    ck_assert_float_eq_tol(op_download(&e, a.out)[0], 8, 2e-6f);
+    op_close(&e);
+}
+END_TEST
+
+START_TEST(matches_double_for_every_scene_and_type)
+{
+    op_env e;
+    if (!op_open(&e, _i, 2)) return;
+    for (int i = 0; i < SCENES; i++) {
+        for (int t = 0; t < 2 * OP_TYPES; t++) {
+            stage st;
+            char what[128];
+            snprintf(what, sizeof what, "%s, %s", scenes[i].name, cud_dtype_name(op_types[t % 3]));
+            set_up(&e, &scenes[i], &st, op_types[t % 3], op_types[t < 3 ? t % 3 : (t + 1) % 3], op_types[(t + i) % 3]);
+            OP_RUN(&e, e.b->ops->attend(&e.ex, &st.args, &err));
+            check_scene(&e, &scenes[i], &st, what);
+            op_reset(&e);
+        }
+    }
+    op_close(&e);
+}
+END_TEST
+
+/* Rows [first, last) of the only sequence of a scene, as a chunk of their own; the cache holds all keys, those to come as well. */
+static void attend_chunk(op_env *e, const stage *st, int past, int first, int last)
+{
+    attend_args a = st->args;
+    a.q = cud_rows(a.q, first, last - first);
+    a.out = cud_rows(a.out, first, last - first);
+    a.starts = op_ints(e, (int32_t[]){ 0, last - first }, 2);
+    a.kv_lengths = op_ints(e, (int32_t[]){ past + last }, 1);
+    a.max_query = last - first, a.max_kv = past + last;
+    OP_RUN(e, e->b->ops->attend(&e->ex, &a, &err));
+}
+
+/* One chunk, several, token by token; alone or among others; 1, 2, 3 threads: the bits of a row are the same. */
+START_TEST(is_deterministic)
+{
+    static const scene kinds[] = {
+        { "plain", 6, 2, 40, 40, 1, { 21 }, { 120 }, MASK_CAUSAL, 0, 0, false, false, false, false, false },
+        { "window", 4, 4, 64, 64, 1, { 0 }, { 150 }, MASK_CAUSAL, 37, 3, false, false, true, true, false },
+    };
+    for (int kind = 0; kind < 2; kind++) {
+        for (int t = 0; t < OP_TYPES; t++) {
+            const scene *s = &kinds[kind];
+            float *whole = NULL;
+            size_t bytes = 0;
+            for (int threads = 1; threads <= 3; threads++) {
+                op_env e;
+                stage st;
+                if (!op_open(&e, _i, threads)) return;
+                set_up(&e, s, &st, op_types[t], op_types[t], CUDDLE_F32);
+                bytes = (size_t)op_span(st.args.out) * sizeof(float);
+                attend_chunk(&e, &st, s->past[0], 0, s->fresh[0]);
+                if (!whole) whole = memcpy(malloc(bytes), op_raw(&e, st.args.out), bytes);
+                ck_assert_mem_eq(whole, op_raw(&e, st.args.out), bytes);
+                static const int chunks[] = { 1, 7, 16, 50, 64 };
+                for (int c = 0; c < 5; c++) {
+                    void *ones = op_host(&e, bytes);
+                    cuddle_error err = { 0 };
+                    ck_ok(e.b->ops->upload(&e.ex, st.args.out.data, memset(ones, 0xff, bytes), bytes, &err));
+                    for (int first = 0; first < s->fresh[0]; first += chunks[c])
+                        attend_chunk(&e, &st, s->past[0], first, first + chunks[c] < s->fresh[0] ? first + chunks[c] : s->fresh[0]);
+                    ck_assert_mem_eq(whole, op_raw(&e, st.args.out), bytes);
+                    e.devices -= 2 * ((s->fresh[0] + chunks[c] - 1) / chunks[c]); /* released here: there are many */
+                    for (int i = 0; i < 2 * ((s->fresh[0] + chunks[c] - 1) / chunks[c]); i++) e.b->ops->release(e.b, e.device[e.devices + i]);
+                }
+                op_close(&e);
+            }
+            free(whole);
+        }
+    }
+}
+END_TEST
+
+/* What lies at positions a query may not see does not reach it, whatever it is. */
+START_TEST(hidden_values_do_not_leak)
+{
+    op_env e;
+    if (!op_open(&e, _i, 2)) return;
+    static const scene s = { "leak", 4, 2, 16, 16, 1, { 0 }, { 90 }, MASK_CAUSAL, 0, 0, false, false, false, false, false };
+    stage st;
+    set_up(&e, &s, &st, CUDDLE_F32, CUDDLE_F32, CUDDLE_F32);
+    OP_RUN(&e, e.b->ops->attend(&e.ex, &st.args, &err));
+    const float *clean = op_download(&e, st.args.out);
+    for (int d = 0; d < 32; d++) st.v[0][70 * 32 + d] = INFINITY, st.k[0][70 * 32 + d] = NAN;
+    fill_cache(&e, &s, &st, CUDDLE_F32);
+    OP_RUN(&e, e.b->ops->attend(&e.ex, &st.args, &err));
+    const float *dirty = op_download(&e, st.args.out);
+    for (int row = 0; row < 90; row++) {
+        const size_t at = (size_t)(row * st.args.out.stride[0]);
+        if (row < 70) ck_assert_mem_eq(clean + at, dirty + at, 64 * sizeof(float));
+        else for (int d = 0; d < 64; d++) ck_assert_msg(isnan(dirty[at + (size_t)d]), "row %d hides a NaN it sees", row);
+    }
+    op_close(&e);
+}
+END_TEST
+
+START_TEST(refuses_by_name)
+{
+    op_env e;
+    if (!op_open(&e, _i, 1)) return;
+    stage st;
+    set_up(&e, &scenes[1], &st, CUDDLE_F32, CUDDLE_F32, CUDDLE_F32);
+    attend_args a = st.args;
+    a.kv.type = CUDDLE_F8_E4M3;
+    OP_REFUSED(&e, e.b->ops->attend(&e.ex, &a, &err), CUDDLE_E_UNSUPPORTED, "attend", "F8_E4M3");
+    a = st.args, a.q.type = CUDDLE_I32;
+    OP_REFUSED(&e, e.b->ops->attend(&e.ex, &a, &err), CUDDLE_E_UNSUPPORTED, "attend", "I32");
+    a = st.args, a.kv.heads = 4;
+    OP_REFUSED(&e, e.b->ops->attend(&e.ex, &a, &err), CUDDLE_E_INTERNAL, "attend", "KV heads");
+    a = st.args, a.kv.k_dim = 32;
+    OP_REFUSED(&e, e.b->ops->attend(&e.ex, &a, &err), CUDDLE_E_INTERNAL, "attend", "cache");
+    a = st.args, a.mask = (mask_kind)7;
+    OP_REFUSED(&e, e.b->ops->attend(&e.ex, &a, &err), CUDDLE_E_UNSUPPORTED, "attend", "mask kind 7");
+    a = st.args, a.sinks = op_random(&e, CUDDLE_F32, 1, 5, 0, 0, 0);
+    OP_REFUSED(&e, e.b->ops->attend(&e.ex, &a, &err), CUDDLE_E_INTERNAL, "attend", "sinks");
+    a = st.args, a.alibi = op_random(&e, CUDDLE_BF16, 1, 6, 0, 0, 0);
+    OP_REFUSED(&e, e.b->ops->attend(&e.ex, &a, &err), CUDDLE_E_UNSUPPORTED, "attend", "ALiBi");
+    a = st.args, a.bias = op_random(&e, CUDDLE_F32, 2, 6, 32, 0, 0), a.bias_max_distance = 2;
+    OP_REFUSED(&e, e.b->ops->attend(&e.ex, &a, &err), CUDDLE_E_UNSUPPORTED, "attend", "position bias");
+    a = st.args, a.out.size[2] = 8;
+    OP_REFUSED(&e, e.b->ops->attend(&e.ex, &a, &err), CUDDLE_E_INTERNAL, "attend", "out");
+    op_close(&e);
+}
+END_TEST
+
+START_TEST(recording_touches_nothing_and_bounds_smaller_steps)
+{
+    op_env e;
+    if (!op_open(&e, _i, 3)) return;
+    size_t before = 0;
+    for (int n = 0; n < 300; n += 7) {
+        cuddle_error err = { 0 };
+        attend_args a = { .sequences = n / 3, .max_query = n, .max_kv = 4096, .mask = MASK_CAUSAL, .scale = 1 };
+        a.q = a.out = cud_split_heads(cud_matrix(NULL, CUDDLE_BF16, n, 512), 8, 64);
+        a.kv = (kv_view){ .type = CUDDLE_BF16, .heads = 2, .k_dim = 64, .v_dim = 64, .pages = 100, .table_width = 256 };
+        op_record(&e);
+        ck_ok(e.b->ops->attend(&e.ex, &a, &err));
+        ck_assert_uint_ge(e.ex.ws.peak, before);
+        before = e.ex.ws.peak;
+    }
+    op_close(&e);
+}
+END_TEST
+
+int main(void)
+{
+    TCase *tc;
+    Suite *s = op_suite("attend", &tc);
+    tcase_add_loop_test(tc, matches_hand_value, 0, OP_LEVELS);
+    tcase_add_loop_test(tc, matches_double_for_every_scene_and_type, 0, OP_LEVELS);
+    tcase_add_loop_test(tc, is_deterministic, 0, OP_LEVELS);
+    tcase_add_loop_test(tc, hidden_values_do_not_leak, 0, OP_LEVELS);
+    tcase_add_loop_test(tc, refuses_by_name, 0, OP_LEVELS);
+    tcase_add_loop_test(tc, recording_touches_nothing_and_bounds_smaller_steps, 0, OP_LEVELS);
+    return test_run(s);
+}

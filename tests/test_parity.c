@@ -1,0 +1,238 @@
+/* Every checkpoint of tests/parity/ against transformers' float32 logits, alone, in chunks and in mixed steps. */
+#include "format/checkpoint.h"
+#include "model_runner.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *const cases[] = {
+    "gpt2/base", "gpt2/inverse-layer-scale", "gpt2/unprefixed", "llama/base", "llama/llama3-rope", "llama/llama3-rope-v4", "llama/sharded-bf16",
+    "llama/linear-rope", "llama/yarn", "llama/yarn-mscale",
+};
+enum { CASES = sizeof cases / sizeof *cases, SEQUENCES = 3 };
+#define TOLERANCE 1e-4 /* of the largest logit */
+
+typedef struct expectation {
+    int length[SEQUENCES], vocabulary;
+    int32_t *ids[SEQUENCES];
+    float *logits[SEQUENCES];
+    int32_t *prompt, *greedy;
+    int prompt_count, greedy_count;
+    double largest;
+} expectation;
+
+static void *read_tensor(const checkpoint *c, const char *name, const cuddle_tensor_info **info)
+{
+    cuddle_error err = { CUDDLE_OK, "" };
+    const int64_t index = cud_checkpoint_find(c, name);
+    ck_assert_msg(index >= 0, "expected.safetensors has no %s", name);
+    *info = cud_checkpoint_get(c, index);
+    void *data = malloc((*info)->bytes);
+    ck_ok(cud_checkpoint_read(c, index, data, 0, (size_t)(*info)->bytes, &err));
+    return data;
+}
+
+static int32_t *read_ids(const checkpoint *c, const char *name, int *count)
+{
+    const cuddle_tensor_info *info;
+    int64_t *wide = read_tensor(c, name, &info);
+    ck_assert_int_eq(info->type, CUDDLE_I64);
+    *count = (int)info->shape[0];
+    int32_t *ids = malloc((size_t)*count * sizeof *ids);
+    for (int i = 0; i < *count; i++) ids[i] = (int32_t)wide[i];
+    free(wide);
+    return ids;
+}
+
+static void expectation_read(expectation *e, const char *dir)
+{
+    cuddle_error err = { CUDDLE_OK, "" };
+    char path[1024], name[32];
+    checkpoint *c;
+    *e = (expectation){ 0 };
+    snprintf(path, sizeof path, "%s/expected.safetensors", dir);
+    ck_ok(cud_checkpoint_open(&c, path, &err));
+    for (int i = 0; i < SEQUENCES; i++) {
+        const cuddle_tensor_info *info;
+        snprintf(name, sizeof name, "ids.%d", i);
+        e->ids[i] = read_ids(c, name, &e->length[i]);
+        snprintf(name, sizeof name, "logits.%d", i);
+        e->logits[i] = read_tensor(c, name, &info);
+        ck_assert_int_eq(info->shape[0], e->length[i]);
+        e->vocabulary = (int)info->shape[1];
+        for (int k = 0; k < e->length[i] * e->vocabulary; k++)
+            if (fabs((double)e->logits[i][k]) > e->largest) e->largest = fabs((double)e->logits[i][k]);
+    }
+    e->prompt = read_ids(c, "greedy.prompt", &e->prompt_count);
+    e->greedy = read_ids(c, "greedy.ids", &e->greedy_count);
+    cud_checkpoint_free(c);
+}
+
+static void expectation_free(expectation *e)
+{
+    for (int i = 0; i < SEQUENCES; i++) {
+        free(e->ids[i]);
+        free(e->logits[i]);
+    }
+    free(e->prompt);
+    free(e->greedy);
+}
+
+static void expect_close(const expectation *e, int sequence, int row, const float *got, const char *how)
+{
+    for (int i = 0; i < e->vocabulary; i++) {
+        const double want = (double)e->logits[sequence][row * e->vocabulary + i], off = fabs((double)got[i] - want) / e->largest;
+        ck_assert_msg(off <= TOLERANCE, "%s: sequence %d row %d token %d: %g, expected %g", how, sequence, row, i, (double)got[i], want);
+    }
+}
+
+static runner_sequence sequence_of(const expectation *e, int i)
+{
+    /* Pages in no order, and not shared with the neighbours. */
+    runner_sequence s = { .ids = e->ids[i] };
+    for (int p = 0; p < 8; p++) s.pages[p] = (p * 5 + i * 11 + 3) % 32;
+    for (int p = 0; p < 4; p++) s.pages[p] = 4 * ((i * 3 + 2) % 8) + (p * 3 + 1) % 4;
+    return s;
+}
+
+START_TEST(logits_equal_transformers)
+{
+    const char *dir = test_path("parity");
+    char path[1024];
+    snprintf(path, sizeof path, "%s/%s", dir, cases[_i]);
+    expectation e;
+    expectation_read(&e, path);
+    for (int variant = 0; variant < 3; variant++) { /* map, read, and not deterministic with two threads */
+        model_runner r;
+        runner_open(&r, path, CUDDLE_F32, variant == 0, variant == 2 ? 2 : 1, variant != 2);
+        float *logits = malloc((size_t)RUNNER_BATCH * (size_t)e.vocabulary * sizeof *logits);
+        for (int i = 0; i < SEQUENCES; i++) {
+            runner_sequence s = sequence_of(&e, i);
+            runner_step(&r, &(runner_part){ &s, e.length[i] }, 1, logits);
+            for (int row = 0; row < e.length[i]; row++) expect_close(&e, i, row, logits + row * e.vocabulary, cases[_i]);
+        }
+        free(logits);
+        runner_close(&r);
+    }
+    expectation_free(&e);
+}
+END_TEST
+
+/* One step holds a decoding and a prefilling sequence: each row has the same bits as when its sequence ran alone, in one piece. */
+START_TEST(mixed_steps_equal_each_sequence_alone)
+{
+    char path[1024];
+    snprintf(path, sizeof path, "%s/%s", test_path("parity"), cases[_i]);
+    expectation e;
+    expectation_read(&e, path);
+    for (int bf16 = 0; bf16 < 2; bf16++) {
+        model_runner r;
+        runner_open(&r, path, bf16 ? CUDDLE_BF16 : CUDDLE_F32, true, 2, true);
+        const size_t row_bytes = (size_t)e.vocabulary * sizeof(float);
+        float *alone[SEQUENCES], *logits = malloc(RUNNER_BATCH * row_bytes);
+        for (int i = 0; i < SEQUENCES; i++) {
+            runner_sequence s = sequence_of(&e, i);
+            alone[i] = malloc((size_t)e.length[i] * row_bytes);
+            runner_step(&r, &(runner_part){ &s, e.length[i] }, 1, alone[i]);
+        }
+        ck_assert_int_ge(e.length[1], 4);
+        ck_assert_int_ge(e.length[2], 20);
+        runner_sequence a = sequence_of(&e, 1), b = sequence_of(&e, 2);
+        runner_part first[] = { { &a, 3 } };
+        runner_step(&r, first, 1, logits);
+        ck_assert_msg(memcmp(logits, alone[1], 3 * row_bytes) == 0, "%s: a first chunk differs", cases[_i]);
+        for (int chunk = 0; a.computed < e.length[1]; chunk++) {
+            const int rows = chunk == 0 ? 1 : 7, at = b.computed, decoded = a.computed;
+            runner_part parts[] = { { &b, rows }, { &a, 1 } };
+            runner_step(&r, parts, 2, logits);
+            ck_assert_msg(memcmp(logits, alone[2] + at * e.vocabulary, (size_t)rows * row_bytes) == 0, "%s: the prefilling sequence differs", cases[_i]);
+            ck_assert_msg(memcmp(logits + rows * e.vocabulary, alone[1] + decoded * e.vocabulary, row_bytes) == 0,
+                          "%s: the decoding sequence differs", cases[_i]);
+        }
+        for (int i = 0; i < SEQUENCES; i++) free(alone[i]);
+        free(logits);
+        runner_close(&r);
+    }
+    expectation_free(&e);
+}
+END_TEST
+
+START_TEST(greedy_tokens_equal_transformers)
+{
+    cuddle_error err = { CUDDLE_OK, "" };
+    char path[1024];
+    snprintf(path, sizeof path, "%s/%s", test_path("parity"), cases[_i]);
+    expectation e;
+    expectation_read(&e, path);
+    cuddle_engine *engine;
+    cuddle_model *model_;
+    cuddle_engine_options options;
+    cuddle_engine_options_init(&options);
+    options.device = "cpu";
+    ck_ok(cuddle_engine_new(&engine, &options, &err));
+    cuddle_model_options load;
+    cuddle_model_options_init(&load);
+    load.dtype = "float32";
+    ck_ok(cuddle_model_load(&model_, engine, path, &load, &err));
+    cuddle_generation_options how;
+    cuddle_generation_options_init(&how);
+    how.temperature = 0;
+    how.max_tokens = e.greedy_count;
+    how.ignore_eos = 1;
+    cuddle_request *request;
+    ck_ok(cuddle_request_submit(&request, model_, &(cuddle_segment){ .kind = CUDDLE_SEGMENT_TOKENS, .tokens = e.prompt, .count = (size_t)e.prompt_count },
+                                1, &how, NULL, NULL, &err));
+    ck_ok(cuddle_request_wait(request, -1, &err));
+    cuddle_result result = { .struct_size = sizeof result };
+    ck_ok(cuddle_request_result(request, &result, &err));
+    ck_assert_int_eq((int)result.count, e.greedy_count);
+    for (int i = 0; i < e.greedy_count; i++) ck_assert_msg(result.ids[i] == e.greedy[i], "%s: token %d", cases[_i], i);
+    ck_assert_int_eq(result.finish, CUDDLE_FINISH_LENGTH);
+    cuddle_request_free(request);
+    cuddle_model_free(model_);
+    cuddle_engine_free(engine);
+    expectation_free(&e);
+}
+END_TEST
+
+/* The recorded plan is exact: a step as large as it can be uses all of the workspace and not a byte more. */
+START_TEST(the_largest_step_uses_the_planned_workspace)
+{
+    char path[1024];
+    snprintf(path, sizeof path, "%s/%s", test_path("parity"), cases[_i]);
+    model_runner r;
+    runner_open(&r, path, CUDDLE_F32, true, 2, true);
+    const int vocabulary = (int)r.m->spec.stack[0].vocabulary;
+    float *logits = malloc((size_t)RUNNER_BATCH * (size_t)vocabulary * sizeof *logits);
+    int32_t ids[RUNNER_BATCH];
+    for (int i = 0; i < RUNNER_BATCH; i++) ids[i] = i % vocabulary;
+    runner_sequence s = { .ids = ids, .pages = { 4, 2, 7, 1 } };
+    step *host = &r.host;
+    runner_step(&r, &(runner_part){ &s, RUNNER_BATCH }, 1, logits);
+    exec ex;
+    tensor out;
+    cuddle_error err = { CUDDLE_OK, "" };
+    cud_model_exec(&ex, r.m, EXEC_RUN);
+    ck_assert_int_eq(host->outputs, r.m->caps.outputs);
+    ck_ok(cud_model_forward(&ex, r.m, &r.device, &out, &err));
+    ck_ok(ex.ops->finish(&ex, &err));
+    ck_assert_uint_eq(ex.ws.peak, r.m->workspace_bytes);
+    free(logits);
+    runner_close(&r);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("parity");
+    TCase *tc = tcase_create("families");
+    tcase_set_timeout(tc, 0);
+    tcase_add_loop_test(tc, logits_equal_transformers, 0, CASES);
+    tcase_add_loop_test(tc, mixed_steps_equal_each_sequence_alone, 0, CASES);
+    tcase_add_loop_test(tc, greedy_tokens_equal_transformers, 0, CASES);
+    tcase_add_loop_test(tc, the_largest_step_uses_the_planned_workspace, 0, CASES);
+    suite_add_tcase(suite, tc);
+    return test_run(suite);
+}
