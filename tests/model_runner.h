@@ -13,6 +13,7 @@ typedef struct model_runner {
     model *m;
     step host, device;
     void *block;
+    size_t peak; /* workspace of the last step */
 } model_runner;
 
 /* A sequence: its ids, how many positions are in the cache, and its pages. */

@@ -197,28 +197,34 @@ START_TEST(greedy_tokens_equal_transformers)
 }
 END_TEST
 
-/* The recorded plan is exact: a step as large as it can be uses all of the workspace and not a byte more. */
-START_TEST(the_largest_step_uses_the_planned_workspace)
+/* The recorded plan is exact: the largest steps, one long prompt and many decoding sequences, use all of the workspace and not a byte more. */
+START_TEST(the_largest_steps_use_the_planned_workspace)
 {
     char path[1024];
     snprintf(path, sizeof path, "%s/%s", test_path("parity"), cases[_i]);
     model_runner r;
     runner_open(&r, path, CUDDLE_F32, true, 2, true);
-    const int vocabulary = (int)r.m->spec.stack[0].vocabulary;
+    const int vocabulary = (int)r.m->spec.stack[0].vocabulary, longest = r.m->max_context < RUNNER_BATCH ? r.m->max_context : RUNNER_BATCH;
     float *logits = malloc((size_t)RUNNER_BATCH * (size_t)vocabulary * sizeof *logits);
     int32_t ids[RUNNER_BATCH];
     for (int i = 0; i < RUNNER_BATCH; i++) ids[i] = i % vocabulary;
-    runner_sequence s = { .ids = ids, .pages = { 4, 2, 7, 1 } };
-    step *host = &r.host;
-    runner_step(&r, &(runner_part){ &s, RUNNER_BATCH }, 1, logits);
-    exec ex;
-    tensor out;
-    cuddle_error err = { CUDDLE_OK, "" };
-    cud_model_exec(&ex, r.m, EXEC_RUN);
-    ck_assert_int_eq(host->outputs, r.m->caps.outputs);
-    ck_ok(cud_model_forward(&ex, r.m, &r.device, &out, &err));
-    ck_ok(ex.ops->finish(&ex, &err));
-    ck_assert_uint_eq(ex.ws.peak, r.m->workspace_bytes);
+    runner_sequence s = { .ids = ids, .pages = { 4, 2, 7, 1 } }, many[RUNNER_BATCH];
+    runner_part parts[RUNNER_BATCH] = { { &s, longest } };
+    int count = 1;
+    for (; longest + count - 1 < RUNNER_BATCH; count++) { /* fill the step up */
+        many[count] = (runner_sequence){ .ids = ids, .pages = { 8 + count % 24 } };
+        parts[count] = (runner_part){ &many[count], 1 };
+    }
+    runner_step(&r, parts, count, logits);
+    ck_assert_int_eq(r.host.outputs, r.m->caps.outputs);
+    size_t peak = r.peak;
+    for (int i = 0; i < RUNNER_SEQUENCES; i++) {
+        many[i] = (runner_sequence){ .ids = ids, .pages = { i % 32 } };
+        parts[i] = (runner_part){ &many[i], 1 };
+    }
+    runner_step(&r, parts, RUNNER_SEQUENCES, logits);
+    if (r.peak > peak) peak = r.peak;
+    ck_assert_uint_eq(peak, r.m->workspace_bytes);
     free(logits);
     runner_close(&r);
 }
@@ -232,7 +238,7 @@ int main(void)
     tcase_add_loop_test(tc, logits_equal_transformers, 0, CASES);
     tcase_add_loop_test(tc, mixed_steps_equal_each_sequence_alone, 0, CASES);
     tcase_add_loop_test(tc, greedy_tokens_equal_transformers, 0, CASES);
-    tcase_add_loop_test(tc, the_largest_step_uses_the_planned_workspace, 0, CASES);
+    tcase_add_loop_test(tc, the_largest_steps_use_the_planned_workspace, 0, CASES);
     suite_add_tcase(suite, tc);
     return test_run(suite);
 }

@@ -112,6 +112,18 @@ static const float *fetch(const tile *t, bool keys, int64_t position, int64_t co
     return buffer;
 }
 
+/* Asks for what fetch() will read: pages lie anywhere, so the machine does not see them coming. */
+static void announce(const tile *t, bool keys, int64_t position)
+{
+    const job *j = t->j;
+    const attend_args *a = j->a;
+    if (a->kv.heads == 0 || position >= t->kv_length) return;
+    const int64_t page = a->kv.block_table[(int64_t)t->sequence * a->kv.table_width + position / CUD_PAGE];
+    const size_t bytes = (size_t)(CUD_PAGE * (keys ? j->k_dim : j->v_dim)) * cud_dtype_size(a->kv.type);
+    const char *p = (const char *)(keys ? a->kv.k : a->kv.v) + (size_t)(page * a->kv.heads + t->kv_head) * bytes;
+    for (size_t at = 0; at < bytes; at += 64) __builtin_prefetch(p + at, 0, 2);
+}
+
 /* T5's bucket for a distance (key - query): near ones have their own, far ones share logarithmically. */
 static int bucket_of(int64_t distance, int buckets, int max_distance, bool both_sides)
 {
@@ -190,6 +202,7 @@ static void attend_block(tile *t, int64_t block, int64_t low, int64_t high)
     const job *j = t->j;
     for (int64_t page = block; page < block + BLOCK && page < high; page += CUD_PAGE) {
         if (page + CUD_PAGE <= low) continue;
+        announce(t, false, page);
         int first = 0, last = t->rows; /* the rows that see something of this page */
         while (first < last && t->high[first] <= page) first++;
         while (last > first && t->low[last - 1] >= page + CUD_PAGE) last--;
@@ -200,6 +213,7 @@ static void attend_block(tile *t, int64_t block, int64_t low, int64_t high)
     }
     for (int i = 0; i < t->rows; i++) softmax_block(t, i, block);
     for (int64_t page = block; page < block + BLOCK && page < high; page += CUD_PAGE) {
+        if (page + BLOCK < high) announce(t, true, page + BLOCK);
         if (page + CUD_PAGE > low) add_values(t, block, page, cud_min64(CUD_PAGE, high - page));
     }
 }

@@ -55,7 +55,10 @@ static void free_set(cud_added_set *set)
 
 void cud_added_free(cud_added *a)
 {
-    for (uint32_t i = 0; i < a->count; i++) free(a->token[i].content);
+    for (uint32_t i = 0; i < a->count; i++) {
+        free(a->token[i].content);
+        free(a->token[i].decoded);
+    }
     free(a->token);
     free_set(&a->raw);
     free_set(&a->normalized);
@@ -72,7 +75,7 @@ static int compare(const void *x, const void *y)
     const int order = memcmp(a->text, b->text, shorter);
     if (order) return order;
     if (a->length != b->length) return a->length < b->length ? -1 : 1;
-    return a->order < b->order ? -1 : a->order > b->order;
+    return a->token < b->token ? -1 : a->token > b->token;
 }
 
 static cuddle_status add_pattern(cud_added_set *set, const char *text, size_t length, uint32_t token, cuddle_error *err)
@@ -80,8 +83,7 @@ static cuddle_status add_pattern(cud_added_set *set, const char *text, size_t le
     char *copy = malloc(length);
     if (!copy) return cud_nomem(err, length, "added tokens");
     memcpy(copy, text, length);
-    set->pattern[set->count] = (cud_added_pattern){ copy, (uint32_t)length, token, set->count };
-    set->count++;
+    set->pattern[set->count++] = (cud_added_pattern){ copy, (uint32_t)length, token };
     return CUDDLE_OK;
 }
 
@@ -96,15 +98,33 @@ static cuddle_status normalize(cud_pieces *p, const cud_added_token *token, cons
     return status;
 }
 
-static void index_first_bytes(cud_added_set *set)
+static cuddle_status keep_normalized(cud_added_token *token, const char *text, size_t length, cuddle_error *err)
 {
-    if (!set->count) return;
+    if (length == token->length && memcmp(text, token->content, length) == 0) return CUDDLE_OK;
+    token->decoded = malloc(length + 1);
+    if (!token->decoded) return cud_nomem(err, length + 1, "added tokens");
+    memcpy(token->decoded, text, length);
+    token->decoded[length] = 0;
+    token->decoded_length = length;
+    return CUDDLE_OK;
+}
+
+static cuddle_status build_index(const cud_added *a, cud_added_set *set, cuddle_error *err)
+{
+    if (!set->count) return CUDDLE_OK;
     qsort(set->pattern, set->count, sizeof *set->pattern, compare);
+    for (uint32_t i = 1; i < set->count; i++) {
+        const cud_added_pattern *x = &set->pattern[i - 1], *y = &set->pattern[i];
+        if (x->length == y->length && memcmp(x->text, y->text, x->length) == 0)
+            return cud_fail(err, CUDDLE_E_UNSUPPORTED, "tokenizer.json: added tokens \"%.60s\" and \"%.60s\" are equal after normalization",
+                            a->token[x->token].content, a->token[y->token].content);
+    }
     uint32_t at = 0;
     for (unsigned byte = 0; byte < 257; byte++) {
         while (at < set->count && (unsigned char)set->pattern[at].text[0] < byte) at++;
         set->first[byte] = at;
     }
+    return CUDDLE_OK;
 }
 
 cuddle_status cud_added_ready(cud_added *a, const cud_components *normalizers, cuddle_error *err)
@@ -115,33 +135,33 @@ cuddle_status cud_added_ready(cud_added *a, const cud_components *normalizers, c
     a->raw.pattern = calloc(a->count, sizeof *a->raw.pattern);
     a->normalized.pattern = calloc(a->count, sizeof *a->normalized.pattern);
     if (!a->raw.pattern || !a->normalized.pattern) return cud_nomem(err, a->count * sizeof *a->raw.pattern, "added tokens");
-    for (uint32_t k = 0; k < 2 * a->count && !status; k++) {
-        const uint32_t i = k % a->count;
-        const cud_added_token *token = &a->token[i];
-        if (token->special != (k < a->count)) continue; /* the special ones in the first round */
+    for (uint32_t i = 0; i < a->count && !status; i++) {
+        cud_added_token *token = &a->token[i];
         if (!token->normalized) {
             status = add_pattern(&a->raw, token->content, token->length, i, err);
             continue;
         }
         status = normalize(&p, token, normalizers, err);
-        if (!status) status = add_pattern(&a->normalized, cud_piece_text(&p, p.piece), p.piece[0].end - p.piece[0].begin, i, err);
+        if (status) break;
+        const char *text = cud_piece_text(&p, p.piece);
+        const size_t length = p.piece[0].end - p.piece[0].begin;
+        status = add_pattern(&a->normalized, text, length, i, err);
+        if (!status) status = keep_normalized(token, text, length, err);
     }
     cud_pieces_free(&p);
-    index_first_bytes(&a->raw);
-    index_first_bytes(&a->normalized);
-    return status;
+    if (!status) status = build_index(a, &a->raw, err);
+    return status ? status : build_index(a, &a->normalized, err);
 }
 
-/* The longest pattern at the beginning of text; the first one added if several are equal. NULL if there is none. */
+/* The longest pattern at the beginning of text, NULL if there is none. */
 static const cud_added_pattern *longest(const cud_added_set *set, const char *text, size_t length)
 {
     const unsigned char byte = (unsigned char)text[0];
     uint32_t low = set->first[byte], high = set->first[byte + 1]; /* patterns that agree with text[0..depth) */
     const cud_added_pattern *found = NULL;
     for (uint32_t depth = 1; low < high; depth++) {
-        if (set->pattern[low].length == depth) { /* sorted: the ones that end here come first */
-            found = &set->pattern[low];
-            while (low < high && set->pattern[low].length == depth) low++;
+        if (set->pattern[low].length == depth) { /* sorted: the one that ends here comes first */
+            found = &set->pattern[low++];
         }
         if (depth >= length) break;
         const unsigned char next = (unsigned char)text[depth];

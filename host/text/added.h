@@ -11,12 +11,13 @@ typedef struct cud_added_token {
     size_t length;
     int32_t id;
     bool single_word, lstrip, rstrip, normalized, special;
+    char *decoded; /* what decoding starts from when it is not the content: the normalized content */
+    size_t decoded_length;
 } cud_added_token;
 
 typedef struct cud_added_pattern { /* what is looked for: the content, normalized if the token is */
     char *text;
     uint32_t length, token; /* index */
-    uint32_t order;         /* of two that are equal the lower one is found: special tokens first, as in the reference */
 } cud_added_pattern;
 
 typedef struct cud_added_set { /* sorted by text */

@@ -33,83 +33,97 @@ static void bpe_free(void *config)
 
 /* ---- reading ---- */
 
+/* {"token": id, ...} */
 static cuddle_status parse_vocab(const cud_part *in, cuddle_error *err)
 {
-    json_view vocab;
-    const char *token;
-    json_t *value;
-    cuddle_status status = cud_json_object(&vocab, &in->json, "vocab", CUD_JSON_REQUIRED, err);
+    scanner scan;
+    cuddle_status status = cud_document_scan(&scan, in->document, CUD_LARGE_VOCAB, err);
     if (status) return status;
-    json_object_foreach(vocab.value, token, value) {
-        const json_int_t id = json_is_integer(value) ? json_integer_value(value) : -1;
-        if (id < 0 || id > CUD_TOKENIZER_MAX_ID)
-            return cud_fail(err, CUDDLE_E_FORMAT, "tokenizer.json: the id of token \"%.60s\" is not an integer from 0 to %d", token,
-                            CUD_TOKENIZER_MAX_ID);
+    if (scan.token != SCAN_OBJECT) return cud_fail(err, CUDDLE_E_FORMAT, "tokenizer.json: %s: \"vocab\" is not an object", in->label);
+    while (cud_scan_next(&scan) == SCAN_KEY) {
+        const char *token = scan.text;
+        const size_t length = scan.length;
+        uint64_t id = UINT64_MAX;
+        cud_scan_next(&scan);
+        if (!cud_scan_u64(&scan, &id) || id > CUD_TOKENIZER_MAX_ID) {
+            char found[64];
+            return cud_fail(err, CUDDLE_E_FORMAT, "tokenizer.json: the id of token \"%.60s\" is %s, expected an integer from 0 to %d", token,
+                            cud_scan_show(&scan, found), CUD_TOKENIZER_MAX_ID);
+        }
         const char *other = cud_vocab_token(in->vocab, (int32_t)id, NULL);
         if (other)
             return cud_fail(err, CUDDLE_E_FORMAT, "tokenizer.json: tokens \"%.60s\" and \"%.60s\" have the same id %d", other, token, (int)id);
-        status = cud_vocab_add(in->vocab, token, strlen(token), (int32_t)id, err);
+        if (cud_vocab_find(in->vocab, token, length) >= 0)
+            return cud_fail(err, CUDDLE_E_FORMAT, "tokenizer.json: token \"%.60s\" is in the vocabulary twice", token);
+        status = cud_vocab_add(in->vocab, token, length, (int32_t)id, err);
         if (status) return status;
     }
-    return CUDDLE_OK;
+    return scan.token == SCAN_ERROR ? CUDDLE_E_FORMAT : CUDDLE_OK;
 }
 
-/* "a b" or ["a", "b"]; false if it is neither. */
-static bool merge_parts(json_t *item, const char *part[2], size_t length[2])
+typedef struct pair {
+    const char *part[2];
+    size_t length[2];
+} pair;
+
+/* "a b" or ["a", "b"]; false if the value is neither. */
+static bool read_pair(pair *out, scanner *scan)
 {
-    if (json_is_array(item)) {
-        if (json_array_size(item) != 2) return false;
-        for (size_t i = 0; i < 2; i++) {
-            json_t *s = json_array_get(item, i);
-            if (!json_is_string(s)) return false;
-            part[i] = json_string_value(s);
-            length[i] = json_string_length(s);
+    if (scan->token == SCAN_ARRAY) {
+        for (int i = 0; i < 2; i++) {
+            if (cud_scan_next(scan) != SCAN_STRING) return false;
+            out->part[i] = scan->text;
+            out->length[i] = scan->length;
         }
-        return true;
+        return cud_scan_next(scan) == SCAN_ARRAY_END;
     }
-    if (!json_is_string(item)) return false;
-    const char *s = json_string_value(item), *space = strchr(s, ' ');
-    if (!space || strchr(space + 1, ' ')) return false;
-    part[0] = s;
-    length[0] = (size_t)(space - s);
-    part[1] = space + 1;
-    length[1] = strlen(space + 1);
-    return true;
+    if (scan->token != SCAN_STRING) return false;
+    const char *s = scan->text, *space = memchr(s, ' ', scan->length);
+    if (!space) return false;
+    out->part[0] = s;
+    out->length[0] = (size_t)(space - s);
+    out->part[1] = space + 1;
+    out->length[1] = scan->length - out->length[0] - 1;
+    return !memchr(out->part[1], ' ', out->length[1]);
 }
 
+static cuddle_status missing_token(size_t index, const char *token, size_t length, cuddle_error *err)
+{
+    return cud_fail(err, CUDDLE_E_FORMAT, "tokenizer.json: merge %zu: \"%.*s\" is not in the vocabulary", index, (int)(length < 60 ? length : 60), token);
+}
+
+static cuddle_status add_merge(bpe_config *c, const cud_vocab *vocab, const pair *p, uint32_t rank, size_t index, cud_bytes *both, cuddle_error *err)
+{
+    const size_t prefix = c->prefix ? strlen(c->prefix) : 0;
+    if (p->length[1] < prefix) return cud_fail(err, CUDDLE_E_FORMAT, "tokenizer.json: merge %zu: the second token has no prefix", index);
+    both->used = 0;
+    cuddle_status status = cud_bytes_add(both, p->part[0], p->length[0], err);
+    if (!status) status = cud_bytes_add(both, p->part[1] + prefix, p->length[1] - prefix, err);
+    if (status) return status;
+    const cud_merge merge = { cud_vocab_find(vocab, p->part[0], p->length[0]), cud_vocab_find(vocab, p->part[1], p->length[1]), rank,
+                              cud_vocab_find(vocab, both->data, both->used) };
+    for (int i = 0; i < 2; i++)
+        if ((i ? merge.right : merge.left) < 0) return missing_token(index, p->part[i], p->length[i], err);
+    return merge.id < 0 ? missing_token(index, both->data, both->used, err) : cud_merges_add(&c->merges, merge, err);
+}
+
+/* ["a b", ...] or [["a", "b"], ...], by rank */
 static cuddle_status parse_merges(bpe_config *c, const cud_part *in, cuddle_error *err)
 {
-    json_view merges;
-    size_t count, index;
-    json_t *item;
+    scanner scan;
     uint32_t rank = 0;
     cud_bytes both = { 0 };
-    cuddle_status status = cud_json_array(&merges, &count, &in->json, "merges", CUD_JSON_REQUIRED, err);
+    cuddle_status status = cud_document_scan(&scan, in->document, CUD_LARGE_MERGES, err);
     if (status) return status;
-    const size_t prefix = c->prefix ? strlen(c->prefix) : 0;
-    json_array_foreach(merges.value, index, item) {
-        const char *part[2];
-        size_t length[2];
-        if (json_is_string(item) && strncmp(json_string_value(item), "#version", 8) == 0) continue;
-        if (!merge_parts(item, part, length) || length[1] < prefix) {
-            status = cud_fail(err, CUDDLE_E_FORMAT, "tokenizer.json: merge %zu is not two tokens", index);
+    if (scan.token != SCAN_ARRAY) return cud_fail(err, CUDDLE_E_FORMAT, "tokenizer.json: %s: \"merges\" is not an array", in->label);
+    for (size_t index = 0; !status && cud_scan_next(&scan) != SCAN_ARRAY_END; index++) {
+        pair p;
+        if (scan.token == SCAN_STRING && strncmp(scan.text, "#version", 8) == 0) continue;
+        if (scan.token == SCAN_ERROR || !read_pair(&p, &scan)) {
+            status = scan.token == SCAN_ERROR ? CUDDLE_E_FORMAT : cud_fail(err, CUDDLE_E_FORMAT, "tokenizer.json: merge %zu is not two tokens", index);
             break;
         }
-        both.used = 0;
-        status = cud_bytes_add(&both, part[0], length[0], err);
-        if (!status) status = cud_bytes_add(&both, part[1] + prefix, length[1] - prefix, err);
-        if (status) break;
-        const cud_merge merge = { cud_vocab_find(in->vocab, part[0], length[0]), cud_vocab_find(in->vocab, part[1], length[1]), rank++,
-                                  cud_vocab_find(in->vocab, both.data, both.used) };
-        if (merge.left < 0 || merge.right < 0 || merge.id < 0) {
-            const int missing = merge.left < 0 ? 0 : merge.right < 0 ? 1 : 2;
-            status = cud_fail(err, CUDDLE_E_FORMAT, "tokenizer.json: merge %zu: \"%.*s\" is not in the vocabulary", index,
-                              missing == 2 ? (int)(both.used < 60 ? both.used : 60) : (int)(length[missing] < 60 ? length[missing] : 60),
-                              missing == 2 ? both.data : part[missing]);
-            break;
-        }
-        status = cud_merges_add(&c->merges, merge, err);
-        if (status) break;
+        status = add_merge(c, in->vocab, &p, rank++, index, &both, err);
     }
     free(both.data);
     return status;

@@ -59,7 +59,7 @@ void cud_components_free(cud_components *c)
     }
 }
 
-static cuddle_status parse_one(cud_components *out, const cud_kind *kind, const json_view *json, cud_vocab *vocab, int depth, cuddle_error *err);
+static cuddle_status parse_one(cud_components *out, const cud_kind *kind, const json_view *json, const cud_part *outer, int depth, cuddle_error *err);
 
 static cuddle_status parse_sequence(cud_components *out, const cud_kind *kind, const cud_part *in, int depth, cuddle_error *err)
 {
@@ -72,7 +72,7 @@ static cuddle_status parse_sequence(cud_components *out, const cud_kind *kind, c
     if (!status) status = cud_json_array(&list, &count, &in->json, kind->list, CUD_JSON_REQUIRED, err);
     for (size_t i = 0; !status && i < count; i++) {
         const json_view item = cud_json_element(&list, i);
-        status = parse_one(out, kind, &item, in->vocab, depth + 1, err);
+        status = parse_one(out, kind, &item, in, depth + 1, err);
     }
     return status;
 }
@@ -86,9 +86,9 @@ static const char *guess_type(const cud_kind *kind, const json_view *json)
     return cud_json_has(json, "continuing_subword_prefix") && cud_json_has(json, "max_input_chars_per_word") ? "WordPiece" : NULL;
 }
 
-static cuddle_status parse_one(cud_components *out, const cud_kind *kind, const json_view *json, cud_vocab *vocab, int depth, cuddle_error *err)
+static cuddle_status parse_one(cud_components *out, const cud_kind *kind, const json_view *json, const cud_part *outer, int depth, cuddle_error *err)
 {
-    cud_part in = { .vocab = vocab };
+    cud_part in = { .vocab = outer->vocab, .document = outer->document };
     cuddle_status status = cud_json_object(&in.json, json, NULL, CUD_JSON_REQUIRED, err);
     if (status) return status;
     in.type = guess_type(kind, &in.json);
@@ -106,11 +106,13 @@ static cuddle_status parse_one(cud_components *out, const cud_kind *kind, const 
     return cud_fail(err, CUDDLE_E_UNSUPPORTED, "tokenizer.json: %s type \"%.100s\" is not supported", kind->name, in.type);
 }
 
-cuddle_status cud_components_parse(cud_components *out, const cud_kind *kind, const json_view *root, cud_vocab *vocab, cuddle_error *err)
+cuddle_status cud_components_parse(cud_components *out, const cud_kind *kind, cud_document *document, cud_vocab *vocab, cuddle_error *err)
 {
+    const json_view root = cud_json_view(document->root, "tokenizer.json");
+    const cud_part outer = { .vocab = vocab, .document = document };
     json_view json;
-    const cuddle_status status = cud_json_object(&json, root, kind->name, CUD_JSON_NULLABLE, err);
-    return status || !json.value ? status : parse_one(out, kind, &json, vocab, 0, err);
+    const cuddle_status status = cud_json_object(&json, &root, kind->name, CUD_JSON_NULLABLE, err);
+    return status || !json.value ? status : parse_one(out, kind, &json, &outer, 0, err);
 }
 
 /* ---- fields ---- */

@@ -7,6 +7,7 @@
 
 #include "format/json.h"
 #include "text/aligned.h"
+#include "text/document.h"
 #include "text/unicode.h"
 #include "text/vocab.h"
 
@@ -17,7 +18,8 @@ typedef struct cud_part {
     json_view json;
     const char *type;
     char label[64];   /* `normalizer "Replace"`, for messages */
-    cud_vocab *vocab; /* models fill it; for the others it is complete */
+    cud_vocab *vocab;       /* models fill it; for the others it is complete */
+    cud_document *document; /* for models: their large values */
 } cud_part;
 
 typedef struct cud_component_type {
@@ -122,7 +124,7 @@ typedef struct cud_kind {
 extern const cud_kind cud_normalizers, cud_pre_tokenizers, cud_models, cud_processors, cud_decoders;
 
 /* Reads member `kind->name` of the root, absent or null being no component. Appends to *out, which the caller frees either way. */
-cuddle_status cud_components_parse(cud_components *out, const cud_kind *kind, const json_view *root, cud_vocab *vocab, cuddle_error *err);
+cuddle_status cud_components_parse(cud_components *out, const cud_kind *kind, cud_document *document, cud_vocab *vocab, cuddle_error *err);
 cuddle_status cud_components_add(cud_components *out, const cud_component_type *type, void *config, cuddle_error *err); /* takes config */
 void cud_components_free(cud_components *c);
 

@@ -50,11 +50,23 @@ void cud_detokenizer_free(cuddle_detokenizer *d)
     free(d);
 }
 
+/* The string that decoding starts from. Added tokens come first; those that are matched in normalized text are decoded from their
+ * normalized content, as the reference does since 0.23. */
+static const char *spelling(const cuddle_tokenizer *t, int32_t id, size_t *length)
+{
+    const char *text = cud_vocab_token(&t->added_vocab, id, length);
+    if (!text) return cud_vocab_token(&t->model_vocab, id, length);
+    const cud_added_token *token = cud_added_find(&t->added, text, *length);
+    if (!token || !token->decoded) return text;
+    *length = token->decoded_length;
+    return token->decoded;
+}
+
 static cuddle_status push(cuddle_detokenizer *d, int32_t id, cuddle_error *err)
 {
     size_t length = 0;
     if (id < 0) return cud_fail(err, CUDDLE_E_ARG, "token id %d", id);
-    const char *text = cud_tokenizer_text(d->tokenizer, id, &length);
+    const char *text = spelling(d->tokenizer, id, &length);
     if (!text || (d->flags & CUDDLE_DETOKENIZE_SKIP_SPECIAL && cud_tokenizer_is_special(d->tokenizer, id))) return CUDDLE_OK;
     d->failed = cud_stream_emit(&d->head, text, length, CUD_TOKEN_WHOLE, err);
     return d->failed;

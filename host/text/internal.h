@@ -15,7 +15,4 @@ struct cuddle_tokenizer {
     cud_components normalizers, pre_tokenizers, model, processors, decoders; /* model: one */
 };
 
-/* The token's string by the reference's order: added tokens first. NULL for an id without a token. */
-const char *cud_tokenizer_text(const cuddle_tokenizer *t, int32_t id, size_t *length);
-
 #endif

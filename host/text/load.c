@@ -105,22 +105,23 @@ cuddle_status cud_tokenizer_parse(cuddle_tokenizer **out, const char *json, size
     if (size > CUD_TOKENIZER_MAX_FILE || config_size > CUD_TOKENIZER_MAX_FILE)
         return cud_fail(err, CUDDLE_E_LIMIT, "tokenizer.json: %zu bytes, expected at most %d", size > config_size ? size : config_size,
                         CUD_TOKENIZER_MAX_FILE);
-    json_t *root = NULL, *config_root = NULL;
+    cud_document document = { 0 };
+    json_t *config_root = NULL;
     cuddle_tokenizer *t = calloc(1, sizeof *t);
     if (!t) return cud_nomem(err, sizeof *t, "a tokenizer");
     cud_vocab_init(&t->model_vocab);
     cud_vocab_init(&t->added_vocab);
-    cuddle_status status = cud_json_parse(&root, json, size, "tokenizer.json", err);
+    cuddle_status status = cud_document_parse(&document, json, size, err);
     if (!status && config) status = cud_json_parse(&config_root, config, config_size, "tokenizer_config.json", err);
     if (status) goto end;
-    const json_view view = cud_json_view(root, "tokenizer.json");
+    const json_view view = cud_json_view(document.root, "tokenizer.json");
     status = check_root(&view, err);
-    if (!status) status = cud_components_parse(&t->model, &cud_models, &view, &t->model_vocab, err);
+    if (!status) status = cud_components_parse(&t->model, &cud_models, &document, &t->model_vocab, err);
     if (!status && !t->model.count) status = cud_fail(err, CUDDLE_E_FORMAT, "tokenizer.json: \"model\" is missing");
-    if (!status) status = cud_components_parse(&t->normalizers, &cud_normalizers, &view, &t->model_vocab, err);
-    if (!status) status = cud_components_parse(&t->pre_tokenizers, &cud_pre_tokenizers, &view, &t->model_vocab, err);
-    if (!status) status = cud_components_parse(&t->processors, &cud_processors, &view, &t->model_vocab, err);
-    if (!status) status = cud_components_parse(&t->decoders, &cud_decoders, &view, &t->model_vocab, err);
+    if (!status) status = cud_components_parse(&t->normalizers, &cud_normalizers, &document, &t->model_vocab, err);
+    if (!status) status = cud_components_parse(&t->pre_tokenizers, &cud_pre_tokenizers, &document, &t->model_vocab, err);
+    if (!status) status = cud_components_parse(&t->processors, &cud_processors, &document, &t->model_vocab, err);
+    if (!status) status = cud_components_parse(&t->decoders, &cud_decoders, &document, &t->model_vocab, err);
     if (!status) status = load_added_tokens(t, &view, err);
     if (!status && !cud_json_has(&view, "decoder")) status = cud_components_add(&t->decoders, &cud_decoder_join.base, NULL, err);
     if (!status && config_root) {
@@ -129,7 +130,7 @@ cuddle_status cud_tokenizer_parse(cuddle_tokenizer **out, const char *json, size
     }
     if (!status) status = finish(t, err);
 end:
-    json_decref(root);
+    cud_document_free(&document);
     json_decref(config_root);
     if (status) cud_tokenizer_free(t);
     else *out = t;

@@ -7,6 +7,7 @@
  *   [a[bc]]  a set in a set is a union          -> [abc]
  *   {n,m}+  possessive in PCRE2, repeats the repeat in Ruby -> (?:x{n,m})+
  *   {,n}    a literal in PCRE2                  -> {0,n}
+ *   (?i:ss)  matches U+00DF in Oniguruma        -> refused, like the other pairs that one character folds to
  *   (?m)    dot matches newline in Ruby         -> refused, like every other construct that is not known to mean the same. */
 #include "text/regex.h"
 
@@ -19,7 +20,9 @@
 
 enum { MAX_GROUPS = 200, MAX_SETS = 16, GROWTH = 64 };
 
-#define WORD "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}"
+#define WORD_IN_SET "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}"
+/* Outside of sets Oniguruma asks its Latin-1 table for U+0080 to U+00FF, which counts superscripts and fractions in. */
+#define WORD WORD_IN_SET "\\x{b2}\\x{b3}\\x{b9}\\x{bc}-\\x{be}"
 #define BOUNDARY_BEHIND "(?<=[" WORD "])"
 #define BOUNDARY_AHEAD "(?=[" WORD "])"
 #define NO_BOUNDARY_BEHIND "(?<![" WORD "])"
@@ -32,6 +35,8 @@ typedef struct translation {
     size_t atom; /* where in out the thing a quantifier would repeat begins, or SIZE_MAX */
     size_t group[MAX_GROUPS];
     int groups;
+    bool caseless; /* a (?i was seen */
+    char letter;   /* the literal before this one, in lower case, or 0 */
     cuddle_error *err;
     cuddle_status status;
 } translation;
@@ -157,7 +162,7 @@ static bool escape(translation *t, bool in_class)
     case 'S': put_string(t, "\\P{White_Space}"); return true;
     case 'd': put_string(t, "\\p{Nd}"); return true;
     case 'D': put_string(t, "\\P{Nd}"); return true;
-    case 'w': put_string(t, in_class ? WORD : "[" WORD "]"); return true;
+    case 'w': put_string(t, in_class ? WORD_IN_SET : "[" WORD "]"); return true;
     case 'h': put_string(t, in_class ? "0-9A-Fa-f" : "[0-9A-Fa-f]"); return true;
     case 'W':
         if (in_class) refuse(t, begin, 2);
@@ -319,12 +324,14 @@ static void open_group(translation *t)
     for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
         const size_t length = strlen(known[i]);
         if (left >= length && memcmp(t->s, known[i], length) == 0) {
+            t->caseless |= strcmp(known[i], "?i:") == 0;
             put(t, known[i], length);
             t->s += length;
             return;
         }
     }
     if (begin == t->pattern && left >= 3 && memcmp(t->s, "?i)", 3) == 0) { /* elsewhere the two disagree about what it covers */
+        t->caseless = true;
         put(t, "?i)", 3);
         t->s += 3;
         t->groups--;
@@ -333,11 +340,22 @@ static void open_group(translation *t)
     refuse(t, begin, 4);
 }
 
+/* Pairs of letters that Oniguruma, ignoring case, also finds in one character. */
+static void check_fold(translation *t, char c)
+{
+    static const char *const pairs[] = { "ss", "st", "ff", "fi", "fl" };
+    const char lower = c >= 'A' && c <= 'Z' ? (char)(c + 32) : c;
+    for (size_t i = 0; t->caseless && i < sizeof pairs / sizeof *pairs; i++)
+        if (t->letter == pairs[i][0] && lower == pairs[i][1]) refuse(t, t->s - 2, 2);
+    t->letter = lower >= 'a' && lower <= 'z' ? lower : 0;
+}
+
 static void translate(translation *t)
 {
     while (t->s < t->end && !t->status) {
         const char *begin = t->s;
         const char c = *t->s++;
+        check_fold(t, c);
         switch (c) {
         case '\\':
             t->atom = t->used;

@@ -4,14 +4,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-const char *cud_tokenizer_text(const cuddle_tokenizer *t, int32_t id, size_t *length)
+int cud_tokenizer_size(const cuddle_tokenizer *t) { return t->size; }
+
+const char *cud_tokenizer_token(const cuddle_tokenizer *t, int32_t id)
 {
-    const char *text = cud_vocab_token(&t->added_vocab, id, length);
-    return text ? text : cud_vocab_token(&t->model_vocab, id, length);
+    const char *text = cud_vocab_token(&t->added_vocab, id, NULL);
+    return text ? text : cud_vocab_token(&t->model_vocab, id, NULL);
 }
 
-int cud_tokenizer_size(const cuddle_tokenizer *t) { return t->size; }
-const char *cud_tokenizer_token(const cuddle_tokenizer *t, int32_t id) { return cud_tokenizer_text(t, id, NULL); }
 
 int32_t cud_tokenizer_id(const cuddle_tokenizer *t, const char *token)
 {

@@ -17,13 +17,13 @@ typedef enum config_kind {
     CONFIG_NOT,        /* bool, stored negated */
     CONFIG_ACTIVATION, /* activation, by transformers' name */
     CONFIG_ROPE,       /* rope_spec: rope_theta (default: fallback), rope_scaling (v4), rope_parameters (v5); partial rotation up to max, 0: none;
-                        * key "text_config.rope_parameters": all of them in that object. With no object the base's rope stays, but for theta */
+                        * key "text_config.rope_parameters": all of them in that object. Without one: default, or the base's if that has another kind */
     CONFIG_LAYER_TYPES, /* attention kinds per layer, "full_attention" or "sliding_attention"; absent: every `fallback`-th is full, 0: as proto */
     CONFIG_ONLY,       /* known, but only `fallback` is supported: anything else changes the maths and is refused by name; "key=word": a string */
     CONFIG_IGNORED,    /* known, and without effect on inference */
     CONFIG_PLUS,       /* int64_t: the value plus the field `like` */
     CONFIG_TIMES,      /* int64_t: the value times the field `like` */
-    CONFIG_FFN,        /* layer_spec: T5's "relu" or "gated-gelu" (which means gelu_new): sets ffn and act */
+    CONFIG_FFN,        /* layer_spec: T5's "relu" or "gated-gelu" (which means gelu_new): sets ffn and act; absent: plain, `fallback` is act */
     CONFIG_WORD,       /* bool, "key=this|that": true for this, false for that; a list of words fills one bool each */
     CONFIG_STAGES,     /* int64_t[CUD_MAX_POOL_STAGES]: a list, or one number for all of them */
     CONFIG_QUANT       /* quant, group_n and group_k of the spec: the method must be one of the family's */

@@ -17,7 +17,7 @@ static const config_row config[] = {
     { "num_hidden_layers", CONFIG_INT, STACK(0, layers), CONFIG_FALLBACK, 12, .min = 1, .max = CUD_MAX_LAYERS },
     { "num_attention_heads", CONFIG_INT, LAYER(0, heads), CONFIG_FALLBACK, 8, .min = 1, .max = 4096 },
     { "max_position_embeddings", CONFIG_INT, STACK(0, positions), CONFIG_FALLBACK, 77, .min = 1, .max = 1 << 24 },
-    { "hidden_act", CONFIG_ACTIVATION, LAYER(0, act), CONFIG_FALLBACK, ACT_QUICK_GELU, .max = 0 },
+    { "hidden_act", CONFIG_ACTIVATION, LAYER(0, act), CONFIG_FALLBACK, .fallback = ACT_QUICK_GELU },
     { "layer_norm_eps", CONFIG_NUMBER, STACK(0, eps), CONFIG_FALLBACK, 1e-5, .max = 1 },
     { .key = "attention_dropout", .kind = CONFIG_IGNORED },
     { .key = "dropout", .kind = CONFIG_IGNORED },

@@ -17,21 +17,21 @@ static const config_row config[] = {
     { "layers_per_block", CONFIG_STAGES, STACK(0, stage_layers), CONFIG_FALLBACK, 2, .min = 1, .max = 64 }, /* one more on the way up */
     { "transformer_layers_per_block", CONFIG_STAGES, STACK(0, stage_depth), CONFIG_FALLBACK, 1, .min = 1, .max = 64 },
     { "num_attention_heads|attention_head_dim", CONFIG_STAGES, STACK(0, stage_heads), CONFIG_FALLBACK, 8, .min = 1, .max = 4096 }, /* misnamed: heads */
-    { "down_block_types=CrossAttnDownBlock2D|DownBlock2D", CONFIG_WORD, STACK(0, stage_attention[0]), CONFIG_REQUIRED, 0, .max = 0 },
-    { "up_block_types=CrossAttnUpBlock2D|UpBlock2D", CONFIG_WORD, STACK(0, stage_attention[1]), CONFIG_REQUIRED, 0, .max = 0 },
-    { "mid_block_type=UNetMidBlock2DCrossAttn", CONFIG_ONLY, 0, CONFIG_FALLBACK, 0, .max = 0 },
+    { "down_block_types=CrossAttnDownBlock2D|DownBlock2D", CONFIG_WORD, STACK(0, stage_attention[0]), .absent = CONFIG_REQUIRED },
+    { "up_block_types=CrossAttnUpBlock2D|UpBlock2D", CONFIG_WORD, STACK(0, stage_attention[1]), .absent = CONFIG_REQUIRED },
+    { "mid_block_type=UNetMidBlock2DCrossAttn", CONFIG_ONLY, 0, CONFIG_FALLBACK, .fallback = 0 },
     { "cross_attention_dim", CONFIG_INT, STACK(0, context_dim), CONFIG_FALLBACK, 1280, .min = 1, .max = 1 << 20 },
     { "norm_num_groups", CONFIG_INT, STACK(0, norm_groups), CONFIG_FALLBACK, 32, .min = 1, .max = 4096 },
     { "in_channels", CONFIG_INT, STACK(0, channels), CONFIG_FALLBACK, 4, .min = 1, .max = 4096 },
     { "sample_size", CONFIG_INT, STACK(0, image_size), CONFIG_FALLBACK, 64, .min = 1, .max = 1 << 16 },
-    { "only_cross_attention", CONFIG_ONLY, 0, CONFIG_FALLBACK, false, .max = 0 },
-    { "mid_block_only_cross_attention", CONFIG_ONLY, 0, CONFIG_FALLBACK, false, .max = 0 },
-    { "dual_cross_attention", CONFIG_ONLY, 0, CONFIG_FALLBACK, false, .max = 0 },
-    { "cross_attention_norm", CONFIG_ONLY, 0, CONFIG_FALLBACK, 0, .max = 0 },
-    { "reverse_transformer_layers_per_block", CONFIG_ONLY, 0, CONFIG_FALLBACK, 0, .max = 0 },
-    { "attention_type=default", CONFIG_ONLY, 0, CONFIG_FALLBACK, 0, .max = 0 },
-    { "encoder_hid_dim", CONFIG_ONLY, 0, CONFIG_FALLBACK, 0, .max = 0 },
-    { "encoder_hid_dim_type", CONFIG_ONLY, 0, CONFIG_FALLBACK, 0, .max = 0 },
+    { "only_cross_attention", CONFIG_ONLY, 0, CONFIG_FALLBACK, .fallback = false },
+    { "mid_block_only_cross_attention", CONFIG_ONLY, 0, CONFIG_FALLBACK, .fallback = false },
+    { "dual_cross_attention", CONFIG_ONLY, 0, CONFIG_FALLBACK, .fallback = false },
+    { "cross_attention_norm", CONFIG_ONLY, 0, CONFIG_FALLBACK, .fallback = 0 },
+    { "reverse_transformer_layers_per_block", CONFIG_ONLY, 0, CONFIG_FALLBACK, .fallback = 0 },
+    { "attention_type=default", CONFIG_ONLY, 0, CONFIG_FALLBACK, .fallback = 0 },
+    { "encoder_hid_dim", CONFIG_ONLY, 0, CONFIG_FALLBACK, .fallback = 0 },
+    { "encoder_hid_dim_type", CONFIG_ONLY, 0, CONFIG_FALLBACK, .fallback = 0 },
     { .key = "use_linear_projection", .kind = CONFIG_IGNORED }, /* the same numbers in two or four dimensions: the file's shape says */
     { .key = "upcast_attention", .kind = CONFIG_IGNORED },      /* float16 range only: our scores are always float */
     /* what is not the transformer blocks' */

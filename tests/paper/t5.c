@@ -29,11 +29,11 @@ static const config_row config[] = {
     { "n_positions", CONFIG_INT, STACK(1, positions), CONFIG_FALLBACK, 512, .min = 1, .max = 1 << 24 },
     { "layer_norm_epsilon", CONFIG_NUMBER, STACK(0, eps), CONFIG_FALLBACK, 1e-6, .max = 1 },
     { "layer_norm_epsilon", CONFIG_NUMBER, STACK(1, eps), CONFIG_FALLBACK, 1e-6, .max = 1 },
-    { "feed_forward_proj", CONFIG_FFN, STACK(0, proto), CONFIG_FALLBACK, ACT_RELU, .max = 0 }, /* fallback: FFN_PLAIN with it */
-    { "feed_forward_proj", CONFIG_FFN, STACK(1, proto), CONFIG_FALLBACK, ACT_RELU, .max = 0 },
-    { "tie_word_embeddings", CONFIG_BOOL, STACK(1, tied), CONFIG_FALLBACK, true, .max = 0 },
+    { "feed_forward_proj", CONFIG_FFN, STACK(0, proto), CONFIG_FALLBACK, .fallback = ACT_RELU }, /* fallback: FFN_PLAIN with it */
+    { "feed_forward_proj", CONFIG_FFN, STACK(1, proto), CONFIG_FALLBACK, .fallback = ACT_RELU },
+    { "tie_word_embeddings", CONFIG_BOOL, STACK(1, tied), CONFIG_FALLBACK, .fallback = true },
     /* v4 scales if it ties; v5 says that it ties whatever it does, and scales if it says so */
-    { "scale_decoder_outputs|tie_word_embeddings", CONFIG_BOOL, STACK(1, scale_logits), CONFIG_FALLBACK, true, .max = 0 },
+    { "scale_decoder_outputs|tie_word_embeddings", CONFIG_BOOL, STACK(1, scale_logits), CONFIG_FALLBACK, .fallback = true },
     { .key = "is_gated_act", .kind = CONFIG_IGNORED }, /* both follow from feed_forward_proj */
     { .key = "dense_act_fn", .kind = CONFIG_IGNORED },
     { .key = "is_encoder_decoder", .kind = CONFIG_IGNORED }, /* the architecture says */

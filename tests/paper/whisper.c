@@ -14,12 +14,12 @@ static const config_row config[] = {
     { "decoder_attention_heads", CONFIG_INT, LAYER(1, heads), CONFIG_FALLBACK, 6, .min = 1, .max = 4096 },
     { "encoder_ffn_dim", CONFIG_INT, LAYER(0, ffn_dim), CONFIG_FALLBACK, 1536, .min = 1, .max = 1 << 22 },
     { "decoder_ffn_dim", CONFIG_INT, LAYER(1, ffn_dim), CONFIG_FALLBACK, 1536, .min = 1, .max = 1 << 22 },
-    { "activation_function", CONFIG_ACTIVATION, LAYER(0, act), CONFIG_FALLBACK, ACT_GELU, .max = 0 },
-    { "activation_function", CONFIG_ACTIVATION, LAYER(1, act), CONFIG_FALLBACK, ACT_GELU, .max = 0 },
+    { "activation_function", CONFIG_ACTIVATION, LAYER(0, act), CONFIG_FALLBACK, .fallback = ACT_GELU },
+    { "activation_function", CONFIG_ACTIVATION, LAYER(1, act), CONFIG_FALLBACK, .fallback = ACT_GELU },
     { "max_source_positions", CONFIG_INT, STACK(0, positions), CONFIG_FALLBACK, 1500, .min = 1, .max = 1 << 24 }, /* after the second convolution */
     { "max_target_positions", CONFIG_INT, STACK(1, positions), CONFIG_FALLBACK, 448, .min = 1, .max = 1 << 24 },
-    { "tie_word_embeddings", CONFIG_BOOL, STACK(1, tied), CONFIG_FALLBACK, true, .max = 0 },
-    { "is_encoder_decoder", CONFIG_ONLY, 0, CONFIG_FALLBACK, true, .max = 0 },
+    { "tie_word_embeddings", CONFIG_BOOL, STACK(1, tied), CONFIG_FALLBACK, .fallback = true },
+    { "is_encoder_decoder", CONFIG_ONLY, 0, CONFIG_FALLBACK, .fallback = true },
     { .key = "scale_embedding", .kind = CONFIG_IGNORED }, /* read by transformers and never used */
     { .key = "num_hidden_layers", .kind = CONFIG_IGNORED }, /* repeats encoder_layers */
     { .key = "dropout", .kind = CONFIG_IGNORED },

@@ -1,0 +1,717 @@
+/* The engine through cuddle.h: several requests in one step, streaming, stopping, cancelling, and every order of freeing. */
+#include "support.h"
+
+#include <math.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { PROMPTS = 4, TOKENS = 24 };
+static const char *const prompts[PROMPTS] = { "In the beginning", "And God said", "Moses", "And it came to pass, that the king" };
+
+static cuddle_error err;
+
+static void setup(void) { err = (cuddle_error){ CUDDLE_OK, "" }; }
+
+static cuddle_engine *new_engine(int threads)
+{
+    cuddle_engine *engine;
+    cuddle_engine_options o;
+    cuddle_engine_options_init(&o);
+    o.device = "cpu";
+    o.threads = threads;
+    o.cpu_threads = 2;
+    ck_ok(cuddle_engine_new(&engine, &o, &err));
+    return engine;
+}
+
+static cuddle_model *load(cuddle_engine *engine, const char *dir)
+{
+    cuddle_model *h;
+    cuddle_model_options o;
+    cuddle_model_options_init(&o);
+    o.dtype = "float32";
+    o.max_context = 40;
+    o.max_batch = 16; /* small, so that prompts come in chunks */
+    ck_ok(cuddle_model_load(&h, engine, dir, &o, &err));
+    return h;
+}
+
+static cuddle_model *load_demo(cuddle_engine *engine)
+{
+    cuddle_model *h;
+    cuddle_model_options o;
+    cuddle_model_options_init(&o);
+    o.dtype = "float32";
+    o.max_context = 128;
+    o.max_batch = 16;
+    o.max_sequences = 4;
+    ck_ok(cuddle_model_load(&h, engine, test_path("models/kjv-gpt2"), &o, &err));
+    ck_ok(cuddle_model_wait(h, -1, &err));
+    return h;
+}
+
+static cuddle_generation_options greedy(int tokens)
+{
+    cuddle_generation_options o;
+    cuddle_generation_options_init(&o);
+    o.temperature = 0;
+    o.max_tokens = tokens;
+    o.ignore_eos = 1;
+    return o;
+}
+
+static cuddle_request *submit(cuddle_model *h, const char *prompt, const cuddle_generation_options *o, cuddle_event_fn fn, void *user)
+{
+    cuddle_request *r;
+    ck_ok(cuddle_request_submit(&r, h, &(cuddle_segment){ .kind = CUDDLE_SEGMENT_TEXT, .text = prompt, .count = strlen(prompt) }, 1, o, fn, user, &err));
+    return r;
+}
+
+static cuddle_result result_of(cuddle_request *r)
+{
+    cuddle_result result = { .struct_size = sizeof result };
+    ck_ok(cuddle_request_result(r, &result, &err));
+    return result;
+}
+
+/* ------------------------------------------------------------------------------------------------------- generating */
+
+START_TEST(requests_share_steps_and_do_not_change_each_other)
+{
+    cuddle_engine *engine = new_engine(1);
+    cuddle_model *h = load_demo(engine);
+    int32_t alone[PROMPTS][TOKENS];
+    float logprob[PROMPTS][TOKENS];
+    for (int seeded = 0; seeded < 2; seeded++) {
+        cuddle_request *r[PROMPTS];
+        for (int together = 0; together < 2; together++) {
+            for (int i = 0; i < PROMPTS; i++) {
+                cuddle_generation_options o = greedy(TOKENS);
+                o.logprobs = 0;
+                if (seeded) o.temperature = 0.9f, o.seed = (uint64_t)(100 + i);
+                r[i] = submit(h, prompts[i], &o, NULL, NULL);
+                if (!together) ck_ok(cuddle_request_wait(r[i], -1, &err));
+            }
+            for (int i = 0; i < PROMPTS; i++) {
+                ck_ok(cuddle_request_wait(r[i], -1, &err));
+                const cuddle_result result = result_of(r[i]);
+                ck_assert_uint_eq(result.count, TOKENS);
+                for (int k = 0; k < TOKENS; k++) {
+                    if (!together) alone[i][k] = result.ids[k], logprob[i][k] = result.logprobs[k];
+                    ck_assert_int_eq(result.ids[k], alone[i][k]);
+                    ck_assert(memcmp(&result.logprobs[k], &logprob[i][k], sizeof(float)) == 0); /* the same bits */
+                }
+                cuddle_request_free(r[i]);
+            }
+        }
+    }
+    cuddle_engine_stats stats = { .struct_size = sizeof stats };
+    ck_ok(cuddle_engine_get_stats(engine, &stats, &err));
+    ck_assert_uint_gt(stats.mixed_steps, 0);
+    ck_assert_uint_eq(stats.generated_tokens, 4 * PROMPTS * TOKENS);
+    ck_assert_uint_eq(stats.kv_pages_used, 0);
+    cuddle_model_free(h);
+    cuddle_engine_free(engine);
+}
+END_TEST
+
+typedef struct heard { char text[4096]; size_t length; int32_t tokens[512]; size_t count; int events, ends; cuddle_finish finish; } heard;
+
+static void on_event(cuddle_request *r, const cuddle_event *e, void *user)
+{
+    (void)r;
+    heard *h = user;
+    ck_assert_int_eq(h->ends, 0);
+    memcpy(h->text + h->length, e->text, e->length);
+    h->length += e->length;
+    for (size_t i = 0; i < e->token_count; i++) h->tokens[h->count++] = e->tokens[i];
+    h->events++;
+    if (e->finish) h->ends++, h->finish = e->finish;
+}
+
+START_TEST(events_and_polled_text_add_up_to_the_result)
+{
+    cuddle_engine *engine = new_engine(1);
+    cuddle_model *h = load_demo(engine);
+    heard seen = { .ends = 0 };
+    const cuddle_generation_options o = greedy(TOKENS);
+    cuddle_request *r = submit(h, prompts[0], &o, on_event, &seen);
+    char polled[4096];
+    size_t used = 0;
+    do {
+        size_t length;
+        ck_ok(cuddle_request_wait_text(r, -1, &err));
+        const char *text = cuddle_request_next_text(r, &length);
+        memcpy(polled + used, text, length);
+        used += length;
+    } while (!cuddle_request_finish(r));
+    size_t length;
+    const char *text = cuddle_request_next_text(r, &length);
+    memcpy(polled + used, text, length);
+    used += length;
+    const cuddle_result result = result_of(r);
+    ck_assert_uint_eq(used, result.text_length);
+    ck_assert(memcmp(polled, result.text, used) == 0);
+    ck_assert_uint_gt(used, 0);
+    cuddle_model_free(h); /* waits for the last callback */
+    ck_assert_int_eq(seen.ends, 1);
+    ck_assert_uint_eq(seen.length, result.text_length);
+    ck_assert(memcmp(seen.text, result.text, seen.length) == 0);
+    ck_assert_uint_eq(seen.count, result.count);
+    ck_assert(memcmp(seen.tokens, result.ids, seen.count * sizeof(int32_t)) == 0);
+    cuddle_request_free(r);
+    cuddle_engine_free(engine);
+}
+END_TEST
+
+/* The stop string is cut from the middle of what greedy decoding writes, so that it begins and ends inside tokens. */
+START_TEST(stop_strings_end_the_text_across_token_borders)
+{
+    cuddle_engine *engine = new_engine(1);
+    cuddle_model *h = load_demo(engine);
+    cuddle_generation_options o = greedy(TOKENS);
+    cuddle_request *r = submit(h, prompts[0], &o, NULL, NULL);
+    ck_ok(cuddle_request_wait(r, -1, &err));
+    char full[1024];
+    snprintf(full, sizeof full, "%s", result_of(r).text);
+    cuddle_request_free(r);
+    ck_assert_uint_gt(strlen(full), 30);
+    for (size_t at = 1; at + 12 < strlen(full) && at < 20; at++) {
+        char stop[8];
+        snprintf(stop, sizeof stop, "%.7s", full + at);
+        const size_t first = (size_t)(strstr(full, stop) - full);
+        const char *stops[] = { "never", stop };
+        o.stop = stops;
+        o.stop_count = 2;
+        heard seen = { .ends = 0 };
+        r = submit(h, prompts[0], &o, on_event, &seen);
+        ck_ok(cuddle_request_wait(r, -1, &err));
+        const cuddle_result result = result_of(r);
+        ck_assert_int_eq(result.finish, CUDDLE_FINISH_STOP);
+        ck_assert_uint_eq(result.text_length, first);
+        ck_assert(memcmp(result.text, full, first) == 0);
+        ck_assert_uint_le(result.count, TOKENS);
+        cuddle_request_free(r); /* joins the last callback */
+        ck_assert_uint_eq(seen.length, first);
+        ck_assert(memcmp(seen.text, full, first) == 0);
+    }
+    cuddle_model_free(h);
+    cuddle_engine_free(engine);
+}
+END_TEST
+
+START_TEST(stop_tokens_end_the_output)
+{
+    cuddle_engine *engine = new_engine(1);
+    cuddle_model *h = load_demo(engine);
+    cuddle_generation_options o = greedy(TOKENS);
+    cuddle_request *r = submit(h, prompts[1], &o, NULL, NULL);
+    ck_ok(cuddle_request_wait(r, -1, &err));
+    int32_t ids[TOKENS];
+    memcpy(ids, result_of(r).ids, sizeof ids);
+    cuddle_request_free(r);
+    int first = 0;
+    while (ids[first] != ids[5]) first++;
+    o.stop_tokens = &ids[5];
+    o.stop_token_count = 1;
+    r = submit(h, prompts[1], &o, NULL, NULL);
+    ck_ok(cuddle_request_wait(r, -1, &err));
+    const cuddle_result result = result_of(r);
+    ck_assert_int_eq(result.finish, CUDDLE_FINISH_EOS);
+    ck_assert_uint_eq(result.count, (size_t)first + 1);
+    ck_assert(memcmp(result.ids, ids, result.count * sizeof *ids) == 0);
+    cuddle_request_free(r);
+    o.stop_token_count = 0;
+    o.suppress = &ids[0];
+    o.suppress_count = 1;
+    r = submit(h, prompts[1], &o, NULL, NULL);
+    ck_ok(cuddle_request_wait(r, -1, &err));
+    for (int i = 0; i < TOKENS; i++) ck_assert_int_ne(result_of(r).ids[i], ids[0]);
+    cuddle_request_free(r);
+    cuddle_model_free(h);
+    cuddle_engine_free(engine);
+}
+END_TEST
+
+/* Log-probabilities of a prompt equal those the same tokens had when they were produced: one is teacher-forced, in chunks of a few rows,
+ * the other decoded. */
+START_TEST(prompt_logprobs_equal_those_of_the_tokens_when_produced)
+{
+    cuddle_engine *engine = new_engine(1);
+    cuddle_model *h = load_demo(engine);
+    cuddle_generation_options o = greedy(TOKENS);
+    o.logprobs = 3;
+    cuddle_request *r = submit(h, prompts[3], &o, NULL, NULL);
+    ck_ok(cuddle_request_wait(r, -1, &err));
+    const cuddle_result made = result_of(r);
+    int32_t ids[128];
+    memcpy(ids, made.prompt_ids, made.prompt_count * sizeof *ids);
+    memcpy(ids + made.prompt_count, made.ids, made.count * sizeof *ids);
+    for (size_t i = 0; i < made.count; i++) {
+        ck_assert_int_eq(made.top_logprobs[i * 3].token, made.ids[i]); /* greedy: the likeliest */
+        ck_assert(memcmp(&made.top_logprobs[i * 3].logprob, &made.logprobs[i], sizeof(float)) == 0);
+        ck_assert(made.top_logprobs[i * 3].logprob >= made.top_logprobs[i * 3 + 1].logprob);
+        ck_assert(made.logprobs[i] < 0);
+    }
+    o = greedy(1);
+    o.prompt_logprobs = 1;
+    cuddle_request *scored;
+    ck_ok(cuddle_request_submit(&scored, h, &(cuddle_segment){ .kind = CUDDLE_SEGMENT_TOKENS, .tokens = ids, .count = made.prompt_count + made.count }, 1,
+                                &o, NULL, NULL, &err));
+    ck_ok(cuddle_request_wait(scored, -1, &err));
+    const cuddle_result got = result_of(scored);
+    ck_assert(got.prompt_logprobs[0] == 0.0f);
+    for (size_t i = 0; i < made.count; i++)
+        ck_assert(memcmp(&got.prompt_logprobs[made.prompt_count + i], &made.logprobs[i], sizeof(float)) == 0);
+    cuddle_request_free(r);
+    cuddle_request_free(scored);
+    cuddle_model_free(h);
+    cuddle_engine_free(engine);
+}
+END_TEST
+
+START_TEST(a_foreign_loop_can_run_the_engine)
+{
+    cuddle_engine *engine = new_engine(0), *threaded = new_engine(1);
+    cuddle_model *h = load_demo(engine);
+    const cuddle_generation_options o = greedy(8);
+    int worked = 0, steps = 0;
+    cuddle_request *a = submit(h, prompts[0], &o, NULL, NULL), *b = submit(h, prompts[1], &o, NULL, NULL);
+    test_expect_failure(cuddle_request_wait(a, 1, &err), CUDDLE_E_BUSY, &err); /* nobody steps */
+    do {
+        ck_ok(cuddle_engine_step(engine, &worked, &err));
+        steps += worked;
+    } while (worked);
+    ck_ok(cuddle_request_wait(a, 0, &err));
+    ck_ok(cuddle_request_wait(b, 0, &err));
+    ck_assert_int_le(steps, 10); /* both prompts in one or two steps, then eight tokens together */
+    test_expect_failure(cuddle_engine_step(threaded, &worked, &err), CUDDLE_E_ARG, &err);
+    cuddle_request_free(a);
+    cuddle_request_free(b);
+    cuddle_model_free(h);
+    cuddle_engine_free(engine);
+    cuddle_engine_free(threaded);
+}
+END_TEST
+
+/* -------------------------------------------------------------------------------------------- refusals and lifetimes */
+
+START_TEST(requests_that_cannot_run_are_refused_with_numbers)
+{
+    cuddle_engine *engine = new_engine(1);
+    cuddle_model *h = load(engine, test_path("parity/llama/base"));
+    ck_ok(cuddle_model_wait(h, -1, &err));
+    int32_t ids[64] = { 0 };
+    cuddle_request *r;
+    cuddle_generation_options o = greedy(8);
+    const cuddle_segment fits = { .kind = CUDDLE_SEGMENT_TOKENS, .tokens = ids, .count = 30 };
+    cuddle_segment s = fits;
+    s.count = 33;
+    test_expect_failure(cuddle_request_submit(&r, h, &s, 1, &o, NULL, NULL, &err), CUDDLE_E_LIMIT, &err);
+    ck_assert_ptr_null(r);
+    ck_assert_ptr_nonnull(strstr(err.text, "33"));
+    ck_assert_ptr_nonnull(strstr(err.text, "40"));
+    s.count = 64;
+    test_expect_failure(cuddle_request_submit(&r, h, &s, 1, NULL, NULL, NULL, &err), CUDDLE_E_LIMIT, &err);
+    s.count = 0;
+    test_expect_failure(cuddle_request_submit(&r, h, &s, 1, &o, NULL, NULL, &err), CUDDLE_E_ARG, &err);
+    s = fits;
+    ids[7] = cuddle_model_vocabulary(h);
+    test_expect_failure(cuddle_request_submit(&r, h, &s, 1, &o, NULL, NULL, &err), CUDDLE_E_ARG, &err);
+    ids[7] = -1;
+    test_expect_failure(cuddle_request_submit(&r, h, &s, 1, &o, NULL, NULL, &err), CUDDLE_E_ARG, &err);
+    ids[7] = 0;
+    s = (cuddle_segment){ .kind = CUDDLE_SEGMENT_TEXT, .text = "a", .count = 1 };
+    test_expect_failure(cuddle_request_submit(&r, h, &s, 1, &o, NULL, NULL, &err), CUDDLE_E_ARG, &err); /* no tokenizer */
+    s = fits;
+    const struct { float *field; float value; } bad[] = { { &o.temperature, -0.5f }, { &o.temperature, NAN }, { &o.top_p, 1.5f }, { &o.min_p, -0.1f },
+                                                          { &o.repetition_penalty, 0 } };
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        *bad[i].field = bad[i].value;
+        test_expect_failure(cuddle_request_submit(&r, h, &s, 1, &o, NULL, NULL, &err), CUDDLE_E_ARG, &err);
+        o = greedy(8);
+    }
+    o.max_tokens = 0;
+    test_expect_failure(cuddle_request_submit(&r, h, &s, 1, &o, NULL, NULL, &err), CUDDLE_E_ARG, &err);
+    o = greedy(8);
+    o.logprobs = 21;
+    test_expect_failure(cuddle_request_submit(&r, h, &s, 1, &o, NULL, NULL, &err), CUDDLE_E_ARG, &err);
+    o = greedy(8);
+    o.struct_size = 0;
+    test_expect_failure(cuddle_request_submit(&r, h, &s, 1, &o, NULL, NULL, &err), CUDDLE_E_ARG, &err);
+    cuddle_model_free(h);
+    cuddle_engine_free(engine);
+}
+END_TEST
+
+START_TEST(requests_can_be_cancelled_in_the_queue_and_while_running)
+{
+    cuddle_engine *engine = new_engine(1);
+    cuddle_model *h = load_demo(engine);
+    const cuddle_generation_options o = greedy(100);
+    enum { MANY = 12 }; /* four run, the rest waits */
+    heard seen[MANY];
+    cuddle_request *r[MANY];
+    memset(seen, 0, sizeof seen);
+    for (int i = 0; i < MANY; i++) r[i] = submit(h, prompts[i % PROMPTS], &o, on_event, &seen[i]);
+    ck_ok(cuddle_request_wait_text(r[0], -1, &err));
+    for (int i = 0; i < MANY; i += 2) cuddle_request_cancel(r[i]);
+    for (int i = 0; i < MANY; i++) {
+        const cuddle_status status = cuddle_request_wait(r[i], -1, &err);
+        if (i % 2 == 0 && status == CUDDLE_OK) ck_assert_uint_eq(result_of(r[i]).count, 100); /* it was faster */
+        else if (i % 2 == 0) test_expect_failure(status, CUDDLE_E_CANCELLED, &err);
+        else ck_assert_int_eq(status, CUDDLE_OK);
+    }
+    for (int i = 0; i < MANY; i++) {
+        cuddle_request_free(r[i]);
+        ck_assert_int_eq(seen[i].ends, 1);
+    }
+    cuddle_engine_stats stats = { .struct_size = sizeof stats };
+    ck_ok(cuddle_engine_get_stats(engine, &stats, &err));
+    ck_assert_uint_eq(stats.kv_pages_used, 0);
+    ck_assert_int_eq(stats.running + stats.queued, 0);
+    cuddle_model_free(h);
+    cuddle_engine_free(engine);
+}
+END_TEST
+
+/* _i: bit 0: wait for text first; bits 1-2: which of the three goes first. */
+START_TEST(handles_can_be_freed_in_any_order)
+{
+    cuddle_engine *engine = new_engine(_i & 8 ? 0 : 1);
+    cuddle_model *h = load_demo(engine);
+    const cuddle_generation_options o = greedy(90);
+    cuddle_request *a = submit(h, prompts[0], &o, NULL, NULL), *b = submit(h, prompts[1], &o, NULL, NULL);
+    if (_i & 1 && !(_i & 8)) ck_ok(cuddle_request_wait_text(a, -1, &err));
+    switch (_i >> 1 & 3) {
+    case 0: cuddle_engine_free(engine); cuddle_model_free(h); cuddle_request_free(a); cuddle_request_free(b); break;
+    case 1: cuddle_model_free(h); cuddle_request_free(b); cuddle_engine_free(engine); cuddle_request_free(a); break;
+    case 2: cuddle_request_free(a); cuddle_engine_free(engine); cuddle_request_free(b); cuddle_model_free(h); break;
+    default: cuddle_engine_free(engine); cuddle_request_free(a); cuddle_model_free(h); cuddle_request_free(b); break;
+    }
+}
+END_TEST
+
+START_TEST(a_freed_engine_ends_requests_as_cancelled)
+{
+    cuddle_engine *engine = new_engine(1);
+    cuddle_model *h = load_demo(engine);
+    const cuddle_generation_options o = greedy(100);
+    cuddle_request *r = submit(h, prompts[0], &o, NULL, NULL);
+    cuddle_engine_free(engine);
+    test_expect_failure(cuddle_request_wait(r, -1, &err), CUDDLE_E_CANCELLED, &err);
+    cuddle_model_free(h);
+    cuddle_request_free(r);
+}
+END_TEST
+
+static cuddle_model *submitting_to;
+static cuddle_request *child;
+static void submit_from_callback(cuddle_request *r, const cuddle_event *e, void *user)
+{
+    if (!e->finish || child) return;
+    const cuddle_generation_options o = greedy(3);
+    cuddle_request *next;
+    if (cuddle_request_submit(&next, submitting_to, &(cuddle_segment){ .kind = CUDDLE_SEGMENT_TEXT, .text = "And", .count = 3 }, 1, &o, NULL, NULL, NULL) ==
+        CUDDLE_OK)
+        child = next;
+    cuddle_request_cancel(r); /* has ended: no effect */
+    *(int *)user = 1;
+}
+
+START_TEST(callbacks_may_submit_and_cancel)
+{
+    cuddle_engine *engine = new_engine(0);
+    submitting_to = load_demo(engine);
+    int called = 0, worked;
+    child = NULL;
+    const cuddle_generation_options o = greedy(3);
+    cuddle_request *r = submit(submitting_to, prompts[0], &o, submit_from_callback, &called);
+    do ck_ok(cuddle_engine_step(engine, &worked, &err));
+    while (worked);
+    ck_assert_int_eq(called, 1);
+    ck_assert_ptr_nonnull(child);
+    ck_ok(cuddle_request_wait(child, 0, &err));
+    cuddle_request_free(r);
+    cuddle_request_free(child);
+    cuddle_model_free(submitting_to);
+    cuddle_engine_free(engine);
+}
+END_TEST
+
+/* ---------------------------------------------------------------------------------------------------------- loading */
+
+static void copy_checkpoint(char dir[512], const char *from)
+{
+    snprintf(dir, 512, "%s/copy", test_temp_dir());
+    char command[2048];
+    snprintf(command, sizeof command, "rm -rf '%s' && cp -r '%s' '%s'", dir, from, dir);
+    ck_assert_int_eq(system(command), 0);
+}
+
+static bool truncate_now(const cuddle_progress *p, const char *path)
+{
+    return p->bytes_done == 0 && truncate(path, 2000000) == 0;
+}
+
+static char truncated_path[600];
+static void truncate_on_progress(const cuddle_progress *p, void *user)
+{
+    if (truncate_now(p, truncated_path)) *(int *)user = 1;
+}
+
+/* The load returns after validation; what happens to the file behind it fails the model and its requests with one sentence. */
+START_TEST(a_late_failure_fails_the_model_and_its_requests)
+{
+    char dir[512];
+    copy_checkpoint(dir, test_path("models/kjv-gpt2"));
+    snprintf(truncated_path, sizeof truncated_path, "%s/model.safetensors", dir);
+    cuddle_engine *engine = new_engine(1);
+    cuddle_model *h;
+    cuddle_model_options o;
+    cuddle_model_options_init(&o);
+    int truncated = 0;
+    o.load = CUDDLE_LOAD_READ;
+    o.max_context = 64;
+    o.progress = truncate_on_progress;
+    o.progress_user = &truncated;
+    ck_ok(cuddle_model_load(&h, engine, dir, &o, &err));
+    cuddle_request *r = NULL;
+    const cuddle_generation_options how = greedy(4);
+    const cuddle_status submitted = cuddle_request_submit(&r, h, &(cuddle_segment){ .kind = CUDDLE_SEGMENT_TEXT, .text = "And", .count = 3 }, 1, &how,
+                                                          NULL, NULL, &err);
+    ck_assert_int_eq(truncated || cuddle_model_get_state(h) == CUDDLE_MODEL_LOADING, 1);
+    test_expect_failure(cuddle_model_wait(h, -1, &err), CUDDLE_E_IO, &err);
+    ck_assert_ptr_nonnull(strstr(err.text, "model.safetensors"));
+    ck_assert_int_eq(cuddle_model_get_state(h), CUDDLE_MODEL_FAILED);
+    if (submitted == CUDDLE_OK) test_expect_failure(cuddle_request_wait(r, -1, &err), CUDDLE_E_IO, &err);
+    cuddle_request *late;
+    test_expect_failure(cuddle_request_submit(&late, h, &(cuddle_segment){ .kind = CUDDLE_SEGMENT_TEXT, .text = "And", .count = 3 }, 1, &how, NULL, NULL,
+                                              &err),
+                        CUDDLE_E_IO, &err);
+    cuddle_request_free(r);
+    cuddle_model_free(h);
+    cuddle_engine_free(engine);
+}
+END_TEST
+
+static void cancel_on_progress(const cuddle_progress *p, void *user)
+{
+    (void)p;
+    while (!__atomic_load_n((cuddle_model **)user, __ATOMIC_SEQ_CST)) usleep(100);
+    cuddle_model_cancel(*(cuddle_model **)user); /* only sets a flag */
+}
+
+START_TEST(a_load_can_be_cancelled)
+{
+    cuddle_engine *engine = new_engine(1);
+    cuddle_model *h, *shared = NULL;
+    cuddle_model_options o;
+    cuddle_model_options_init(&o);
+    o.load = CUDDLE_LOAD_READ;
+    o.progress = cancel_on_progress;
+    o.progress_user = &shared;
+    ck_ok(cuddle_model_load(&h, engine, test_path("models/kjv-gpt2"), &o, &err));
+    __atomic_store_n(&shared, h, __ATOMIC_SEQ_CST);
+    test_expect_failure(cuddle_model_wait(h, -1, &err), CUDDLE_E_CANCELLED, &err);
+    cuddle_model_free(h);
+    cuddle_engine_free(engine);
+}
+END_TEST
+
+START_TEST(plan_and_use_agree)
+{
+    cuddle_engine *engine = new_engine(1);
+    for (int mode = CUDDLE_LOAD_MAP; mode <= CUDDLE_LOAD_READ; mode++) {
+        cuddle_model_options o;
+        cuddle_model_options_init(&o);
+        o.load = (cuddle_load_mode)mode;
+        cuddle_plan plan = { .struct_size = sizeof plan }, planned = plan, used = plan;
+        ck_ok(cuddle_model_plan(&plan, engine, test_path("models/kjv-gpt2"), &o, &err));
+        cuddle_model *h;
+        ck_ok(cuddle_model_load(&h, engine, test_path("models/kjv-gpt2"), &o, &err));
+        ck_ok(cuddle_model_wait(h, -1, &err));
+        const cuddle_generation_options how = greedy(4);
+        cuddle_request *r = submit(h, prompts[3], &how, NULL, NULL);
+        ck_ok(cuddle_request_wait(r, -1, &err));
+        ck_ok(cuddle_model_memory(h, &planned, &used, &err));
+        ck_assert(memcmp(&plan, &planned, sizeof plan) == 0);
+        ck_assert_uint_eq(used.weights, plan.weights);
+        ck_assert_uint_eq(used.kv, plan.kv);
+        ck_assert_uint_eq(used.step, plan.step);
+        ck_assert_uint_le(used.workspace, plan.workspace);
+        ck_assert_uint_gt(used.workspace, 0);
+        if (mode == CUDDLE_LOAD_READ) ck_assert_uint_eq(plan.weights_in_place, 0);
+        else ck_assert_uint_gt(plan.weights_in_place, plan.file_bytes / 2);
+        cuddle_request_free(r);
+        cuddle_model_free(h);
+    }
+    cuddle_engine_free(engine);
+}
+END_TEST
+
+START_TEST(a_budget_refuses_what_does_not_fit)
+{
+    cuddle_engine *engine;
+    cuddle_engine_options e;
+    cuddle_engine_options_init(&e);
+    e.device = "cpu";
+    e.memory_budget = 1000000;
+    ck_ok(cuddle_engine_new(&engine, &e, &err));
+    cuddle_model *h;
+    test_expect_failure(cuddle_model_load(&h, engine, test_path("models/kjv-gpt2"), NULL, &err), CUDDLE_E_NOMEM, &err);
+    ck_assert_ptr_null(h);
+    ck_assert_ptr_nonnull(strstr(err.text, "1000000"));
+    cuddle_engine_free(engine);
+}
+END_TEST
+
+START_TEST(devices_that_are_not_there_are_refused_by_name)
+{
+    cuddle_engine *engine;
+    cuddle_engine_options o;
+    cuddle_engine_options_init(&o);
+    o.device = "tpu";
+    test_expect_failure(cuddle_engine_new(&engine, &o, &err), CUDDLE_E_ARG, &err);
+    o.device = "cuda:999";
+    test_expect_failure(cuddle_engine_new(&engine, &o, &err), CUDDLE_E_DEVICE, &err);
+    ck_assert_ptr_null(engine);
+}
+END_TEST
+
+/* Fails the first, second, third ... allocation of a load and a request until both succeed; the sanitizers see what leaks. */
+START_TEST(every_failed_allocation_is_an_error_and_leaks_nothing)
+{
+    for (long n = 1; n < 4000; n++) {
+        cuddle_engine *engine = NULL;
+        cuddle_model *h = NULL;
+        cuddle_request *r = NULL;
+        cuddle_engine_options e;
+        cuddle_engine_options_init(&e);
+        e.device = "cpu";
+        e.threads = 0;
+        e.cpu_threads = 1;
+        cuddle_model_options o;
+        cuddle_model_options_init(&o);
+        o.max_context = 32;
+        o.max_sequences = 1;
+        o.max_batch = 16;
+        cuddle_generation_options how = greedy(2);
+        const char *stops[] = { "zzz" };
+        how.stop = stops;
+        how.stop_count = 1;
+        how.logprobs = 1;
+        int32_t ids[] = { 1, 2, 3 };
+        err = (cuddle_error){ CUDDLE_OK, "" };
+        test_fail_allocation(n, false);
+        cuddle_status status = cuddle_engine_new(&engine, &e, &err);
+        if (!status) status = cuddle_model_load(&h, engine, test_path("parity/gpt2/base"), &o, &err);
+        if (!status) status = cuddle_request_submit(&r, h, &(cuddle_segment){ .kind = CUDDLE_SEGMENT_TOKENS, .tokens = ids, .count = 3 }, 1, &how, NULL, NULL, &err);
+        int worked = 0;
+        const long counted = test_fail_allocation(0, false);
+        if (!status) status = cuddle_model_wait(h, -1, &err);
+        if (!status)
+            do ck_ok(cuddle_engine_step(engine, &worked, &err));
+            while (worked);
+        if (!status) status = cuddle_request_wait(r, 0, &err);
+        cuddle_request_free(r);
+        cuddle_model_free(h);
+        cuddle_engine_free(engine);
+        if (status) test_expect_failure(status, CUDDLE_E_NOMEM, &err);
+        if (counted < n) {
+            ck_assert_int_eq(status, CUDDLE_OK);
+            ck_assert_int_gt((int)n, 20);
+            return;
+        }
+    }
+    ck_abort_msg("allocations never end");
+}
+END_TEST
+
+/* ------------------------------------------------------------------------------------------------------------ threads */
+
+typedef struct worker { cuddle_model *h; int number; } worker;
+
+static void *hammer(void *argument)
+{
+    const worker *w = argument;
+    for (int i = 0; i < 12; i++) {
+        cuddle_error mine = { CUDDLE_OK, "" };
+        cuddle_generation_options o = greedy(5 + (i + w->number) % 7);
+        cuddle_request *r;
+        const char *prompt = prompts[(i + w->number) % PROMPTS];
+        if (cuddle_request_submit(&r, w->h, &(cuddle_segment){ .kind = CUDDLE_SEGMENT_TEXT, .text = prompt, .count = strlen(prompt) }, 1, &o, NULL, NULL,
+                                  &mine))
+            return "submit";
+        switch ((i * 5 + w->number) % 4) {
+        case 0:
+            if (cuddle_request_wait(r, -1, &mine)) return "wait";
+            break;
+        case 1:
+            cuddle_request_cancel(r);
+            if (cuddle_request_wait(r, -1, &mine) == CUDDLE_E_BUSY) return "cancel";
+            break;
+        case 2: cuddle_request_wait_text(r, 1, &mine); break;
+        default: break; /* freed as it is */
+        }
+        size_t length;
+        cuddle_request_next_text(r, &length);
+        cuddle_request_free(r);
+    }
+    return NULL;
+}
+
+START_TEST(eight_threads_submit_cancel_and_free)
+{
+    enum { THREADS = 8 };
+    cuddle_engine *engine = new_engine(1);
+    cuddle_model *h = load_demo(engine);
+    pthread_t threads[THREADS];
+    worker workers[THREADS];
+    for (int i = 0; i < THREADS; i++) {
+        workers[i] = (worker){ h, i };
+        ck_assert_int_eq(pthread_create(&threads[i], NULL, hammer, &workers[i]), 0);
+    }
+    for (int i = 0; i < THREADS; i++) {
+        void *failed;
+        pthread_join(threads[i], &failed);
+        ck_assert_msg(failed == NULL, "%s failed", (char *)failed);
+    }
+    cuddle_engine_stats stats = { .struct_size = sizeof stats };
+    ck_ok(cuddle_engine_get_stats(engine, &stats, &err));
+    ck_assert_uint_eq(stats.kv_pages_used, 0);
+    cuddle_model_free(h);
+    cuddle_engine_free(engine);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("engine");
+    TCase *tc = tcase_create("engine");
+    tcase_set_timeout(tc, 0);
+    tcase_add_checked_fixture(tc, setup, NULL);
+    tcase_add_test(tc, requests_share_steps_and_do_not_change_each_other);
+    tcase_add_test(tc, events_and_polled_text_add_up_to_the_result);
+    tcase_add_test(tc, stop_strings_end_the_text_across_token_borders);
+    tcase_add_test(tc, stop_tokens_end_the_output);
+    tcase_add_test(tc, prompt_logprobs_equal_those_of_the_tokens_when_produced);
+    tcase_add_test(tc, a_foreign_loop_can_run_the_engine);
+    tcase_add_test(tc, requests_that_cannot_run_are_refused_with_numbers);
+    tcase_add_test(tc, requests_can_be_cancelled_in_the_queue_and_while_running);
+    tcase_add_loop_test(tc, handles_can_be_freed_in_any_order, 0, 16);
+    tcase_add_test(tc, a_freed_engine_ends_requests_as_cancelled);
+    tcase_add_test(tc, callbacks_may_submit_and_cancel);
+    tcase_add_test(tc, a_late_failure_fails_the_model_and_its_requests);
+    tcase_add_test(tc, a_load_can_be_cancelled);
+    tcase_add_test(tc, plan_and_use_agree);
+    tcase_add_test(tc, a_budget_refuses_what_does_not_fit);
+    tcase_add_test(tc, devices_that_are_not_there_are_refused_by_name);
+    tcase_add_test(tc, every_failed_allocation_is_an_error_and_leaks_nothing);
+    tcase_add_test(tc, eight_threads_submit_cancel_and_free);
+    suite_add_tcase(suite, tc);
+    return test_run(suite);
+}
