@@ -40,8 +40,8 @@ static void add_part(model_runner *r, const runner_part *part)
         for (int g = 0; g < s->groups; g++) s->slots[g][s->tokens] = q->pages[position / CUD_PAGE] * CUD_PAGE + position % CUD_PAGE;
         s->output_rows[s->outputs++] = s->tokens++;
     }
-    for (int g = 0; g < s->groups; g++)
-        memcpy(s->block_table[g] + sequence * s->table_width[g], q->pages, (size_t)s->table_width[g] * sizeof(int32_t));
+    const int used = (q->computed + part->rows + CUD_PAGE - 1) / CUD_PAGE;
+    for (int g = 0; g < s->groups; g++) memcpy(s->block_table[g] + sequence * s->table_width[g], q->pages, (size_t)used * sizeof(int32_t));
     s->starts[sequence + 1] = s->tokens;
     if (part->rows > s->max_query) s->max_query = part->rows;
     q->computed += part->rows;

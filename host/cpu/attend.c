@@ -90,26 +90,29 @@ static void load_queries(tile *t, int64_t first)
     memset(t->acc, 0, (size_t)(t->rows * j->v_dim) * sizeof(float));
 }
 
-/* `count` keys (or values) from `position` on, a multiple of CUD_PAGE, as floats `*stride` apart: in place or in `buffer`. */
-static const float *fetch(const tile *t, bool keys, int64_t position, int64_t count, float *buffer, int64_t *stride)
+typedef struct page { const void *data; wformat format; int64_t stride; } page;
+
+/* `count` keys (or values) from `position` on, a multiple of CUD_PAGE. Where they lie if they are floats or only a few rows will
+ * read them, else converted once for all rows. */
+static page fetch(const tile *t, bool keys, int64_t position, int64_t count, float *buffer)
 {
+    enum { FEW = 8 };
     const job *j = t->j;
     const attend_args *a = j->a;
     const int64_t dim = keys ? j->k_dim : j->v_dim;
-    *stride = dim;
+    tensor x = keys ? a->k : a->v;
     if (a->kv.heads) {
-        const int64_t page = a->kv.block_table[(int64_t)t->sequence * a->kv.table_width + position / CUD_PAGE];
-        const int64_t at = (page * a->kv.heads + t->kv_head) * CUD_PAGE * dim;
-        return cud_cpu_floats(j->b, cud_vector(keys ? a->kv.k : a->kv.v, a->kv.type, 0), at, count * dim, buffer);
+        const int64_t at = a->kv.block_table[(int64_t)t->sequence * a->kv.table_width + position / CUD_PAGE];
+        x = cud_matrix(keys ? a->kv.k : a->kv.v, a->kv.type, 0, dim);
+        x.data = cud_at(x, (at * a->kv.heads + t->kv_head) * CUD_PAGE * dim);
+    } else {
+        x.data = cud_at(x, (j->key_starts[t->sequence] + position) * x.stride[0] + t->kv_head * x.stride[1]);
     }
-    const tensor x = keys ? a->k : a->v;
-    const int64_t first = (j->key_starts[t->sequence] + position) * x.stride[0] + t->kv_head * x.stride[1];
-    if (x.type == CUDDLE_F32) {
-        *stride = x.stride[0];
-        return cud_at(x, first);
-    }
-    for (int64_t i = 0; i < count; i++) j->b->rows->to_float(buffer + i * dim, cud_at(x, first + i * x.stride[0]), x.type, dim);
-    return buffer;
+    if (x.type == CUDDLE_F32 || t->rows <= FEW) return (page){ x.data, cud_wformat_of(x.type), x.stride[0] };
+    if (x.stride[0] == dim) j->b->rows->to_float(buffer, x.data, x.type, count * dim);
+    else
+        for (int64_t i = 0; i < count; i++) j->b->rows->to_float(buffer + i * dim, cud_at(x, i * x.stride[0]), x.type, dim);
+    return (page){ buffer, WF_F32, dim };
 }
 
 /* Asks for what fetch() will read: pages lie anywhere, so the machine does not see them coming. */
@@ -118,10 +121,10 @@ static void announce(const tile *t, bool keys, int64_t position)
     const job *j = t->j;
     const attend_args *a = j->a;
     if (a->kv.heads == 0 || position >= t->kv_length) return;
-    const int64_t page = a->kv.block_table[(int64_t)t->sequence * a->kv.table_width + position / CUD_PAGE];
+    const int64_t at = a->kv.block_table[(int64_t)t->sequence * a->kv.table_width + position / CUD_PAGE];
     const size_t bytes = (size_t)(CUD_PAGE * (keys ? j->k_dim : j->v_dim)) * cud_dtype_size(a->kv.type);
-    const char *p = (const char *)(keys ? a->kv.k : a->kv.v) + (size_t)(page * a->kv.heads + t->kv_head) * bytes;
-    for (size_t at = 0; at < bytes; at += 64) __builtin_prefetch(p + at, 0, 2);
+    const char *p = (const char *)(keys ? a->kv.k : a->kv.v) + (size_t)(at * a->kv.heads + t->kv_head) * bytes;
+    for (size_t i = 0; i < bytes; i += 64) __builtin_prefetch(p + i, 0, 2);
 }
 
 /* T5's bucket for a distance (key - query): near ones have their own, far ones share logarithmically. */
@@ -183,38 +186,45 @@ static void softmax_block(tile *t, int i, int64_t block)
     t->sum[i] += k->exp_sum(scores, t->most[i] == -INFINITY ? 0.0f : t->most[i], BLOCK); /* NaNs go on into the sum */
 }
 
-static void add_values(const tile *t, int64_t block, int64_t page, int64_t count)
+static void add_values(const tile *t, int64_t block, int64_t position, int64_t count)
 {
     const job *j = t->j;
     int first[TILE], last[TILE];
     for (int i = 0; i < t->rows; i++) {
-        first[i] = (int)cud_max64(0, t->low[i] - page);
-        last[i] = (int)cud_max64(first[i], cud_min64(count, t->high[i] - page));
+        first[i] = (int)cud_max64(0, t->low[i] - position);
+        last[i] = (int)cud_max64(first[i], cud_min64(count, t->high[i] - position));
     }
-    attend_sum sum = { .out = t->acc, .p = t->scores + (page - block), .out_stride = j->v_dim, .p_stride = BLOCK, .dim = j->v_dim,
-                       .first = first, .last = last, .rows = t->rows };
-    sum.v = fetch(t, false, page, count, t->values, &sum.v_stride);
+    const page values = fetch(t, false, position, count, t->values);
+    const attend_sum sum = { .out = t->acc, .p = t->scores + (position - block), .v = values.data, .format = values.format,
+                             .out_stride = j->v_dim, .p_stride = BLOCK, .v_stride = values.stride, .dim = j->v_dim, .first = first,
+                             .last = last, .rows = t->rows };
     j->b->attend(&sum);
+}
+
+static void score(const tile *t, int64_t block, int64_t position, int64_t count)
+{
+    const job *j = t->j;
+    int first = 0, last = t->rows; /* the rows that see something of this page */
+    while (first < last && t->high[first] <= position) first++;
+    while (last > first && t->low[last - 1] >= position + CUD_PAGE) last--;
+    const page keys = fetch(t, true, position, count, t->keys);
+    const linear_panel p = { .x = t->q + first * j->k_dim, .w = keys.data, .out = t->scores + first * BLOCK + (position - block),
+                             .x_stride = j->k_dim, .w_stride = keys.stride, .out_stride = BLOCK, .rows = last - first, .cols = count,
+                             .k = j->k_dim };
+    j->b->linear->panel[keys.format](&p);
 }
 
 static void attend_block(tile *t, int64_t block, int64_t low, int64_t high)
 {
-    const job *j = t->j;
-    for (int64_t page = block; page < block + BLOCK && page < high; page += CUD_PAGE) {
-        if (page + CUD_PAGE <= low) continue;
-        announce(t, false, page);
-        int first = 0, last = t->rows; /* the rows that see something of this page */
-        while (first < last && t->high[first] <= page) first++;
-        while (last > first && t->low[last - 1] >= page + CUD_PAGE) last--;
-        linear_panel p = { .x = t->q + first * j->k_dim, .out = t->scores + first * BLOCK + (page - block), .x_stride = j->k_dim,
-                           .out_stride = BLOCK, .rows = last - first, .cols = cud_min64(CUD_PAGE, high - page), .k = j->k_dim };
-        p.w = fetch(t, true, page, p.cols, t->keys, &p.w_stride);
-        j->b->linear->panel[WF_F32](&p);
+    const int64_t begin = cud_max64(block, low / CUD_PAGE * CUD_PAGE), end = cud_min64(block + BLOCK, high);
+    for (int64_t p = begin; p < end; p += CUD_PAGE) {
+        announce(t, false, p);
+        score(t, block, p, cud_min64(CUD_PAGE, high - p));
     }
     for (int i = 0; i < t->rows; i++) softmax_block(t, i, block);
-    for (int64_t page = block; page < block + BLOCK && page < high; page += CUD_PAGE) {
-        if (page + BLOCK < high) announce(t, true, page + BLOCK);
-        if (page + CUD_PAGE > low) add_values(t, block, page, cud_min64(CUD_PAGE, high - page));
+    for (int64_t p = begin; p < end; p += CUD_PAGE) {
+        announce(t, true, p + BLOCK);
+        add_values(t, block, p, cud_min64(CUD_PAGE, high - p));
     }
 }
 

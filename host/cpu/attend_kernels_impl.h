@@ -3,7 +3,7 @@
 #include "attend_kernels.h"
 #include "vec.h"
 
-VEC_INLINE void sum_tile(const attend_sum *a, int r, int64_t d, int rows, int vectors, int64_t last)
+VEC_INLINE void sum_tile(const attend_sum *a, int r, int64_t d, int rows, int vectors, int64_t last, wformat format)
 {
     vf sum[4][4];
 #pragma GCC unroll 4
@@ -14,10 +14,11 @@ VEC_INLINE void sum_tile(const attend_sum *a, int r, int64_t d, int rows, int ve
             sum[i][c] = last == VL ? v_load(out) : v_loadn(out, last);
         }
     for (int j = a->first[r]; j < a->last[r]; j++) {
-        const float *v = a->v + j * a->v_stride + d;
+        const int64_t v = j * a->v_stride + d;
         vf value[4];
 #pragma GCC unroll 4
-        for (int c = 0; c < vectors; c++) value[c] = last == VL ? v_load(v + c * VL) : v_loadn(v + c * VL, last);
+        for (int c = 0; c < vectors; c++)
+            value[c] = last == VL ? v_load_as(format, a->v, v + c * VL) : v_loadn_as(format, a->v, v + c * VL, last);
 #pragma GCC unroll 4
         for (int i = 0; i < rows; i++) {
             const vf p = v_set1(a->p[(r + i) * a->p_stride + j]);
@@ -35,23 +36,35 @@ VEC_INLINE void sum_tile(const attend_sum *a, int r, int64_t d, int rows, int ve
         }
 }
 
-VEC_INLINE void sum_rows(const attend_sum *a, int r, int rows)
+VEC_INLINE void sum_rows(const attend_sum *a, int r, int rows, wformat format)
 {
     int64_t d = 0;
-    for (; d + 4 * VL <= a->dim; d += 4 * VL) sum_tile(a, r, d, rows, 4, VL);
-    for (; d + VL <= a->dim; d += VL) sum_tile(a, r, d, rows, 1, VL);
-    if (d < a->dim) sum_tile(a, r, d, rows, 1, a->dim - d);
+    for (; d + 4 * VL <= a->dim; d += 4 * VL) sum_tile(a, r, d, rows, 4, VL, format);
+    for (; d + VL <= a->dim; d += VL) sum_tile(a, r, d, rows, 1, VL, format);
+    if (d < a->dim) sum_tile(a, r, d, rows, 1, a->dim - d, format);
+}
+
+/* Rows that see the same keys go together, as many as the registers hold. */
+VEC_INLINE void sum_all(const attend_sum *a, wformat format)
+{
+    enum { MOST = VL == 16 ? 4 : 2 };
+    for (int r = 0, same; r < a->rows; r += same) {
+        for (same = 1; same < MOST && r + same < a->rows; same++)
+            if (a->first[r + same] != a->first[r] || a->last[r + same] != a->last[r]) break;
+        switch (same) {
+        case 1: sum_rows(a, r, 1, format); break;
+        case 2: sum_rows(a, r, 2, format); break;
+        case 3: sum_rows(a, r, MOST > 2 ? 3 : 2, format); break;
+        default: sum_rows(a, r, MOST, format); break;
+        }
+    }
 }
 
 void ATTEND_SUM(const attend_sum *a)
 {
-    enum { ROWS = VL == 16 ? 4 : 2 };
-    int r = 0;
-    while (r < a->rows) {
-        bool same = r + ROWS <= a->rows;
-        for (int i = 1; same && i < ROWS; i++) same = a->first[r + i] == a->first[r] && a->last[r + i] == a->last[r];
-        if (same) sum_rows(a, r, ROWS);
-        else sum_rows(a, r, 1);
-        r += same ? ROWS : 1;
+    switch (a->format) {
+    case WF_BF16: sum_all(a, WF_BF16); break;
+    case WF_F16: sum_all(a, WF_F16); break;
+    default: sum_all(a, WF_F32); break;
     }
 }

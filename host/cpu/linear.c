@@ -7,9 +7,11 @@
 #include "backend.h"
 
 enum {
-    BLOCK_ROWS = 96,  /* rows of x in one part: with COLS, a tile of 24 KiB */
-    BLOCK_COLS = 64,  /* rows of W in one part, at most */
-    PACKED_ROWS = 512 /* rows of x that are converted to float at once */
+    BLOCK_ROWS = 96,                   /* rows of x in one part */
+    BLOCK_COLS = 64,                   /* rows of W in one part, at most */
+    WIDE_COLS = 512,                   /* columns of a transposed W in one part when there is one row */
+    TILE_SIZE = BLOCK_ROWS * BLOCK_COLS, /* floats: 24 KiB */
+    PACKED_ROWS = 512                  /* rows of x that are converted to float at once */
 };
 
 typedef struct job {
@@ -26,10 +28,10 @@ static void finish_tile(const job *j, float *tile, int64_t row, int64_t rows, in
 {
     const row_kernels *k = j->b->rows;
     const epilogue *ep = j->ep;
-    float buffer[BLOCK_COLS], bias_buffer[BLOCK_COLS];
+    float buffer[WIDE_COLS], bias_buffer[WIDE_COLS];
     const float *bias = cud_present(ep->bias) ? cud_cpu_floats(j->b, ep->bias, col, cols, bias_buffer) : NULL;
     for (int64_t r = 0; r < rows; r++) {
-        float *v = tile + r * BLOCK_COLS;
+        float *v = tile + r * j->block_cols;
         if (bias) k->add(v, bias, cols);
         if (ep->act != ACT_NONE) k->activate(v, ep->act, cols);
         if (ep->scale != 0.0f && ep->scale != 1.0f) k->scale(v, ep->scale, cols);
@@ -57,14 +59,14 @@ static void linear_part(void *arg, int part, int thread)
     const int64_t col = block * j->block_cols, cols = cud_min64(j->block_cols, w->segment[s].n - col);
     const dtype type = cud_wformat_dtype(w->format);
     const int64_t stride = w->transposed ? w->n : w->k;
-    _Alignas(64) float tile[BLOCK_ROWS * BLOCK_COLS];
+    _Alignas(64) float tile[TILE_SIZE];
     const linear_panel p = {
         .x = cud_at(j->x, row * j->x.stride[0]),
         .w = (const char *)w->segment[s].data + (size_t)(w->transposed ? col : col * stride) * cud_dtype_size(type),
         .out = tile,
         .x_stride = j->x.stride[0],
         .w_stride = stride,
-        .out_stride = BLOCK_COLS,
+        .out_stride = j->block_cols,
         .rows = rows,
         .cols = cols,
         .k = w->k,
@@ -77,7 +79,7 @@ static void linear_part(void *arg, int part, int thread)
 static void cut_columns(job *j)
 {
     const int64_t row_blocks = (j->x.size[0] + BLOCK_ROWS - 1) / BLOCK_ROWS;
-    for (j->block_cols = BLOCK_COLS;; j->block_cols /= 2) {
+    for (j->block_cols = j->w->transposed && j->x.size[0] == 1 ? WIDE_COLS : BLOCK_COLS;; j->block_cols /= 2) {
         j->blocks = 0;
         for (int s = 0; s < j->w->segments; s++) j->blocks += (j->w->segment[s].n + j->block_cols - 1) / j->block_cols;
         if (j->block_cols <= 16 || j->blocks * row_blocks >= 4 * (int64_t)j->b->base.threads) return;

@@ -6,24 +6,6 @@
  * each adds its terms one after another. */
 #include "linear_tiles.h"
 
-VEC_INLINE vf load_weight(wformat format, const void *w, int64_t at)
-{
-    switch (format) {
-    case WF_BF16: return v_load_bf16((const uint16_t *)w + at);
-    case WF_F16: return v_load_f16((const uint16_t *)w + at);
-    default: return v_load((const float *)w + at);
-    }
-}
-
-VEC_INLINE vf load_weight_some(wformat format, const void *w, int64_t at, int64_t n)
-{
-    switch (format) {
-    case WF_BF16: return v_loadn_bf16((const uint16_t *)w + at, n);
-    case WF_F16: return v_loadn_f16((const uint16_t *)w + at, n);
-    default: return v_loadn((const float *)w + at, n);
-    }
-}
-
 VEC_INLINE void tile(const linear_panel *p, int64_t m, int64_t n, int rows, int cols, wformat format)
 {
     const float *x = (const float *)p->x + m * p->x_stride;
@@ -37,7 +19,7 @@ VEC_INLINE void tile(const linear_panel *p, int64_t m, int64_t n, int rows, int 
     for (; i + VL <= k; i += VL) {
         vf w[TILE_COLS];
 #pragma GCC unroll 8
-        for (int c = 0; c < cols; c++) w[c] = load_weight(format, p->w, first + c * ws + i);
+        for (int c = 0; c < cols; c++) w[c] = v_load_as(format, p->w, first + c * ws + i);
 #pragma GCC unroll 8
         for (int r = 0; r < rows; r++) {
             const vf a = v_load(x + r * xs + i);
@@ -48,7 +30,7 @@ VEC_INLINE void tile(const linear_panel *p, int64_t m, int64_t n, int rows, int 
     if (i < k) {
         vf w[TILE_COLS];
 #pragma GCC unroll 8
-        for (int c = 0; c < cols; c++) w[c] = load_weight_some(format, p->w, first + c * ws + i, k - i);
+        for (int c = 0; c < cols; c++) w[c] = v_loadn_as(format, p->w, first + c * ws + i, k - i);
 #pragma GCC unroll 8
         for (int r = 0; r < rows; r++) {
             const vf a = v_loadn(x + r * xs + i, k - i);
@@ -63,53 +45,97 @@ PANEL(panel_f32, tile, WF_F32)
 PANEL(panel_f16, tile, WF_F16)
 PANEL(panel_bf16, tile, WF_BF16)
 
-/* `vectors` vectors of out's columns; the last one has `last` elements. */
-VEC_INLINE void tile_transposed(const linear_panel *p, int64_t m, int64_t n, int rows, int vectors, int64_t last, wformat format)
+/* Rows [m, m + rows) by `vectors` vectors of columns from n on, the last of them with `last` elements, over `count` terms whose weights
+ * begin at element `at` of w. Goes on from what is in out unless this is the beginning. */
+VEC_INLINE void tile_transposed(const linear_panel *p, int64_t m, int64_t n, int rows, int vectors, int64_t last, wformat format,
+                                const void *w, int64_t at, int64_t stride, int64_t begin, int64_t count)
 {
-    const float *x = (const float *)p->x + m * p->x_stride;
-    vf sum[4][8];
-#pragma GCC unroll 8
+    const float *x = (const float *)p->x + m * p->x_stride + begin;
+    vf sum[TILE_ROWS][16];
+#pragma GCC unroll 16
     for (int r = 0; r < rows; r++)
-#pragma GCC unroll 8
-        for (int c = 0; c < vectors; c++) sum[r][c] = v_zero();
-    for (int64_t i = 0; i < p->k; i++) {
-        const int64_t at = i * p->w_stride + n;
-        vf w[8];
-#pragma GCC unroll 8
+#pragma GCC unroll 16
+        for (int c = 0; c < vectors; c++) {
+            const float *out = p->out + (m + r) * p->out_stride + n + c * VL;
+            sum[r][c] = begin == 0 ? v_zero() : last == VL ? v_load(out) : v_loadn(out, last);
+        }
+    for (int64_t i = 0; i < count; i++, at += stride) {
+        if (rows == 1) {
+            const vf a = v_set1(x[i]);
+#pragma GCC unroll 16
+            for (int c = 0; c < vectors; c++)
+                sum[0][c] = v_fma(a, last == VL ? v_load_as(format, w, at + c * VL) : v_loadn_as(format, w, at + c * VL, last), sum[0][c]);
+            continue;
+        }
+        vf value[TILE_COLS];
+#pragma GCC unroll 16
         for (int c = 0; c < vectors; c++)
-            w[c] = last == VL ? load_weight(format, p->w, at + c * VL) : load_weight_some(format, p->w, at + c * VL, last);
-#pragma GCC unroll 8
+            value[c] = last == VL ? v_load_as(format, w, at + c * VL) : v_loadn_as(format, w, at + c * VL, last);
+#pragma GCC unroll 16
         for (int r = 0; r < rows; r++) {
             const vf a = v_set1(x[r * p->x_stride + i]);
-#pragma GCC unroll 8
-            for (int c = 0; c < vectors; c++) sum[r][c] = v_fma(a, w[c], sum[r][c]);
+#pragma GCC unroll 16
+            for (int c = 0; c < vectors; c++) sum[r][c] = v_fma(a, value[c], sum[r][c]);
         }
     }
-#pragma GCC unroll 8
-    for (int r = 0; r < rows; r++) {
-        float *out = p->out + (m + r) * p->out_stride + n;
-#pragma GCC unroll 8
+#pragma GCC unroll 16
+    for (int r = 0; r < rows; r++)
+#pragma GCC unroll 16
         for (int c = 0; c < vectors; c++) {
-            if (last == VL) v_store(out + c * VL, sum[r][c]);
-            else v_storen(out + c * VL, sum[r][c], last);
+            float *out = p->out + (m + r) * p->out_stride + n + c * VL;
+            if (last == VL) v_store(out, sum[r][c]);
+            else v_storen(out, sum[r][c], last);
         }
-    }
 }
 
-VEC_INLINE void walk_transposed(const linear_panel *p, int64_t m, int rows, int vectors, wformat format)
+/* One row: straight from where W lies, as wide as the registers allow, because rows of W are far apart. */
+VEC_INLINE void row_transposed(const linear_panel *p, wformat format)
 {
+    enum { WIDE = TILE_ROWS > 2 ? 16 : 8 };
     int64_t n = 0;
-    for (; n + vectors * VL <= p->cols; n += vectors * VL) tile_transposed(p, m, n, rows, vectors, VL, format);
-    for (; n + VL <= p->cols; n += VL) tile_transposed(p, m, n, rows, 1, VL, format);
-    if (n < p->cols) tile_transposed(p, m, n, rows, 1, p->cols - n, format);
+    for (; n + WIDE * VL <= p->cols; n += WIDE * VL) tile_transposed(p, 0, n, 1, WIDE, VL, format, p->w, n, p->w_stride, 0, p->k);
+    for (; n + 4 * VL <= p->cols; n += 4 * VL) tile_transposed(p, 0, n, 1, 4, VL, format, p->w, n, p->w_stride, 0, p->k);
+    for (; n + VL <= p->cols; n += VL) tile_transposed(p, 0, n, 1, 1, VL, format, p->w, n, p->w_stride, 0, p->k);
+    if (n < p->cols) tile_transposed(p, 0, n, 1, 1, p->cols - n, format, p->w, n, p->w_stride, 0, p->k);
+}
+
+/* Several rows: DEPTH terms of a strip of columns are copied to floats side by side first; in place their rows would fall into the same
+ * few sets of the cache. */
+VEC_INLINE void strip_transposed(const linear_panel *p, int64_t n, int64_t width, wformat format)
+{
+    enum { DEPTH = 128, STRIP = TILE_COLS * VL };
+    _Alignas(64) float strip[DEPTH * STRIP];
+    for (int64_t begin = 0; begin < p->k || begin == 0; begin += DEPTH) {
+        const int64_t count = p->k - begin < DEPTH ? p->k - begin : DEPTH;
+        for (int64_t i = 0; i < count; i++) {
+            const int64_t at = (begin + i) * p->w_stride + n;
+            for (int64_t c = 0; c < width; c += VL) {
+                const int64_t left = width - c;
+                v_store(strip + i * STRIP + c, left < VL ? v_loadn_as(format, p->w, at + c, left) : v_load_as(format, p->w, at + c));
+            }
+        }
+        for (int64_t m = 0; m < p->rows;) {
+            const bool block = m + TILE_ROWS <= p->rows;
+            int64_t c = 0;
+            if (block && width == STRIP) tile_transposed(p, m, n, TILE_ROWS, TILE_COLS, VL, WF_F32, strip, 0, STRIP, begin, count);
+            else if (width == STRIP) tile_transposed(p, m, n, 1, TILE_COLS, VL, WF_F32, strip, 0, STRIP, begin, count);
+            else
+                for (; c < width; c += VL) {
+                    const int64_t last = width - c < VL ? width - c : VL;
+                    if (block) tile_transposed(p, m, n + c, TILE_ROWS, 1, last, WF_F32, strip, c, STRIP, begin, count);
+                    else tile_transposed(p, m, n + c, 1, 1, last, WF_F32, strip, c, STRIP, begin, count);
+                }
+            m += block ? TILE_ROWS : 1;
+        }
+    }
 }
 
 VEC_INLINE void panel_transposed(const linear_panel *p, wformat format)
 {
-    enum { ROWS = TILE_ROWS > 2 ? 4 : 2 };
-    int64_t m = 0;
-    for (; m + ROWS <= p->rows; m += ROWS) walk_transposed(p, m, ROWS, 4, format);
-    for (; m < p->rows; m++) walk_transposed(p, m, 1, 8, format);
+    enum { STRIP = TILE_COLS * VL };
+    if (p->rows == 1) row_transposed(p, format);
+    else
+        for (int64_t n = 0; n < p->cols; n += STRIP) strip_transposed(p, n, p->cols - n < STRIP ? p->cols - n : STRIP, format);
 }
 
 static void transposed_f32(const linear_panel *p) { panel_transposed(p, WF_F32); }

@@ -5,7 +5,7 @@
 #ifndef CUD_CPU_VEC_H
 #define CUD_CPU_VEC_H
 
-#include "core/dtype.h"
+#include "core/weight.h"
 
 #include <math.h>
 #include <stdint.h>
@@ -234,6 +234,25 @@ VEC_INLINE void v_store_sum4(float *out, vf a, vf b, vf c, vf d) { out[0] = v_su
 #endif
 
 VEC_INLINE vf v_zero(void) { return v_set1(0.0f); }
+
+/* VL or n < VL elements of a float format from element `at` on. */
+VEC_INLINE vf v_load_as(wformat format, const void *p, int64_t at)
+{
+    switch (format) {
+    case WF_BF16: return v_load_bf16((const uint16_t *)p + at);
+    case WF_F16: return v_load_f16((const uint16_t *)p + at);
+    default: return v_load((const float *)p + at);
+    }
+}
+
+VEC_INLINE vf v_loadn_as(wformat format, const void *p, int64_t at, int64_t n)
+{
+    switch (format) {
+    case WF_BF16: return v_loadn_bf16((const uint16_t *)p + at, n);
+    case WF_F16: return v_loadn_f16((const uint16_t *)p + at, n);
+    default: return v_loadn((const float *)p + at, n);
+    }
+}
 
 VEC_INLINE float v_largest(vf a)
 {

@@ -111,7 +111,7 @@ cuddle_status cud_regex_each(const cud_regex *r, cud_regex_scratch **scratch, co
     const cud_regex_scratch *s = *scratch;
     const PCRE2_SIZE *match = pcre2_get_ovector_pointer(s->data);
     size_t at = 0, last_end = SIZE_MAX;
-    while (at <= length) {
+    while (length && at <= length) { /* in an empty text nothing matches, not even the empty pattern */
         const int found = pcre2_match(r->code, (PCRE2_SPTR)text, length, at, PCRE2_NO_UTF_CHECK, s->data, s->context);
         if (found == PCRE2_ERROR_NOMATCH) return CUDDLE_OK;
         if (found == PCRE2_ERROR_NOMEMORY) return cud_nomem(err, length, "matching a regular expression");

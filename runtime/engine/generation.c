@@ -15,7 +15,7 @@ static const char *const ignored_keys[] = {
     "_from_model_config", "transformers_version", "bos_token_id", "pad_token_id", "decoder_start_token_id", "use_cache", "cache_implementation",
     "cache_config", "return_legacy_cache", "output_attentions", "output_hidden_states", "output_scores", "output_logits",
     "return_dict_in_generate", "num_return_sequences", "early_stopping", "length_penalty", "max_time", "renormalize_logits",
-    "low_memory", "stop_strings", "trust_remote_code", "is_assistant", "num_assistant_tokens", "num_assistant_tokens_schedule",
+    "low_memory", "trust_remote_code", "is_assistant", "num_assistant_tokens", "num_assistant_tokens_schedule",
     "assistant_confidence_threshold", "prompt_lookup_num_tokens", "max_matching_ngram_size", "assistant_early_exit",
     "assistant_lookbehind", "target_lookbehind", "disable_compile", "compile_config", "generation_kwargs", "chat_format", "max_window_size",
     "user", "do_sample", "temperature", "top_k", "top_p", "min_p", "repetition_penalty", "max_new_tokens", "max_length", "eos_token_id",
@@ -38,7 +38,7 @@ static cuddle_status check_keys(const json_view *root, const logger *log, cuddle
 {
     static const char *const refused[] = { "bad_words_ids", "force_words_ids", "forced_bos_token_id", "forced_eos_token_id", "forced_decoder_ids",
         "exponential_decay_length_penalty", "sequence_bias", "token_healing", "watermarking_config", "constraints", "dola_layers",
-        "custom_generate", NULL };
+        "custom_generate", "stop_strings", NULL };
     const char *key;
     json_t *value;
     json_object_foreach(root->value, key, value) {
@@ -51,7 +51,7 @@ static cuddle_status check_keys(const json_view *root, const logger *log, cuddle
         }
         for (int i = 0; refused[i] && !known; i++) {
             known = strcmp(key, refused[i]) == 0;
-            if (known && !says_nothing(value)) return cud_fail(err, CUDDLE_E_UNSUPPORTED, "%s: \"%s\" is not supported", root->file, key);
+            if (known && !says_nothing(value)) return cud_json_wrong(root, key, err, CUDDLE_E_UNSUPPORTED, "null: it is not supported");
         }
         if (!known && !says_nothing(value)) cud_log(log, CUDDLE_LOG_WARN, "%s: \"%s\" is not a known setting and has no effect", root->file, key);
     }
@@ -64,7 +64,8 @@ static cuddle_status read_ids(int32_t **out, size_t *count, const json_view *roo
     *count = 0;
     cuddle_status status = cud_json_array(&list, count, root, key, CUD_JSON_NULLABLE, err);
     if (status || *count == 0) return status;
-    if (*count > CUD_MAX_SUPPRESS) return cud_json_wrong(root, key, err, CUDDLE_E_LIMIT, "at most %d ids", CUD_MAX_SUPPRESS);
+    if (*count > CUD_MAX_SUPPRESS)
+        return cud_fail(err, CUDDLE_E_LIMIT, "%s: \"%s\" has %zu ids, expected at most %d", root->file, key, *count, CUD_MAX_SUPPRESS);
     *out = calloc(*count, sizeof **out);
     if (!*out) return cud_nomem(err, *count * sizeof **out, key);
     for (size_t i = 0; i < *count && !status; i++) {
@@ -89,7 +90,8 @@ static cuddle_status read_eos(generation_config *g, const json_view *root, cuddl
     json_view list = { 0 };
     size_t count = 0;
     cuddle_status status = cud_json_array(&list, &count, root, "eos_token_id", CUD_JSON_REQUIRED, err);
-    if (!status && count > CUD_MAX_EOS) return cud_json_wrong(root, "eos_token_id", err, CUDDLE_E_LIMIT, "at most %d ids", CUD_MAX_EOS);
+    if (!status && count > CUD_MAX_EOS)
+        return cud_fail(err, CUDDLE_E_LIMIT, "%s: \"eos_token_id\" has %zu ids, expected at most %d", root->file, count, CUD_MAX_EOS);
     g->eos_count = 0;
     for (size_t i = 0; i < count && !status; i++) {
         const json_view element = cud_json_element(&list, i);
@@ -115,8 +117,15 @@ static cuddle_status read_int(int *out, const json_view *root, const char *key, 
     return status;
 }
 
-static cuddle_status read_config(generation_config *g, const json_view *root, const logger *log, cuddle_error *err)
+static void set_defaults(generation_config *g, const spec *s)
 {
+    *g = (generation_config){ .temperature = 1, .top_p = 1, .repetition_penalty = 1, .top_k = 50, .eos_count = s->eos_count };
+    memcpy(g->eos, s->eos, sizeof g->eos);
+}
+
+cuddle_status cud_generation_config_read(generation_config *g, const json_view *root, const spec *s, const logger *log, cuddle_error *err)
+{
+    set_defaults(g, s);
     cuddle_status status = check_keys(root, log, err);
     if (!status) status = cud_json_bool(&g->do_sample, root, "do_sample", CUD_JSON_NULLABLE, err);
     if (!status) status = read_float(&g->temperature, root, "temperature", 0, 1e4, err);
@@ -129,13 +138,13 @@ static cuddle_status read_config(generation_config *g, const json_view *root, co
     if (!status) status = read_eos(g, root, err);
     if (!status) status = read_ids(&g->suppress, &g->suppress_count, root, "suppress_tokens", err);
     if (!status) status = read_ids(&g->begin_suppress, &g->begin_suppress_count, root, "begin_suppress_tokens", err);
+    if (status) cud_generation_config_free(g);
     return status;
 }
 
 cuddle_status cud_generation_config_load(generation_config *g, const char *dir, const spec *s, const logger *log, cuddle_error *err)
 {
-    *g = (generation_config){ .temperature = 1, .top_p = 1, .repetition_penalty = 1, .top_k = 50, .eos_count = s->eos_count };
-    memcpy(g->eos, s->eos, sizeof g->eos);
+    set_defaults(g, s);
     char *path = NULL;
     cuddle_status status = cud_path_join(&path, dir, "generation_config.json", err);
     if (!status && cud_path_is_file(path)) {
@@ -143,7 +152,7 @@ cuddle_status cud_generation_config_load(generation_config *g, const char *dir, 
         status = cud_json_load(&root, path, CUD_JSON_MAX, err);
         if (!status) {
             const json_view view = cud_json_view(root, path);
-            status = read_config(g, &view, log, err);
+            status = cud_generation_config_read(g, &view, s, log, err);
             json_decref(root);
         }
     }

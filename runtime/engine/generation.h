@@ -4,6 +4,7 @@
 
 #include "core/log.h"
 #include "engine/sampler.h"
+#include "format/json.h"
 #include "models/spec.h"
 
 enum { CUD_MAX_SUPPRESS = 4096, CUD_MAX_TOP_LOGPROBS = 20, CUD_MAX_STOPS = 64, CUD_MAX_STOP_BYTES = 4096 };
@@ -23,6 +24,8 @@ typedef struct generation_config {
 /* Reads dir/generation_config.json; without that file the defaults and the end-of-sequence tokens of config.json hold. A setting that
  * would change the output and is not supported is refused by name. Release with cud_generation_config_free(). */
 cuddle_status cud_generation_config_load(generation_config *out, const char *dir, const spec *s, const logger *log, cuddle_error *err);
+/* The same from an open document. */
+cuddle_status cud_generation_config_read(generation_config *out, const json_view *root, const spec *s, const logger *log, cuddle_error *err);
 void cud_generation_config_free(generation_config *g);
 
 /* A copy of everything a request needs from the caller's options. */

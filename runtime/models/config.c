@@ -4,6 +4,7 @@
 #include "models/rope.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -91,20 +92,23 @@ static bool changes_maths(const char *key)
     return false;
 }
 
+/* For a key that says something and must not. */
+static cuddle_status not_supported(const json_view *in, const char *key, const char *owner, const char *name, cuddle_error *err)
+{
+    const char *neutral = json_is_true(json_object_get(in->value, key)) ? "false" : "null";
+    return cud_json_wrong(in, key, err, CUDDLE_E_UNSUPPORTED, "%s: it is not supported for %s \"%s\"", neutral, owner, name);
+}
+
 static cuddle_status check_unknown_keys(const family *f, const json_view *root, const logger *log, cuddle_error *err)
 {
     const char *key;
     json_t *value;
     json_object_foreach(root->value, key, value) {
-        if (listed(key, common_only_false)) {
-            if (!says_nothing(value))
-                return cud_json_wrong(root, key, err, CUDDLE_E_UNSUPPORTED, "null: it is not supported for model_type \"%s\"", f->model_type);
-            continue;
-        }
-        if (known_to(f, key) || listed(key, common_keys) || key[0] == '_' || strstr(key, "dropout") || strstr(key, "pdrop")) continue;
         if (says_nothing(value)) continue;
-        if (changes_maths(key))
-            return cud_fail(err, CUDDLE_E_UNSUPPORTED, "%s: \"%s\" is not supported for model_type \"%s\"", root->file, key, f->model_type);
+        if (listed(key, common_only_false)) return not_supported(root, key, "model_type", f->model_type, err);
+        if (known_to(f, key) || listed(key, common_keys)) continue;
+        if (changes_maths(key)) return not_supported(root, key, "model_type", f->model_type, err);
+        if (key[0] == '_' || strstr(key, "dropout") || strstr(key, "pdrop")) continue;
         cud_log(log, CUDDLE_LOG_WARN, "%s: \"%s\" is not a setting of model_type \"%s\" and has no effect", root->file, key, f->model_type);
     }
     return CUDDLE_OK;
@@ -143,21 +147,37 @@ static bool find_key(const char *keys, const json_view *root, json_view *in, cha
     return false;
 }
 
+static const struct { const char *name; activation act; } activations[] = {
+    { "gelu", ACT_GELU }, { "gelu_python", ACT_GELU }, { "gelu_new", ACT_GELU_TANH }, { "gelu_fast", ACT_GELU_TANH },
+    { "gelu_pytorch_tanh", ACT_GELU_TANH }, { "gelu_python_tanh", ACT_GELU_TANH }, { "gelu_accurate", ACT_GELU_TANH }, { "quick_gelu", ACT_QUICK_GELU },
+    { "silu", ACT_SILU }, { "swish", ACT_SILU }, { "relu", ACT_RELU }, { "relu2", ACT_RELU2 }, { "tanh", ACT_TANH },
+    { "linear", ACT_NONE },
+};
+enum { ACTIVATIONS = sizeof activations / sizeof *activations };
+
 bool cud_activation_parse(const char *name, activation *out)
 {
-    static const struct { const char *name; activation act; } table[] = {
-        { "gelu", ACT_GELU }, { "gelu_python", ACT_GELU }, { "gelu_new", ACT_GELU_TANH }, { "gelu_fast", ACT_GELU_TANH },
-        { "gelu_pytorch_tanh", ACT_GELU_TANH }, { "gelu_python_tanh", ACT_GELU_TANH }, { "gelu_accurate", ACT_GELU_TANH }, { "quick_gelu", ACT_QUICK_GELU },
-        { "silu", ACT_SILU }, { "swish", ACT_SILU }, { "relu", ACT_RELU }, { "relu2", ACT_RELU2 }, { "tanh", ACT_TANH },
-        { "linear", ACT_NONE },
-    };
-    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
-        if (strcmp(table[i].name, name) == 0) {
-            *out = table[i].act;
+    for (int i = 0; i < ACTIVATIONS; i++) {
+        if (strcmp(activations[i].name, name) == 0) {
+            *out = activations[i].act;
             return true;
         }
     }
     return false;
+}
+
+/* "a, b or c", cut when it does not fit. */
+static void add_name(char out[200], const char *name, bool last)
+{
+    const size_t used = strlen(out);
+    snprintf(out + used, 200 - used, "%s%s", used == 0 ? "" : last ? " or " : ", ", name);
+}
+
+static cuddle_status wrong_activation(const json_view *in, const char *key, cuddle_error *err)
+{
+    char names[200] = "";
+    for (int i = 0; i < ACTIVATIONS; i++) add_name(names, activations[i].name, i + 1 == ACTIVATIONS);
+    return cud_json_wrong(in, key, err, CUDDLE_E_UNSUPPORTED, "%s", names);
 }
 
 static cuddle_status check_only(const config_row *row, const json_view *in, const char *name, cuddle_error *err)
@@ -208,8 +228,7 @@ static cuddle_status read_row(spec *s, const config_row *row, const json_view *r
         activation act = (activation)(int)row->fallback;
         const cuddle_status status = cud_json_string(&value, &in, name, flags, err);
         if (status) return status;
-        if (value && !cud_activation_parse(value, &act))
-            return cud_fail(err, CUDDLE_E_UNSUPPORTED, "%s: %s \"%s\" is not supported", in.file, name, value);
+        if (value && !cud_activation_parse(value, &act)) return wrong_activation(&in, name, err);
         memcpy(to, &act, sizeof act);
         return CUDDLE_OK;
     }
@@ -219,21 +238,25 @@ static cuddle_status read_row(spec *s, const config_row *row, const json_view *r
 
 /* ---------------------------------------------------------------------------------------------------------- rope */
 
-static cuddle_status rope_kind_of(rope_kind *out, const json_view *in, const char *name, cuddle_error *err)
+static const struct { const char *name; rope_kind kind; } rope_kinds[] = {
+    { "default", ROPE_DEFAULT }, { "linear", ROPE_LINEAR }, { "llama3", ROPE_LLAMA3 }, { "yarn", ROPE_YARN },
+};
+enum { ROPE_KINDS = sizeof rope_kinds / sizeof *rope_kinds };
+
+static cuddle_status rope_kind_of(rope_kind *out, const json_view *in, const char *key, const char *name, cuddle_error *err)
 {
-    static const struct { const char *name; rope_kind kind; } kinds[] = {
-        { "default", ROPE_DEFAULT }, { "linear", ROPE_LINEAR }, { "llama3", ROPE_LLAMA3 }, { "yarn", ROPE_YARN },
-    };
-    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
-        if (strcmp(kinds[i].name, name) == 0) {
-            *out = kinds[i].kind;
+    char names[200] = "";
+    for (int i = 0; i < ROPE_KINDS; i++) {
+        if (strcmp(rope_kinds[i].name, name) == 0) {
+            *out = rope_kinds[i].kind;
             return CUDDLE_OK;
         }
+        add_name(names, rope_kinds[i].name, i + 1 == ROPE_KINDS);
     }
-    return cud_fail(err, CUDDLE_E_UNSUPPORTED, "%s: %s type \"%s\" is not supported", in->file, in->where, name);
+    return cud_json_wrong(in, key, err, CUDDLE_E_UNSUPPORTED, "%s", names);
 }
 
-static cuddle_status rope_keys(const json_view *in, rope_kind kind, cuddle_error *err)
+static cuddle_status rope_keys(const json_view *in, rope_kind kind, const char *type, cuddle_error *err)
 {
     const char *key;
     json_t *value;
@@ -242,8 +265,7 @@ static cuddle_status rope_keys(const json_view *in, rope_kind kind, cuddle_error
             ((kind == ROPE_LLAMA3 || kind == ROPE_YARN) && names("original_max_position_embeddings", key)) ||
             (kind == ROPE_LLAMA3 && names("low_freq_factor|high_freq_factor", key)) ||
             (kind == ROPE_YARN && names("beta_fast|beta_slow|attention_factor|mscale|mscale_all_dim|truncate", key));
-        if (!known && !says_nothing(value))
-            return cud_fail(err, CUDDLE_E_UNSUPPORTED, "%s: \"%s\" in %s is not supported for this type", in->file, key, in->where);
+        if (!known && !says_nothing(value)) return not_supported(in, key, "rope type", type, err);
     }
     return CUDDLE_OK;
 }
@@ -265,8 +287,8 @@ cuddle_status cud_config_rope(rope_spec *r, const json_view *root, double defaul
     const char *type = "default";
     status = cud_json_string(&type, &in, "type", CUD_JSON_NULLABLE, err);
     if (!status) status = cud_json_string(&type, &in, "rope_type", CUD_JSON_NULLABLE, err);
-    if (!status) status = rope_kind_of(&r->kind, &in, type, err);
-    if (!status) status = rope_keys(&in, r->kind, err);
+    if (!status) status = rope_kind_of(&r->kind, &in, cud_json_has(&in, "rope_type") ? "rope_type" : "type", type, err);
+    if (!status) status = rope_keys(&in, r->kind, type, err);
     if (!status) status = cud_json_number(&r->theta, &in, "rope_theta", CUD_JSON_NULLABLE, 1, 1e12, err);
     if (!status) status = cud_json_number(&r->partial, &in, "partial_rotary_factor", CUD_JSON_NULLABLE, 0.01, 1, err);
     if (!status && !partial && r->partial < 1)
@@ -290,6 +312,8 @@ cuddle_status cud_config_rope(rope_spec *r, const json_view *root, double defaul
         if (!status) status = cud_json_number(&r->mscale, &in, "mscale", CUD_JSON_NULLABLE, 0, 1e6, err);
         if (!status) status = cud_json_number(&r->mscale_all_dim, &in, "mscale_all_dim", CUD_JSON_NULLABLE, 0, 1e6, err);
         if (!status) status = cud_json_bool(&r->truncate, &in, "truncate", CUD_JSON_NULLABLE, err);
+        if (!status && !(r->theta > 1)) /* its logarithm divides */
+            status = cud_json_wrong(cud_json_has(&in, "rope_theta") ? &in : root, "rope_theta", err, CUDDLE_E_FORMAT, "more than 1 for rope type \"yarn\"");
     }
     return status;
 }
@@ -323,7 +347,9 @@ static cuddle_status choose_family(const family **out, spec *s, const json_view 
         return cud_fail(err, CUDDLE_E_UNSUPPORTED, "%s: architecture \"%s\" is not supported for model_type \"%s\", expected \"%s\"", root->file,
                         architecture, type, f->architectures[0]);
     }
-    return cud_fail(err, CUDDLE_E_UNSUPPORTED, "%s: model_type \"%s\" is not supported", root->file, type);
+    char names[200] = "";
+    for (int i = 0; cud_families[i]; i++) add_name(names, cud_families[i]->model_type, !cud_families[i + 1]);
+    return cud_json_wrong(root, "model_type", err, CUDDLE_E_UNSUPPORTED, "%s", names);
 }
 
 static cuddle_status read_dtype(spec *s, const json_view *root, cuddle_error *err)
@@ -336,7 +362,7 @@ static cuddle_status read_dtype(spec *s, const json_view *root, cuddle_error *er
     if (strcmp(name, "float32") == 0) s->type = CUDDLE_F32;
     else if (strcmp(name, "bfloat16") == 0) s->type = CUDDLE_BF16;
     else if (strcmp(name, "float16") == 0) s->type = CUDDLE_F16;
-    else return cud_fail(err, CUDDLE_E_UNSUPPORTED, "%s: dtype \"%s\" is not supported, expected float32, bfloat16 or float16", root->file, name);
+    else return cud_json_wrong(root, cud_json_has(root, "dtype") ? "dtype" : "torch_dtype", err, CUDDLE_E_UNSUPPORTED, "float32, bfloat16 or float16");
     return CUDDLE_OK;
 }
 
@@ -364,7 +390,8 @@ static cuddle_status read_tokens(spec *s, const json_view *root, cuddle_error *e
     json_view list;
     size_t count = 0;
     status = cud_json_array(&list, &count, root, "eos_token_id", CUD_JSON_REQUIRED, err);
-    if (!status && count > CUD_MAX_EOS) return cud_json_wrong(root, "eos_token_id", err, CUDDLE_E_LIMIT, "at most %d ids", CUD_MAX_EOS);
+    if (!status && count > CUD_MAX_EOS)
+        return cud_fail(err, CUDDLE_E_LIMIT, "%s: \"eos_token_id\" has %zu ids, expected at most %d", root->file, count, CUD_MAX_EOS);
     for (size_t i = 0; i < count && !status; i++) {
         int64_t id = 0;
         const json_view element = cud_json_element(&list, i);
@@ -381,8 +408,8 @@ static cuddle_status expand_stack(stack *t, const char *file, cuddle_error *err)
     if (!p->kv_heads) p->kv_heads = p->heads;
     if (!p->head_dim) {
         if (t->hidden % p->heads)
-            return cud_fail(err, CUDDLE_E_FORMAT, "%s: hidden size %lld is not a multiple of %lld heads, and no head_dim is given", file,
-                            (long long)t->hidden, (long long)p->heads);
+            return cud_fail(err, CUDDLE_E_FORMAT, "%s: hidden size %lld is not a multiple of %lld attention heads", file, (long long)t->hidden,
+                            (long long)p->heads);
         p->head_dim = t->hidden / p->heads;
     }
     if (!p->v_dim) p->v_dim = p->head_dim;
@@ -390,11 +417,11 @@ static cuddle_status expand_stack(stack *t, const char *file, cuddle_error *err)
         return cud_fail(err, CUDDLE_E_FORMAT, "%s: %lld attention heads are not a multiple of %lld key-value heads", file, (long long)p->heads,
                         (long long)p->kv_heads);
     if (p->heads * p->head_dim > 1 << 22)
-        return cud_fail(err, CUDDLE_E_LIMIT, "%s: %lld heads of %lld are more than this library takes", file, (long long)p->heads,
-                        (long long)p->head_dim);
+        return cud_fail(err, CUDDLE_E_LIMIT, "%s: %lld attention heads of head_dim %lld are %lld in all, expected at most %d", file,
+                        (long long)p->heads, (long long)p->head_dim, (long long)(p->heads * p->head_dim), 1 << 22);
     if (t->position == POSITION_ROPE && cud_rope_dim(&t->rope[0], p->head_dim) != (int)((double)p->head_dim * t->rope[0].partial))
-        return cud_fail(err, CUDDLE_E_UNSUPPORTED, "%s: an odd number of rotary dimensions (head_dim %lld) is not supported", file,
-                        (long long)p->head_dim);
+        return cud_fail(err, CUDDLE_E_UNSUPPORTED, "%s: %d dimensions of head_dim %lld are rotary, expected an even number", file,
+                        (int)((double)p->head_dim * t->rope[0].partial), (long long)p->head_dim);
     t->layer = calloc((size_t)t->layers, sizeof *t->layer);
     if (!t->layer) return cud_nomem(err, (size_t)t->layers * sizeof *t->layer, "layer specs");
     for (int64_t i = 0; i < t->layers; i++) {

@@ -1,0 +1,287 @@
+#!/usr/bin/env python3
+"""Writes tests/tokenizers/<name>/{tokenizer.json,vectors.json} with the PyPI package `tokenizers` (made with 0.23.3).
+
+Each folder is a small tokenizer and what the reference implementation makes of some texts: ids, byte offsets, decoded text, and
+decodings of id sequences that no encoder would give. test_tokenizer_vectors compares all of it. Run it again only to add cases:
+    python scripts/make_tokenizer_fixtures.py
+"""
+import json
+import pathlib
+import random
+
+import tokenizers
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+
+OUT = pathlib.Path(__file__).resolve().parent.parent / "tests" / "tokenizers"
+
+CORPUS = [
+    "The quick brown fox jumps over the lazy dog, and then it doesn't stop: it's running on and on.",
+    "Hello world! Hello there. We've seen 12345 numbers, 1 2 3, and they'll be 3.14159 or 2,000,000.",
+    "In the beginning there was a token, and the token was split, merged and counted again and again.",
+    "def main(argc, argv):\n    for i in range(10):\n        print(i)\n    return 0\n",
+    "Äpfel und Öl, naïve café, déjà vu, señor, über, straße, Ünïcödé.",
+    "Привет, мир! Как дела? Это проверка токенизатора.",
+    "日本語のテキストです。中文文本也在这里。한국어 문장도 있습니다.",
+    "नमस्ते दुनिया, यह एक परीक्षण है। สวัสดีชาวโลก",
+    "Emoji 🤗 🚀 👍🏽 and 👩‍💻 too.  Two  spaces,   three,\ttabs\tand\r\nCRLF.",
+] * 4
+
+LONG = "pneumonoultramicroscopicsilicovolcanoconiosis" * 6
+TEXTS = [
+    "", " ", "  ", "   ", "\n", "\r\n", "\t", "a", " a", "a ", "Hello, world!", "Hello  world   !", "  leading and trailing  ",
+    "Don't you'll we've I'm he'd THEY'RE it'S", "12345 1 23 456 3.14 ²½Ⅷ٣", "line one\nline two\r\n\r\n  line three\t\tend",
+    "Äpfel naïve café e\u0301 A\u030a \u212b o\u0323\u0307 \u1100\u1161\u11a8", "ﬁ ① \ufdfa 𝔾𝕠𝕠𝕕 \u0958 İstanbul ß ẞ ſ", "Привет, мир!",
+    "日本語のテキスト 中文文本 한국어", "नमस्ते क्षि สวัสดี", "🤗 👍🏽 👩‍💻 👨‍👩‍👧‍👦 🇫🇷 ☎️", "a\u0000b\u0007c\u007fd\u0085e\u00ade\ufefff\ufffdg",
+    "tab\tnbsp\u00a0thin\u2009zwsp\u200bideo\u3000ls\u2028end", LONG, "x" * 130, "<s>Hello</s> world <unk>", "<|endoftext|>a<|endoftext|> b",
+    "<|begin_of_text|>hi<|eot_id|>", "foo_bar-baz.qux(a[0], {b: 1}); // x != y && z", "▁already▁there ▁", "ĠĠ Ċ alphabet",
+    "The quick brown fox doesn't jump over 2,000 lazy dogs; it's 3.14 meters away.", "...!?--__--", "MiXeD CaSe WoRdS",
+]
+SHORT = ["", " ", "a-b--c", "--a--", "one two  three", "a1b22c333", "x - y", "-", "日本-中文", "end-"]
+
+
+def byte_offsets(text, encoding):
+    at = [0]
+    for char in text:
+        at.append(at[-1] + len(char.encode()))
+    return [at[i] for pair in encoding.offsets for i in pair]
+
+
+def decode(tokenizer, ids, skip):
+    """None where the reference panics: its Strip does on some tokens that are stripped to nothing."""
+    try:
+        return tokenizer.decode(ids, skip_special_tokens=skip)
+    except BaseException as error:
+        if "Panic" not in type(error).__name__:
+            raise
+        return None
+
+
+def check(name, tokenizer, texts, config=None, sequences=40):
+    folder = OUT / name
+    folder.mkdir(parents=True, exist_ok=True)
+    # The file is parsed again, so that the vectors are of what the file says and not of the object that wrote it.
+    text = tokenizer.to_str()
+    tokenizer = Tokenizer.from_str(text)
+    rng = random.Random(name)
+    size = tokenizer.get_vocab_size()
+    cases, decodings = [], []
+    for t in texts:
+        full, bare = tokenizer.encode(t), tokenizer.encode(t, add_special_tokens=False)
+        cases.append({
+            "text": t, "ids": full.ids, "offsets": byte_offsets(t, full), "special": full.special_tokens_mask if full.ids != bare.ids else [0] * len(full.ids),
+            "ids_no_special": bare.ids, "offsets_no_special": byte_offsets(t, bare),
+            "decoded": decode(tokenizer, full.ids, False), "decoded_skip": decode(tokenizer, full.ids, True),
+        })
+        if full.ids == bare.ids and byte_offsets(t, full) == byte_offsets(t, bare):
+            del cases[-1]["ids_no_special"], cases[-1]["offsets_no_special"]
+    bytes_ = [tokenizer.token_to_id(f"<0x{b:02X}>") for b in range(256)]
+    for i in range(sequences):
+        ids = [rng.randrange(size) for _ in range(rng.choice([0, 1, 2, 5, 12]))]
+        if bytes_[0] is not None and i % 2:
+            raw = rng.choice(["€", "日本", "🤗é", "aé"]).encode()
+            ids += [bytes_[b] for b in raw[: rng.randrange(len(raw) + 1)]] + [rng.randrange(size)] * rng.randrange(2) + [bytes_[b] for b in raw]
+        decodings.append({"ids": ids, "text": decode(tokenizer, ids, False)})
+    (folder / "tokenizer.json").write_text(text + "\n")
+    vectors = {"made_by": f"tokenizers {tokenizers.__version__}, scripts/make_tokenizer_fixtures.py", "cases": cases, "decodings": decodings}
+    lines = json.dumps(vectors, ensure_ascii=True, separators=(",", ":")).replace('{"text"', '\n{"text"').replace('{"ids"', '\n{"ids"')
+    (folder / "vectors.json").write_text(lines + "\n")
+    if config is not None:
+        (folder / "tokenizer_config.json").write_text(json.dumps(config, indent=1) + "\n")
+    assert len(text) < 40_000, (name, len(text))
+
+
+def train(tokenizer, size, alphabet=(), special=(), **kwargs):
+    trainer = trainers.BpeTrainer(vocab_size=size, initial_alphabet=list(alphabet), special_tokens=list(special), show_progress=False, **kwargs)
+    tokenizer.train_from_iterator(CORPUS, trainer)
+    return tokenizer
+
+
+def edited(tokenizer, change):
+    data = json.loads(tokenizer.to_str())
+    change(data)
+    return Tokenizer.from_str(json.dumps(data))
+
+
+CL100K = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}%s| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+O200K = (r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
+         r"|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
+         r"|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+")
+
+
+def byte_level(regex=None, size=560, **kwargs):
+    t = Tokenizer(models.BPE(**kwargs))
+    if regex is None:
+        t.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    else:
+        t.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Split(Regex(regex), "isolated"), pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])
+    t.decoder = decoders.ByteLevel()
+    return train(t, size, alphabet=pre_tokenizers.ByteLevel.alphabet())
+
+
+def sentencepiece(size=700, byte_fallback=True, metaspace=None):
+    t = Tokenizer(models.BPE(unk_token="<unk>", fuse_unk=True, byte_fallback=byte_fallback))
+    if metaspace:
+        t.pre_tokenizer = pre_tokenizers.Metaspace(**metaspace)
+    else:
+        t.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
+    special = ["<unk>", "<s>", "</s>"] + ([f"<0x{b:02X}>" for b in range(256)] if byte_fallback else [])
+    train(t, size, special=special, limit_alphabet=90, max_token_length=8)
+
+    def real_specials_only(data):
+        data["added_tokens"] = data["added_tokens"][:3]
+
+    t = edited(t, real_specials_only)
+    t.post_processor = processors.TemplateProcessing(single="<s> $A", pair="<s> $A <s> $B", special_tokens=[("<s>", 1)])
+    return t
+
+
+def gpt2():
+    t = byte_level()
+    t.add_special_tokens(["<|endoftext|>"])
+    t.post_processor = processors.ByteLevel(trim_offsets=True)
+    check("gpt2", t, TEXTS)
+    t.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
+    t.post_processor = processors.ByteLevel(trim_offsets=True, add_prefix_space=True)
+    check("gpt2-prefix-space", t, TEXTS)
+
+
+def llama3():
+    t = byte_level(CL100K % "{1,3}", ignore_merges=True)
+    t.add_special_tokens(["<|begin_of_text|>", "<|end_of_text|>", "<|eot_id|>"])
+    begin = t.token_to_id("<|begin_of_text|>")
+    t.post_processor = processors.Sequence([
+        processors.ByteLevel(trim_offsets=False),
+        processors.TemplateProcessing(single="<|begin_of_text|> $A", pair="<|begin_of_text|> $A <|begin_of_text|>:1 $B:1", special_tokens=[("<|begin_of_text|>", begin)]),
+    ])
+
+    def whole_words(data):  # tokens that no merge reaches: only ignore_merges finds them
+        vocab = data["model"]["vocab"]
+        moved = {token["content"]: token["id"] for token in data["added_tokens"]}
+        for word in ["Ġjumps", "Hello", "Ġquick"]:
+            vocab.setdefault(word, len(vocab))
+        for i, token in enumerate(data["added_tokens"]):
+            token["id"] = len(vocab) + i
+        special = data["post_processor"]["processors"][1]["special_tokens"]["<|begin_of_text|>"]
+        special["ids"] = [special["ids"][0] - moved["<|begin_of_text|>"] + len(vocab)]
+
+    check("llama3", edited(t, whole_words), TEXTS)
+    check("o200k", byte_level(O200K, 520), TEXTS)
+
+
+def qwen():
+    t = byte_level(CL100K % "")
+    t.normalizer = normalizers.NFC()
+    t.add_special_tokens(["<|endoftext|>", "<|im_start|>", "<|im_end|>"])
+    t.add_tokens([AddedToken("<think>", normalized=False), AddedToken("</think>", normalized=False)])
+    t.post_processor = processors.ByteLevel(trim_offsets=False)
+    check("qwen", t, TEXTS + ["<|im_start|>user\nHello<|im_end|>\n<think>\n\n</think>"])
+
+
+def llama():
+    t = sentencepiece()
+    t.decoder = decoders.Sequence([decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)])
+    check("llama-spm", t, TEXTS, config={
+        "add_bos_token": True, "add_eos_token": False, "bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>", "pad_token": None,
+        "clean_up_tokenization_spaces": True, "model_max_length": 1000000000000000019884624838656,
+        "added_tokens_decoder": {"0": {"content": "<unk>", "lstrip": False, "normalized": False, "rstrip": False, "single_word": False, "special": True}},
+        "tokenizer_class": "LlamaTokenizer"})
+    t = sentencepiece(420, False, {"replacement": "▁", "prepend_scheme": "first", "split": False})
+    t.decoder = decoders.Sequence([decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)])
+    check("metaspace-first", t, TEXTS)
+    t = sentencepiece(420, False, {"replacement": "▁", "prepend_scheme": "always", "split": True})
+    t.decoder = decoders.Metaspace()
+    check("metaspace-always", t, TEXTS)
+    t = sentencepiece(650, True, {"replacement": "▁", "prepend_scheme": "never", "split": True})
+    t.decoder = decoders.Metaspace(prepend_scheme="never")
+    check("metaspace-never", t, TEXTS)
+
+
+def characters(extra="", unk=True):
+    chars = ["<unk>"] if unk else []
+    chars += sorted(set("".join(SHORT) + "abcdefghijklmnopqrstuvwxyzABC<>|[]/_." + extra))
+    return models.BPE(vocab={c: i for i, c in enumerate(chars)}, merges=[], unk_token="<unk>" if unk else None)
+
+
+def splits():
+    for behavior in ["removed", "isolated", "merged_with_previous", "merged_with_next", "contiguous"]:
+        for invert in [False, True]:
+            t = Tokenizer(characters())
+            # ignore_merges makes pieces visible: a piece that is a token stays whole
+            t.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Split("-", behavior, invert), pre_tokenizers.Metaspace("#", "always", False)])
+            check(f"split-{behavior}{'-invert' if invert else ''}", t, SHORT, sequences=4)
+    kinds = {
+        "digits": pre_tokenizers.Digits(False), "digits-individual": pre_tokenizers.Digits(True), "punctuation": pre_tokenizers.Punctuation("merged_with_previous"),
+        "whitespace": pre_tokenizers.Whitespace(), "whitespace-split": pre_tokenizers.WhitespaceSplit(), "delimiter": pre_tokenizers.CharDelimiterSplit("-"),
+        "regex-empty": pre_tokenizers.Split(Regex("x*|$"), "isolated"), "regex-lines": pre_tokenizers.Split(Regex("^.|\\b"), "merged_with_next"),
+        "regex-nested-set": pre_tokenizers.Split(Regex(r" ?[^(\s|[.,!?…。，、।۔،])]+"), "isolated"),
+        "regex-script": pre_tokenizers.Split(Regex(r"\p{Han}+|\p{Hiragana}|[^\r\n\p{L}]\w"), "contiguous"),
+    }
+    for name, kind in kinds.items():
+        t = Tokenizer(characters("#"))
+        t.pre_tokenizer = pre_tokenizers.Sequence([kind, pre_tokenizers.Metaspace("#", "always", False)])
+        check(name, t, SHORT + ["line\nline", "½ a² _b", "a.b,c!", "中文abc日本"], sequences=4)
+
+
+def added():
+    t = Tokenizer(characters(" ,!ABCĠé"))
+    t.normalizer = normalizers.Lowercase()
+    t.decoder = decoders.Fuse()
+    t.add_special_tokens([AddedToken("<s>", special=True), AddedToken("<mask>", lstrip=True, special=True), AddedToken("<end>", rstrip=True, special=True)])
+    t.add_tokens([
+        AddedToken("word", single_word=True, normalized=False), AddedToken("Both", lstrip=True, rstrip=True, normalized=False), AddedToken("LOUD", normalized=True),
+        AddedToken("ab", normalized=False), AddedToken("abc", normalized=False), AddedToken("abcabd", normalized=False), AddedToken("é", normalized=True, single_word=True),
+    ])
+    texts = ["", "<s>", "<s><s>", "a <mask> b", "a  <mask>  b", "<end>   a", " <end>", "word", "a word b", "aword", "worda", "word,word", "wordéword", "x  Both  y", "BothBoth",
+             " Both  Both ", "loud LOUD Loud", "aLOUDb", "abcabc", "abcabd", "abcabx", "ababc", "é é", "aé éa É", "<mask><end> <mask>", "<s", "<S>", "\t<mask>\n<end>\r\n"]
+    check("added-tokens", t, texts)
+    t = Tokenizer(characters("▁"))
+    t.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
+    t.add_special_tokens([AddedToken("<s>", special=True)])
+    t.add_tokens([AddedToken("x y", normalized=True), AddedToken("[tool]", normalized=True)])
+    check("added-tokens-prepend", t, ["", "x y", "a x y", "[tool]", " [tool] a", "<s>x y", "a<s>[tool]", "<s> <s>"])
+
+
+def forms():
+    text = "é e\u0301 o\u0323\u0307 o\u0307\u0323 \u212b \u1100\u1161\u11a8 각 ﬁ ① \ufdfa \u0958 x\u0338 \u0344 \u09c7\u09be \U0001d15e İ ß"
+    chars = "".join({c for form in ("NFC", "NFD", "NFKC", "NFKD") for c in __import__("unicodedata").normalize(form, text.lower() + text)})
+    kinds = {
+        "nfc": normalizers.NFC(), "nfd": normalizers.NFD(), "nfkc": normalizers.NFKC(), "nfkd": normalizers.NFKD(),
+        "accents": normalizers.Sequence([normalizers.NFD(), normalizers.StripAccents(), normalizers.Lowercase(), normalizers.Strip()]),
+        "collapse": normalizers.Sequence([normalizers.NFC(), normalizers.Replace(Regex(r"\s+"), " "), normalizers.Strip(left=True, right=False), normalizers.Lowercase()]),
+        "byte-level-normalizer": normalizers.ByteLevel(),
+    }
+    for name, kind in kinds.items():
+        t = Tokenizer(characters(chars + " ĠÃ©"))
+        t.normalizer = kind
+        check(name, t, [text, text[::-1], "  a \t b  ", "\u0301a", "e" + "\u0323\u0307" * 20, ""] + text.split(), sequences=2)
+
+
+def affixes():
+    t = Tokenizer(models.BPE(unk_token="<unk>", end_of_word_suffix="</w>"))
+    t.normalizer = normalizers.Sequence([normalizers.NFC(), normalizers.Replace(Regex(r"\s+"), " "), normalizers.Lowercase()])
+    t.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Split(Regex(r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"), "removed", invert=True)])
+    check("suffix", train(t, 500, special=["<unk>"], limit_alphabet=60, end_of_word_suffix="</w>"), TEXTS)
+    t = Tokenizer(models.BPE(unk_token="<unk>", continuing_subword_prefix="##", fuse_unk=False))
+    t.pre_tokenizer = pre_tokenizers.Whitespace()
+    check("prefix", train(t, 400, special=["<unk>"], limit_alphabet=50, continuing_subword_prefix="##"), TEXTS)
+
+
+def chains():
+    base = sentencepiece(640)
+    kinds = {
+        "decoder-none": None,
+        "decoder-strip-ends": decoders.Sequence([decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 2, 2)]),
+        "decoder-strip-each": decoders.Sequence([decoders.ByteFallback(), decoders.Strip("▁", 1, 1)]),
+        "decoder-replace-across": decoders.Sequence([decoders.Fuse(), decoders.Replace("e▁e", "E"), decoders.Replace("▁▁", "_"), decoders.Replace("▁", " ")]),
+        "decoder-regex": decoders.Sequence([decoders.Replace(Regex("[aeiou]+"), "*"), decoders.Fuse(), decoders.Replace(Regex("▁+$"), ""), decoders.Metaspace()]),
+        "decoder-byte-level-last": decoders.Sequence([decoders.ByteFallback(), decoders.Metaspace(), decoders.Fuse(), decoders.ByteLevel()]),
+    }
+    for name, kind in kinds.items():
+        if kind is not None:
+            base.decoder = kind
+        check(name, base, ["", "Hello  world ", "日本", "🤗🤗 é", " the  end "], sequences=60)
+
+
+if __name__ == "__main__":
+    for make in [gpt2, llama3, qwen, llama, splits, added, forms, affixes, chains]:
+        make()
