@@ -403,7 +403,7 @@ typedef struct cuddle_result {
     size_t prompt_count;
     const int32_t *ids; /* produced, an ending eos included */
     size_t count;
-    const char *text; /* of ids, without special tokens and stop strings; NULL for a model without a tokenizer */
+    const char *text; /* what ids add to the prompt's text, without special tokens and stop strings; NULL without a tokenizer */
     size_t text_length;
     const float *logprobs;               /* [count], NULL unless asked for */
     const cuddle_logprob *top_logprobs;  /* [count][top_count] */

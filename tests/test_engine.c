@@ -79,6 +79,14 @@ static cuddle_result result_of(cuddle_request *r)
 
 /* ------------------------------------------------------------------------------------------------------- generating */
 
+static void copy_checkpoint(char dir[512], const char *from)
+{
+    snprintf(dir, 512, "%s/copy", test_temp_dir());
+    char command[2048];
+    snprintf(command, sizeof command, "rm -rf '%s' && cp -r '%s' '%s'", dir, from, dir);
+    ck_assert_int_eq(system(command), 0);
+}
+
 START_TEST(requests_share_steps_and_do_not_change_each_other)
 {
     cuddle_engine *engine = new_engine(1);
@@ -273,6 +281,36 @@ START_TEST(prompt_logprobs_equal_those_of_the_tokens_when_produced)
 }
 END_TEST
 
+/* Llama's decoder drops the first token's leading space; a continuation is not a first token. Every token here is a word with a space. */
+START_TEST(a_continuation_keeps_its_leading_space)
+{
+    char dir[512], path[600], json[8192];
+    copy_checkpoint(dir, test_path("parity/llama/base"));
+    size_t used = (size_t)snprintf(json, sizeof json,
+        "{\"version\":\"1.0\",\"truncation\":null,\"padding\":null,\"added_tokens\":[],\"normalizer\":null,\"pre_tokenizer\":null,\"post_processor\":null,"
+        "\"decoder\":{\"type\":\"Sequence\",\"decoders\":[{\"type\":\"Replace\",\"pattern\":{\"String\":\"\u2581\"},\"content\":\" \"},{\"type\":\"Fuse\"},"
+        "{\"type\":\"Strip\",\"content\":\" \",\"start\":1,\"stop\":0}]},\"model\":{\"type\":\"BPE\",\"merges\":[],\"vocab\":{");
+    for (int i = 0; i < 120; i++) used += (size_t)snprintf(json + used, sizeof json - used, "%s\"\u2581w%d\":%d", i ? "," : "", i, i);
+    used += (size_t)snprintf(json + used, sizeof json - used, "}}}");
+    snprintf(path, sizeof path, "%s/tokenizer.json", dir);
+    test_write_file(path, json, used);
+    cuddle_engine *engine = new_engine(1);
+    cuddle_model *h = load(engine, dir);
+    const cuddle_generation_options o = greedy(3);
+    const int32_t prompt[] = { 7, 8 };
+    cuddle_request *r;
+    ck_ok(cuddle_request_submit(&r, h, &(cuddle_segment){ .kind = CUDDLE_SEGMENT_TOKENS, .tokens = prompt, .count = 2 }, 1, &o, NULL, NULL, &err));
+    ck_ok(cuddle_request_wait(r, -1, &err));
+    const cuddle_result result = result_of(r);
+    char want[64];
+    snprintf(want, sizeof want, " w%d w%d w%d", (int)result.ids[0], (int)result.ids[1], (int)result.ids[2]);
+    ck_assert_str_eq(result.text, want);
+    cuddle_request_free(r);
+    cuddle_model_free(h);
+    cuddle_engine_free(engine);
+}
+END_TEST
+
 START_TEST(a_foreign_loop_can_run_the_engine)
 {
     cuddle_engine *engine = new_engine(0), *threaded = new_engine(1);
@@ -443,14 +481,6 @@ START_TEST(callbacks_may_submit_and_cancel)
 END_TEST
 
 /* ---------------------------------------------------------------------------------------------------------- loading */
-
-static void copy_checkpoint(char dir[512], const char *from)
-{
-    snprintf(dir, 512, "%s/copy", test_temp_dir());
-    char command[2048];
-    snprintf(command, sizeof command, "rm -rf '%s' && cp -r '%s' '%s'", dir, from, dir);
-    ck_assert_int_eq(system(command), 0);
-}
 
 static bool truncate_now(const cuddle_progress *p, const char *path)
 {
@@ -699,6 +729,7 @@ int main(void)
     tcase_add_test(tc, stop_strings_end_the_text_across_token_borders);
     tcase_add_test(tc, stop_tokens_end_the_output);
     tcase_add_test(tc, prompt_logprobs_equal_those_of_the_tokens_when_produced);
+    tcase_add_test(tc, a_continuation_keeps_its_leading_space);
     tcase_add_test(tc, a_foreign_loop_can_run_the_engine);
     tcase_add_test(tc, requests_that_cannot_run_are_refused_with_numbers);
     tcase_add_test(tc, requests_can_be_cancelled_in_the_queue_and_while_running);

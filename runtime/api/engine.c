@@ -84,12 +84,6 @@ cuddle_status cuddle_engine_get_stats(cuddle_engine *engine, cuddle_engine_stats
 
 /* ------------------------------------------------------------------------------------------------------------- model */
 
-void cuddle_model_options_init(cuddle_model_options *options)
-{
-    if (!options) return;
-    *options = (cuddle_model_options){ .struct_size = sizeof *options, .dtype = "auto" };
-}
-
 cuddle_status cuddle_model_load(cuddle_model **out, cuddle_engine *engine, const char *path, const cuddle_model_options *options, cuddle_error *err)
 {
     cud_error_clear(err);

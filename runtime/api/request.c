@@ -5,15 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-void cuddle_generation_options_init(cuddle_generation_options *options)
-{
-    if (!options) return;
-    *options = (cuddle_generation_options){
-        .struct_size = sizeof *options, .max_tokens = CUDDLE_UNSET_INT, .temperature = CUDDLE_UNSET_FLOAT, .top_k = CUDDLE_UNSET_INT,
-        .top_p = CUDDLE_UNSET_FLOAT, .min_p = CUDDLE_UNSET_FLOAT, .repetition_penalty = CUDDLE_UNSET_FLOAT, .logprobs = -1,
-    };
-}
-
 const char *cuddle_finish_name(cuddle_finish finish)
 {
     switch (finish) {

@@ -28,7 +28,8 @@ typedef struct kv_group {
 enum { CUD_MAX_KV_GROUPS = 4, CUD_PAGE = 16 };
 
 /* One layer's keys and values. K of head h at position p: page = block_table[sequence][p / CUD_PAGE], then
- * k[(((int64_t)page * heads + h) * CUD_PAGE + p % CUD_PAGE) * k_dim]; V likewise with v_dim. */
+ * k[(((int64_t)page * heads + h) * CUD_PAGE + p % CUD_PAGE) * k_dim]; V likewise with v_dim;
+ * in a KV_PAGED_LATENT group V is the first v_dim elements of each K row instead. */
 typedef struct kv_view {
     void *k, *v;
     dtype type;

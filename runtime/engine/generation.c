@@ -170,6 +170,15 @@ void cud_generation_config_free(generation_config *g)
 
 /* -------------------------------------------------------------------------------------------------------- options */
 
+void cuddle_generation_options_init(cuddle_generation_options *options)
+{
+    if (!options) return;
+    *options = (cuddle_generation_options){
+        .struct_size = sizeof *options, .max_tokens = CUDDLE_UNSET_INT, .temperature = CUDDLE_UNSET_FLOAT, .top_k = CUDDLE_UNSET_INT,
+        .top_p = CUDDLE_UNSET_FLOAT, .min_p = CUDDLE_UNSET_FLOAT, .repetition_penalty = CUDDLE_UNSET_FLOAT, .logprobs = -1,
+    };
+}
+
 static cuddle_status check_range(cuddle_error *err, const char *name, double value, double min, double max)
 {
     if (value >= min && value <= max) return CUDDLE_OK; /* false for a NaN */

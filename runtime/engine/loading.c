@@ -6,6 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+void cuddle_model_options_init(cuddle_model_options *options)
+{
+    if (!options) return;
+    *options = (cuddle_model_options){ .struct_size = sizeof *options, .dtype = "auto" };
+}
+
 static cuddle_status parse_dtype(dtype *out, const char *name, cuddle_error *err)
 {
     if (!name || strcmp(name, "auto") == 0) *out = CUDDLE_DTYPE_COUNT;

@@ -77,6 +77,17 @@ static cuddle_status fit(cuddle_request *r, const cuddle_model *h, cuddle_error 
     return CUDDLE_OK;
 }
 
+/* The text continues the prompt's: some decoders treat the first token apart (Llama's drops its leading space), so the detokenizer
+ * has to have seen the prompt. */
+static cuddle_status start_text(cuddle_request *r, const cuddle_model *h, cuddle_error *err)
+{
+    const char *piece;
+    size_t length;
+    cuddle_status status = cud_detokenizer_new(&r->detokenizer, h->tokenizer, CUDDLE_DETOKENIZE_SKIP_SPECIAL, err);
+    for (int i = 0; i < r->prompt_count && !status; i++) status = cud_detokenizer_push(r->detokenizer, r->ids[i], &piece, &length, err);
+    return status;
+}
+
 static cuddle_status allocate(cuddle_request *r, const cuddle_model *h, id_list *prompt, cuddle_error *err)
 {
     const size_t tokens = (size_t)r->g.max_tokens, total = (size_t)r->prompt_count + tokens;
@@ -96,8 +107,7 @@ static cuddle_status allocate(cuddle_request *r, const cuddle_model *h, id_list 
         ok = ok && r->prompt_logprobs;
     }
     if (!ok) return cud_nomem(err, total * sizeof(float), "a request's results");
-    if (!h->tokenizer) return CUDDLE_OK;
-    return cud_detokenizer_new(&r->detokenizer, h->tokenizer, CUDDLE_DETOKENIZE_SKIP_SPECIAL, err);
+    return h->tokenizer ? start_text(r, h, err) : CUDDLE_OK;
 }
 
 /* ---------------------------------------------------------------------------------------------------------- submit */

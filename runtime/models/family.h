@@ -87,7 +87,6 @@ typedef enum tensor_source {
     FROM_TRANSPOSED,  /* the file holds [k, n] (Conv1D) */
     FROM_HEADS_QKV,   /* rows are [head][q, k, v][head_dim]: three segments at once */
     FROM_PAIRS,       /* the file holds [k, n] and its columns alternate gate, up (gpt-oss); of a vector, its elements do */
-    FROM_BLOCKS_MXFP4, /* *_blocks beside *_scales */
     FROM_UP_GATE,     /* rows are [up | gate]: two segments, the second first (GEGLU) */
     FROM_NOTHING      /* no tensor, name "": a segment of zeros (Whisper has no bias for k) */
 } tensor_source;

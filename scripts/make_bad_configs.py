@@ -1,0 +1,389 @@
+#!/usr/bin/env python3
+"""Writes tests/bad/config/ and tests/bad/generation_config/: one small file per rule and per bound of a setting.
+
+    make_bad_configs.py            writes the cases
+    make_bad_configs.py --corpus   also refreshes the fuzz corpora from the cases
+
+A case is a folder with config.json (or generation_config.json) and `error`: the status and the sentence, or nothing if the file must be
+accepted (ok-...). The sentences are written from the rules here, not taken from the library.
+"""
+import argparse
+import json
+import pathlib
+import shutil
+
+TESTS = pathlib.Path(__file__).resolve().parent.parent / "tests"
+FORMAT, UNSUPPORTED, LIMIT = "CUDDLE_E_FORMAT", "CUDDLE_E_UNSUPPORTED", "CUDDLE_E_LIMIT"
+GONE = object()  # a key to take away
+
+# The smallest configs that say everything a forward needs.
+BASE = {
+    "gpt2": {"model_type": "gpt2", "architectures": ["GPT2LMHeadModel"], "vocab_size": 89, "n_positions": 40, "n_embd": 24, "n_layer": 2, "n_head": 3},
+    "llama": {"model_type": "llama", "architectures": ["LlamaForCausalLM"], "vocab_size": 83, "hidden_size": 48, "intermediate_size": 68,
+              "num_hidden_layers": 2, "num_attention_heads": 6, "num_key_value_heads": 2, "max_position_embeddings": 64},
+}
+ACTIVATIONS = ("gelu, gelu_python, gelu_new, gelu_fast, gelu_pytorch_tanh, gelu_python_tanh, gelu_accurate, quick_gelu, silu, swish, relu, relu2, "
+               "tanh or linear")
+
+configs = {}      # name -> (bytes, error)
+generations = {}  # the same
+
+
+def put(into, file, name, content, error, status):
+    assert name not in into, name
+    assert (error == "") == name.startswith("ok-"), name
+    text = content if isinstance(content, bytes) else (json.dumps(content, ensure_ascii=False) + "\n").encode()
+    into[name] = (text, f"{status}: {file}: {error}\n" if error else "")
+
+
+def raw(name, content, error, status=FORMAT):
+    put(configs, "config.json", name, content, error, status)
+
+
+def case(family, name, changes, error="", status=FORMAT):
+    merged = {k: v for k, v in {**BASE[family], **changes}.items() if v is not GONE}
+    raw(f"{family}-{name}" if error else f"ok-{family}-{name}", merged, error, status)
+
+
+def shown(value):
+    """A value as a sentence shows it."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, dict):
+        return "an object"
+    if isinstance(value, list):
+        return "an array"
+    if isinstance(value, str):
+        return f'"{value}"'
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def wrong(key, value, expected):
+    return f'"{key}" is {shown(value)}, expected {expected}'
+
+
+def number_of(value):
+    """As a bound is shown: a real with a point or an exponent."""
+    text = f"{value:.6g}"
+    return text if set(text) & set(".e") else text + ".0"
+
+
+def integer(family, key, low, high, at_low=None, at_high=None):
+    expected = f"an integer from {low} to {high}"
+    for name, value in (("below", low - 1), ("above", high + 1), ("string", str(low)), ("real", low + 0.5), ("bool", True)):
+        case(family, f"{key}-{name}", {key: value}, wrong(key, value, expected))
+    case(family, f"{key}-null", {key: None})
+    case(family, f"{key}-least", {key: low, **(at_low or {})})
+    case(family, f"{key}-most", {key: high, **(at_high or {})})
+
+
+def number(family, key, low, high):
+    expected = f"a number from {number_of(low)} to {number_of(high)}"
+    for name, value in (("below", low - 0.5), ("above", high + 0.5), ("string", "1e-5"), ("bool", False), ("object", {})):
+        case(family, f"{key}-{name}", {key: value}, wrong(key, value, expected))
+    for name, value in (("null", None), ("least", low), ("most", high), ("integer", int(high))):
+        case(family, f"{key}-{name}", {key: value})
+
+
+def boolean(family, key, on=None):
+    for name, value in (("number", 1), ("string", "true"), ("list", [True])):
+        case(family, f"{key}-{name}", {key: value}, wrong(key, value, "true or false"))
+    case(family, f"{key}-null", {key: None})
+    case(family, f"{key}-true", {key: True, **(on or {})})
+    case(family, f"{key}-false", {key: False})
+
+
+# ---- what a file must be
+raw("empty-file", b"", "line 1: '[' or '{' expected near end of file")
+raw("only-spaces", b"  \n", "line 1: '[' or '{' expected near end of file")
+raw("not-json", b"hello", "line 1: invalid token near 'hello'")
+raw("root-array", b"[]", "line 1: is an array, expected an object")
+raw("root-null", b"null", "line 1: is null, expected an object")
+raw("empty-object", b"{}", '"model_type" is missing, expected a string')
+raw("duplicate-key", b'{"model_type": "llama",\n "vocab_size": 5,\n "vocab_size": 6}', "line 3: duplicate object key near '\"vocab_size\"'")
+raw("trailing-comma", b'{"model_type": "llama",}', "line 1: string or '}' expected near '}'")
+raw("nan", b'{"model_type": "llama", "rms_norm_eps": NaN}', "line 1: invalid token near 'NaN'")
+raw("nul", b'{"model_type": "llama"}\0', "line 1: a NUL byte")
+raw("nul-in-string", b'{"model_type": "lla\\u0000ma"}', "line 1: \\u0000 is not allowed without JSON_ALLOW_NUL near '\"lla\\u0000ma\"'")
+raw("not-utf8", b'{"model_type": "\xff"}', "line 1: unable to decode byte 0xff near '\"'")
+raw("deep", b'{"x": ' + b"[" * 3000 + b"]" * 3000 + b"}", "line 1: maximum parsing depth reached near '['")
+raw("cut", b'{"model_type": "llama", "vocab', "line 1: premature end of input near '\"vocab'")
+
+# ---- which model
+raw("model_type-unknown", {"model_type": "gpt_bigcode"}, wrong("model_type", "gpt_bigcode", "gpt2 or llama"), UNSUPPORTED)
+raw("model_type-case", {"model_type": "Llama"}, wrong("model_type", "Llama", "gpt2 or llama"), UNSUPPORTED)
+raw("model_type-empty", {"model_type": ""}, wrong("model_type", "", "gpt2 or llama"), UNSUPPORTED)
+raw("model_type-long", {"model_type": "m" * 5000}, f'"model_type" is "{"m" * 48}...", expected gpt2 or llama', UNSUPPORTED)
+raw("model_type-control", {"model_type": "a\x1b[2Jb\u202e"}, '"model_type" is "a?[2Jb???", expected gpt2 or llama', UNSUPPORTED)
+raw("model_type-null", {"model_type": None}, wrong("model_type", None, "a string"))
+raw("model_type-number", {"model_type": 5}, wrong("model_type", 5, "a string"))
+for family, first, others in (("gpt2", "GPT2LMHeadModel", ("GPT2Model", "GPT2ForSequenceClassification", "GPT2DoubleHeadsModel", "LlamaForCausalLM")),
+                              ("llama", "LlamaForCausalLM", ("LlamaModel", "LlamaForSequenceClassification", "MistralForCausalLM", ""))):
+    for other in others:
+        case(family, f"architecture-{other or 'empty'}", {"architectures": [other]},
+             f'architecture "{other}" is not supported for model_type "{family}", expected "{first}"', UNSUPPORTED)
+    case(family, "architectures-string", {"architectures": first}, wrong("architectures", first, "an array"))
+    case(family, "architectures-of-numbers", {"architectures": [5]}, wrong("architectures[0]", 5, "a string"))
+    for name, value in (("null", None), ("empty", []), ("missing", GONE)):
+        case(family, f"architectures-{name}", {"architectures": value})
+
+# ---- rows, with their bounds
+integer("gpt2", "vocab_size", 1, 1 << 24)
+integer("gpt2", "n_positions", 1, 1 << 24)
+integer("gpt2", "n_embd", 1, 1 << 20, {"n_head": 1}, {"n_head": 4})
+integer("gpt2", "n_layer", 1, 1024)
+integer("gpt2", "n_head", 1, 4096, None, {"n_embd": 4096})
+integer("gpt2", "n_inner", 1, 1 << 22)
+number("gpt2", "layer_norm_epsilon", 0, 1)
+for key in ("tie_word_embeddings", "scale_attn_weights", "scale_attn_by_inverse_layer_idx"):
+    boolean("gpt2", key)
+integer("llama", "vocab_size", 1, 1 << 24)
+integer("llama", "hidden_size", 1, 1 << 20, {"head_dim": 8}, {"num_attention_heads": 4})
+integer("llama", "intermediate_size", 1, 1 << 22)
+integer("llama", "num_hidden_layers", 1, 1024)
+integer("llama", "num_attention_heads", 1, 4096, {"num_key_value_heads": 1}, {"head_dim": 8})
+integer("llama", "num_key_value_heads", 1, 4096, None, {"num_attention_heads": 4096, "head_dim": 8})
+integer("llama", "head_dim", 1, 4096, {"head_dim": 2})
+integer("llama", "max_position_embeddings", 1, 1 << 30)
+number("llama", "rms_norm_eps", 0, 1)
+for key in ("tie_word_embeddings", "attention_bias", "mlp_bias"):
+    boolean("llama", key)
+for family, key in (("gpt2", "activation_function"), ("llama", "hidden_act")):
+    for value in ("mish", "", "GELU", "gelu_10", "xielu"):
+        case(family, f"{key}-{value or 'empty'}", {key: value}, wrong(key, value, ACTIVATIONS), UNSUPPORTED)
+    case(family, f"{key}-number", {key: 3}, wrong(key, 3, "a string"))
+    case(family, f"{key}-list", {key: ["gelu"]}, wrong(key, ["gelu"], "a string"))
+    case(family, f"{key}-null", {key: None})
+# The other names of gpt2's rows: the sentence says the one that the file has.
+case("gpt2", "hidden_size-below", {"n_embd": GONE, "hidden_size": 0}, wrong("hidden_size", 0, f"an integer from 1 to {1 << 20}"))
+case("gpt2", "n_ctx-below", {"n_positions": GONE, "n_ctx": 0}, wrong("n_ctx", 0, f"an integer from 1 to {1 << 24}"))
+case("gpt2", "num_attention_heads-string", {"n_head": GONE, "num_attention_heads": "3"}, wrong("num_attention_heads", "3", "an integer from 1 to 4096"))
+case("llama", "vocab_size-huge", {"vocab_size": 10**30}, '"vocab_size" is 1e30, expected an integer from 1 to 16777216')
+case("llama", "rms_norm_eps-huge", {"rms_norm_eps": 10**30}, '"rms_norm_eps" is 1e30, expected a number from 0.0 to 1.0')
+
+# ---- rows together
+case("gpt2", "heads-do-not-divide", {"n_embd": 25}, "hidden size 25 is not a multiple of 3 attention heads")
+case("llama", "heads-do-not-divide", {"hidden_size": 50}, "hidden size 50 is not a multiple of 6 attention heads")
+case("llama", "heads-do-not-divide-but-head_dim", {"hidden_size": 50, "head_dim": 8})
+case("llama", "kv-heads-do-not-divide", {"num_key_value_heads": 4}, "6 attention heads are not a multiple of 4 key-value heads")
+case("llama", "more-kv-heads-than-heads", {"num_key_value_heads": 12}, "6 attention heads are not a multiple of 12 key-value heads")
+case("llama", "head_dim-odd", {"head_dim": 7}, "7 dimensions of head_dim 7 are rotary, expected an even number", UNSUPPORTED)
+case("llama", "head_dim-one", {"head_dim": 1}, "1 dimensions of head_dim 1 are rotary, expected an even number", UNSUPPORTED)
+case("llama", "derived-head_dim-odd", {"hidden_size": 42}, "7 dimensions of head_dim 7 are rotary, expected an even number", UNSUPPORTED)
+case("llama", "heads-too-large", {"num_attention_heads": 4096, "head_dim": 1026},
+     f"4096 attention heads of head_dim 1026 are {4096 * 1026} in all, expected at most {1 << 22}", LIMIT)
+case("llama", "heads-as-large-as-can-be", {"num_attention_heads": 4096, "head_dim": 1024})
+
+# ---- rope
+NUMBER = "a number from 0.001 to 1000000.0"
+LLAMA3 = {"rope_type": "llama3", "factor": 8, "low_freq_factor": 1, "high_freq_factor": 4, "original_max_position_embeddings": 32}
+YARN = {"rope_type": "yarn", "factor": 4}
+V5 = ("number", "empty", "null", "default", "type-longrope", "linear", "llama3", "yarn", "yarn-unknown-key", "llama3-factor-string", "theta-below",
+      "yarn-theta-one", "partial", "partial-outside", "inner-partial-beats-outer")
+for place in ("rope_scaling", "rope_parameters"):
+    v5 = place == "rope_parameters"
+
+    def rope(name, value, error="", status=FORMAT, more=None):
+        if v5 and name not in V5:
+            return  # the same code: that the sentence names the other place is enough
+        case("llama", f"{'v5' if v5 else 'v4'}-rope-{name}", {place: value, **(more or {})}, error and error.replace("@", place), status)
+
+    rope("number", 5, wrong("@", 5, "an object"))
+    rope("list", [{"factor": 2}], wrong("@", [], "an object"))
+    rope("empty", {})
+    rope("null", None)
+    rope("default", {"rope_type": "default"})
+    rope("factor-without-a-type", {"factor": 2}, wrong("@.factor", 2, 'null: it is not supported for rope type "default"'), UNSUPPORTED)
+    for kind in ("dynamic", "longrope", "su", "mrope", "proportional", "Yarn", ""):
+        rope(f"type-{'yarn-in-capitals' if kind == 'Yarn' else kind or 'empty'}", {"rope_type": kind, "factor": 2},
+             wrong("@.rope_type", kind, "default, linear, llama3 or yarn"), UNSUPPORTED)
+    rope("old-type-dynamic", {"type": "dynamic", "factor": 2}, wrong("@.type", "dynamic", "default, linear, llama3 or yarn"), UNSUPPORTED)
+    rope("type-number", {"rope_type": 1}, wrong("@.rope_type", 1, "a string"))
+    rope("rope_type-beats-type", {"type": "dynamic", "rope_type": "linear", "factor": 2})
+    for kind, full in (("linear", {"rope_type": "linear", "factor": 2}), ("llama3", LLAMA3), ("yarn", YARN)):
+        rope(kind, full)
+        rope(f"{kind}-unknown-key", {**full, "beta": 3}, wrong("@.beta", 3, f'null: it is not supported for rope type "{kind}"'), UNSUPPORTED)
+        rope(f"{kind}-unknown-key-true", {**full, "finetuned": True},
+             wrong("@.finetuned", True, f'false: it is not supported for rope type "{kind}"'), UNSUPPORTED)
+        rope(f"{kind}-unknown-key-that-says-nothing", {**full, "beta": None, "mrope_section": [], "finetuned": False})
+        rope(f"{kind}-no-factor", {k: v for k, v in full.items() if k != "factor"}, f'"@.factor" is missing, expected {NUMBER}')
+        rope(f"{kind}-factor-null", {**full, "factor": None}, wrong("@.factor", None, NUMBER))
+        rope(f"{kind}-factor-zero", {**full, "factor": 0}, wrong("@.factor", 0, NUMBER))
+        rope(f"{kind}-factor-above", {**full, "factor": 1e6 + 1}, wrong("@.factor", 1e6 + 1, NUMBER).replace("1e+06", "1000001.0"))
+        rope(f"{kind}-factor-string", {**full, "factor": "2"}, wrong("@.factor", "2", NUMBER))
+    for key in ("low_freq_factor", "high_freq_factor"):
+        rope(f"llama3-no-{key}", {k: v for k, v in LLAMA3.items() if k != key}, f'"@.{key}" is missing, expected {NUMBER}')
+        rope(f"llama3-{key}-zero", {**LLAMA3, key: 0}, wrong(f"@.{key}", 0, NUMBER))
+    rope("llama3-factors-equal", {**LLAMA3, "high_freq_factor": 1}, wrong("@.high_freq_factor", 1, "more than low_freq_factor (1)"))
+    rope("llama3-beta_fast", {**LLAMA3, "beta_fast": 3}, wrong("@.beta_fast", 3, 'null: it is not supported for rope type "llama3"'), UNSUPPORTED)
+    for kind, full in (("llama3", LLAMA3), ("yarn", YARN)):
+        for name, value in (("zero", 0), ("above", (1 << 30) + 1), ("real", 0.5)):
+            rope(f"{kind}-original-{name}", {**full, "original_max_position_embeddings": value},
+                 wrong("@.original_max_position_embeddings", value, f"an integer from 1 to {1 << 30}"))
+    for key in ("beta_fast", "beta_slow", "attention_factor"):
+        rope(f"yarn-{key}-below", {**YARN, key: -1}, wrong(f"@.{key}", -1, NUMBER))
+        rope(f"yarn-{key}-string", {**YARN, key: "x"}, wrong(f"@.{key}", "x", NUMBER))
+        rope(f"yarn-{key}-null", {**YARN, key: None})
+    for key in ("mscale", "mscale_all_dim"):
+        rope(f"yarn-{key}-below", {**YARN, key: -1}, wrong(f"@.{key}", -1, "a number from 0.0 to 1000000.0"))
+        rope(f"yarn-{key}-zero", {**YARN, key: 0})
+    rope("yarn-truncate-number", {**YARN, "truncate": 0}, wrong("@.truncate", 0, "true or false"))
+    rope("yarn-theta-one", {**YARN, "rope_theta": 1}, wrong("@.rope_theta", 1, 'more than 1 for rope type "yarn"'))
+    rope("yarn-theta-one-outside", YARN, wrong("rope_theta", 1, 'more than 1 for rope type "yarn"'), more={"rope_theta": 1})
+    rope("theta-below", {"rope_type": "default", "rope_theta": 0.5}, wrong("@.rope_theta", 0.5, "a number from 1.0 to 1e12"))
+    rope("theta-above", {"rope_type": "default", "rope_theta": 1.5e12}, wrong("@.rope_theta", 1.5e12, "a number from 1.0 to 1e12").replace("e+", "e"))
+    rope("theta-string", {"rope_type": "default", "rope_theta": "10000"}, wrong("@.rope_theta", "10000", "a number from 1.0 to 1e12"))
+    rope("partial", {"rope_type": "default", "partial_rotary_factor": 0.5},
+         wrong("@.partial_rotary_factor", 0.5, "1: this family turns whole heads"), UNSUPPORTED)
+    rope("partial-one", {"rope_type": "default", "partial_rotary_factor": 1.0})
+    rope("partial-zero", {"rope_type": "default", "partial_rotary_factor": 0}, wrong("@.partial_rotary_factor", 0, "a number from 0.01 to 1.0"))
+    rope("partial-outside", {"rope_type": "default"}, wrong("partial_rotary_factor", 0.5, "1: this family turns whole heads"), UNSUPPORTED,
+         {"partial_rotary_factor": 0.5})
+    rope("partial-outside-of-none", {}, wrong("partial_rotary_factor", 0.5, "1: this family turns whole heads"), UNSUPPORTED,
+         {"partial_rotary_factor": 0.5})
+    rope("inner-partial-beats-outer", {"rope_type": "default", "partial_rotary_factor": 1}, more={"partial_rotary_factor": 0.5})
+case("llama", "partial-alone", {"partial_rotary_factor": 0.5}, wrong("partial_rotary_factor", 0.5, "1: this family turns whole heads"), UNSUPPORTED)
+case("llama", "partial-above", {"partial_rotary_factor": 1.5}, wrong("partial_rotary_factor", 1.5, "a number from 0.01 to 1.0"))
+case("llama", "rope_theta-zero", {"rope_theta": 0}, wrong("rope_theta", 0, "a number from 1.0 to 1e12"))
+case("llama", "rope_theta-string", {"rope_theta": "big"}, wrong("rope_theta", "big", "a number from 1.0 to 1e12"))
+case("llama", "rope_theta-least", {"rope_theta": 1})
+case("llama", "rope_theta-most", {"rope_theta": 1e12})
+case("llama", "rope_theta-null", {"rope_theta": None})
+case("llama", "outer-original-zero", {"rope_scaling": LLAMA3, "original_max_position_embeddings": 0},
+     wrong("original_max_position_embeddings", 0, f"an integer from 1 to {1 << 30}"))
+
+# ---- keys that ask for another model
+for family in BASE:
+    for key, value, neutral in (("quantization_config", {"quant_method": "gptq", "bits": 4}, "null"), ("add_cross_attention", True, "false"),
+                                ("is_encoder_decoder", True, "false"), ("cross_attention_hidden_size", 64, "null"),
+                                ("pruned_heads", {"0": [1]}, "null"), ("tie_encoder_decoder", True, "false"), ("sliding_window", 4096, "null"),
+                                ("use_sliding_window", True, "false"), ("_sliding_window_pattern", 6, "null"),
+                                ("layer_types", ["full_attention"], "null"), ("final_logit_softcapping", 30.5, "null"), ("qk_norm", True, "false"),
+                                ("num_local_experts", 8, "null"), ("text_config", {"hidden_size": 5}, "null"), ("alibi", True, "false")):
+        case(family, key.strip("_") + "-set", {key: value}, wrong(key, value, f'{neutral}: it is not supported for model_type "{family}"'), UNSUPPORTED)
+    for name, value in (("null", None), ("false", False), ("zero", 0), ("empty", ""), ("empty-object", {}), ("empty-list", [])):
+        case(family, f"keys-of-other-models-{name}", dict.fromkeys(("quantization_config", "sliding_window", "alibi", "add_cross_attention"), value))
+    case(family, "harmless-keys", {"_name_or_path": "x", "attn_dropout": 0.5, "unsloth_version": "1", "my_key": {"a": [1, None]}, "": 5})
+for key, value in (("rope_theta", 10000.0), ("num_key_value_heads", 2), ("hidden_act", "silu"), ("head_dim", 8), ("rms_norm_eps", 1e-5)):
+    case("gpt2", f"{key}-of-llama", {key: value}, wrong(key, value, 'null: it is not supported for model_type "gpt2"').replace("10000,", "10000.0,"), UNSUPPORTED)
+for key, value in (("n_embd", 48), ("scale_attn_weights", True), ("activation_function", "gelu")):
+    case("llama", f"{key}-of-gpt2", {key: value},
+         wrong(key, value, f'{"false" if value is True else "null"}: it is not supported for model_type "llama"'), UNSUPPORTED)
+
+# ---- dtype and tokens
+for family in BASE:
+    if family == "gpt2":
+        continue  # the same code
+    for key in ("torch_dtype", "dtype"):
+        for value in ("float8_e4m3fn", "float64", "torch.float32", ""):
+            case(family, f"{key}-{value.replace('.', '-') or 'empty'}", {key: value}, wrong(key, value, "float32, bfloat16 or float16"), UNSUPPORTED)
+        case(family, f"{key}-number", {key: 32}, wrong(key, 32, "a string"))
+        for value in ("float32", "bfloat16", "float16", "auto", None):
+            case(family, f"{key}-{value or 'null'}", {key: value})
+    case(family, "dtype-beats-torch_dtype", {"torch_dtype": "float32", "dtype": "int4"}, wrong("dtype", "int4", "float32, bfloat16 or float16"), UNSUPPORTED)
+    for key in ("bos_token_id", "pad_token_id", "decoder_start_token_id", "eos_token_id"):
+        for name, value in (("below", -2), ("above", 1 << 31), ("string", "2"), ("real", 2.5), ("object", {})):
+            case(family, f"{key}-{name}", {key: value}, wrong(key, value, f"an integer from -1 to {(1 << 31) - 1}"))
+        for name, value in (("null", None), ("none", -1), ("most", (1 << 31) - 1)):
+            case(family, f"{key}-{name}", {key: value})
+    case(family, "bos_token_id-list", {"bos_token_id": [1]}, wrong("bos_token_id", [], f"an integer from -1 to {(1 << 31) - 1}"))
+    case(family, "eos-17", {"eos_token_id": list(range(17))}, '"eos_token_id" has 17 ids, expected at most 16', LIMIT)
+    case(family, "eos-16", {"eos_token_id": list(range(16))})
+    case(family, "eos-none", {"eos_token_id": []})
+    for name, value in (("negative", -1), ("null", None), ("string", "2"), ("above", 1 << 31), ("list", [3])):
+        case(family, f"eos-list-{name}", {"eos_token_id": [2, value]}, wrong("eos_token_id[1]", value, f"an integer from 0 to {(1 << 31) - 1}"))
+
+
+# ---- generation_config.json
+def generation(name, content, error="", status=FORMAT):
+    put(generations, "generation_config.json", name if error else f"ok-{name}", content, error, status)
+
+
+generation("empty-file", b"", "line 1: '[' or '{' expected near end of file")
+generation("not-json", b"{'a': 1}", "line 1: string or '}' expected near '''")
+generation("root-list", b"[]", "line 1: is an array, expected an object")
+generation("twice", b'{"top_k": 1, "top_k": 1}', "line 1: duplicate object key near '\"top_k\"'")
+generation("deep", b'{"x": ' + b"[" * 3000 + b"]" * 3000 + b"}", "line 1: maximum parsing depth reached near '['")
+generation("nothing", {})
+for key, low, high in (("temperature", 0, 1e4), ("top_p", 0, 1), ("min_p", 0, 1), ("repetition_penalty", 1e-4, 1e4)):
+    expected = f"a number from {number_of(low)} to {number_of(high)}"
+    for name, value in (("below", -0.5), ("above", high + 0.5), ("string", "1"), ("bool", True), ("list", [0.5])):
+        generation(f"{key}-{name}", {key: value}, wrong(key, value, expected))
+    for name, value in (("null", None), ("least", low), ("most", high)):
+        generation(f"{key}-{name}", {key: value})
+for key, low in (("top_k", 0), ("max_new_tokens", 1), ("max_length", 1)):
+    for name, value in (("below", low - 1), ("above", 1 << 31), ("string", "5"), ("real", 1.5), ("bool", False)):
+        generation(f"{key}-{name}", {key: value}, wrong(key, value, f"an integer from {low} to {(1 << 31) - 1}"))
+    for name, value in (("null", None), ("least", low), ("most", (1 << 31) - 1)):
+        generation(f"{key}-{name}", {key: value})
+for name, value in (("number", 1), ("string", "true")):
+    generation(f"do_sample-{name}", {"do_sample": value}, wrong("do_sample", value, "true or false"))
+for name, value in (("null", None), ("true", True), ("false", False)):
+    generation(f"do_sample-{name}", {"do_sample": value})
+for name, value in (("negative", -1), ("above", 1 << 31), ("string", "2"), ("real", 2.5), ("object", {})):
+    generation(f"eos-{name}", {"eos_token_id": value}, wrong("eos_token_id", value, f"an integer from 0 to {(1 << 31) - 1}"))
+for name, value in (("negative", -1), ("null", None), ("string", "2"), ("above", 1 << 31)):
+    generation(f"eos-list-{name}", {"eos_token_id": [2, value]}, wrong("eos_token_id[1]", value, f"an integer from 0 to {(1 << 31) - 1}"))
+generation("eos-17", {"eos_token_id": list(range(17))}, '"eos_token_id" has 17 ids, expected at most 16', LIMIT)
+generation("eos-16", {"eos_token_id": list(range(16))})
+generation("eos-null", {"eos_token_id": None})
+for key in ("suppress_tokens", "begin_suppress_tokens"):
+    generation(f"{key}-number", {key: 5}, wrong(key, 5, "an array"))
+    for name, value in (("below", -2), ("above", 1 << 31), ("null", None), ("string", "2")):
+        generation(f"{key}-of-{name}", {key: [1, value]}, wrong(f"{key}[1]", value, f"an integer from -1 to {(1 << 31) - 1}"))
+    generation(f"{key}-4097", {key: [0] * 4097}, f'"{key}" has 4097 ids, expected at most 4096', LIMIT)
+    generation(f"{key}-4096", {key: [0] * 4096})
+    generation(f"{key}-null", {key: None})
+    generation(f"{key}-none", {key: []})
+# Settings that would change the output: only their neutral value is taken.
+for key, value, neutral in (("num_beams", 4, 1), ("num_beam_groups", 2, 1), ("diversity_penalty", 0.5, 0), ("typical_p", 0.9, 1),
+                            ("epsilon_cutoff", 0.001, 0), ("eta_cutoff", 0.001, 0), ("encoder_repetition_penalty", 1.5, 1),
+                            ("no_repeat_ngram_size", 3, 0), ("encoder_no_repeat_ngram_size", 3, 0), ("min_length", 5, 0), ("min_new_tokens", 5, 0),
+                            ("penalty_alpha", 0.6, 0), ("guidance_scale", 1.5, 1), ("top_h", 0.4, 1)):
+    generation(f"{key}-set", {key: value}, wrong(key, value, f"{neutral}: nothing else is supported"), UNSUPPORTED)
+    generation(f"{key}-string", {key: str(neutral)}, wrong(key, str(neutral), f"{neutral}: nothing else is supported"), UNSUPPORTED)
+    for name, said in (("neutral", neutral), ("neutral-real", float(neutral)), ("null", None)):
+        generation(f"{key}-{name}", {key: said})
+for key, value in (("bad_words_ids", [[5]]), ("force_words_ids", [[5]]), ("forced_bos_token_id", 5), ("forced_eos_token_id", 0),
+                   ("forced_decoder_ids", [[1, 2]]), ("exponential_decay_length_penalty", [5, 1.5]), ("sequence_bias", [[[1], 2.0]]),
+                   ("token_healing", True), ("watermarking_config", {"bias": 2.5}), ("constraints", [1]), ("dola_layers", "high"),
+                   ("custom_generate", "x/y"), ("stop_strings", ["\n\n"])):
+    generation(f"{key}-set", {key: value}, wrong(key, value, "null: it is not supported"), UNSUPPORTED)
+    generation(f"{key}-null", {key: None})
+generation("harmless-keys", {"_from_model_config": True, "transformers_version": "5.23.0", "cache_implementation": "static", "max_time": 3.5,
+                             "assistant_ensemble_weight": 0.5, "my_key": {"a": [1]}, "": 5})
+
+
+def write(folder, files):
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, data in files.items():
+        (folder / name).write_bytes(data)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--corpus", action="store_true")
+    args = parser.parse_args()
+    for folder, cases in (("config", configs), ("generation_config", generations)):
+        shutil.rmtree(TESTS / "bad" / folder, ignore_errors=True)
+        for name, (content, error) in cases.items():
+            write(TESTS / "bad" / folder / name, {f"{folder}.json": content, "error": error.encode()})
+    if args.corpus:
+        pick = ["ok-gpt2-n_inner-null", "ok-gpt2-harmless-keys", "ok-gpt2-scale_attn_by_inverse_layer_idx-true", "ok-llama-v4-rope-llama3",
+                "ok-llama-v5-rope-yarn", "ok-llama-v4-rope-linear", "ok-llama-v5-rope-default", "ok-llama-eos-16", "ok-llama-heads-do-not-divide-but-head_dim",
+                "ok-llama-dtype-bfloat16", "llama-quantization_config-set", "llama-v4-rope-yarn-unknown-key", "llama-eos-list-null",
+                "duplicate-key", "model_type-control", "llama-partial-alone"]
+        shutil.rmtree(TESTS / "fuzz/corpus/config", ignore_errors=True)
+        write(TESTS / "fuzz/corpus/config", {n: configs[n][0] for n in pick})
+        pick = ["ok-harmless-keys", "ok-eos-16", "suppress_tokens-of-null", "num_beams-set", "stop_strings-set", "ok-temperature-most"]
+        every = {"do_sample": True, "temperature": 0.6, "top_k": 40, "top_p": 0.95, "min_p": 0.05, "repetition_penalty": 1.1, "max_new_tokens": 100,
+                 "max_length": 4096, "eos_token_id": [2, 7], "suppress_tokens": [1, -1], "begin_suppress_tokens": [220, 50256]}
+        shutil.rmtree(TESTS / "fuzz/corpus/generation_config", ignore_errors=True)
+        write(TESTS / "fuzz/corpus/generation_config", {n: generations[n][0] for n in pick} | {"every-setting": json.dumps(every).encode()})
+    print(f"{len(configs)} config cases, {len(generations)} generation_config cases")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,129 @@
+/* tests/tokenizers/<name>: everything that the reference implementation said about these texts, offsets included, and every decoding
+ * also as a stream. scripts/make_tokenizer_fixtures.py wrote them. */
+#include "support.h"
+
+#include <dirent.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static cuddle_error err;
+static struct dirent **folder;
+static int folders;
+
+static size_t int_array(json_t *array, int32_t *out, size_t room)
+{
+    const size_t count = json_array_size(array);
+    ck_assert(count <= room);
+    for (size_t i = 0; i < count; i++) out[i] = (int32_t)json_integer_value(json_array_get(array, i));
+    return count;
+}
+
+static void same_ints(const char *where, const char *what, json_t *want, size_t count, long (*get)(const void *, size_t), const void *from)
+{
+    const size_t expected = json_array_size(want);
+    for (size_t i = 0; i < count && i < expected; i++)
+        ck_assert_msg(get(from, i) == (long)json_integer_value(json_array_get(want, i)), "%s: %s[%zu] is %ld, expected %lld", where, what, i,
+                      get(from, i), (long long)json_integer_value(json_array_get(want, i)));
+    ck_assert_msg(count == expected, "%s: %zu %s, expected %zu", where, count, what, expected);
+}
+
+static long id_at(const void *e, size_t i) { return ((const cuddle_encoding *)e)->ids[i]; }
+static long special_at(const void *e, size_t i) { return ((const cuddle_encoding *)e)->special[i]; }
+static long offset_at(const void *e, size_t i)
+{
+    const cuddle_encoding *encoding = e;
+    return (long)(i % 2 ? encoding->end[i / 2] : encoding->begin[i / 2]);
+}
+
+static void check_stream(const char *where, const cuddle_tokenizer *t, const int32_t *ids, size_t count, unsigned flags, const char *text, size_t length)
+{
+    cuddle_detokenizer *d = NULL;
+    size_t at = 0, size = 0;
+    const char *piece = NULL;
+    ck_ok(cuddle_detokenizer_new(&d, t, flags, &err));
+    for (size_t i = 0; i <= count; i++) {
+        if (i < count) ck_ok(cuddle_detokenizer_push(d, ids[i], &piece, &size, &err));
+        else ck_ok(cuddle_detokenizer_finish(d, &piece, &size, &err));
+        ck_assert_msg(at + size <= length && memcmp(text + at, piece, size) == 0, "%s: the stream differs at byte %zu", where, at);
+        ck_assert_msg(!size || ((unsigned char)piece[0] & 0xc0) != 0x80, "%s: a piece begins inside a character", where);
+        at += size;
+    }
+    ck_assert_msg(at == length, "%s: the stream gave %zu bytes of %zu", where, at, length);
+    cuddle_detokenizer_free(d);
+}
+
+static void check_text(const char *where, const cuddle_tokenizer *t, const int32_t *ids, size_t count, unsigned flags, json_t *want)
+{
+    char *text = NULL;
+    size_t length = 0;
+    ck_ok(cuddle_detokenize(&text, &length, t, ids, count, flags, &err));
+    if (json_is_string(want)) /* null: the reference fails here */
+        ck_assert_msg(length == json_string_length(want) && memcmp(text, json_string_value(want), length) == 0, "%s: decoded to \"%s\", expected \"%s\"", where,
+                      text, json_string_value(want));
+    check_stream(where, t, ids, count, flags, text, length);
+    cuddle_text_free(text);
+}
+
+static void check_encoding(const char *where, const cuddle_tokenizer *t, json_t *text, unsigned flags, json_t *ids, json_t *offsets, json_t *special)
+{
+    cuddle_encoding *e = NULL;
+    ck_ok(cuddle_tokenize(&e, t, json_string_value(text), json_string_length(text), flags, &err));
+    same_ints(where, "ids", ids, e->count, id_at, e);
+    same_ints(where, "offsets", offsets, 2 * e->count, offset_at, e);
+    if (special) same_ints(where, "special", special, e->count, special_at, e);
+    cuddle_encoding_free(e);
+}
+
+START_TEST(agrees_with_the_reference)
+{
+    const char *name = folder[_i]->d_name;
+    char where[320], relative[300];
+    snprintf(relative, sizeof relative, "tokenizers/%s", name);
+    cuddle_tokenizer *t = NULL;
+    ck_ok(cuddle_tokenizer_load(&t, test_path(relative), &err));
+    snprintf(relative, sizeof relative, "tokenizers/%s/vectors.json", name);
+    json_error_t json_error;
+    json_t *root = json_load_file(test_path(relative), JSON_ALLOW_NUL, &json_error), *item;
+    ck_assert_msg(root != NULL, "%s: %s", relative, json_error.text);
+    static int32_t ids[8192];
+    size_t index, cases = 0;
+    json_array_foreach(json_object_get(root, "cases"), index, item) {
+        json_t *text = json_object_get(item, "text"), *bare = json_object_get(item, "ids_no_special"), *offsets = json_object_get(item, "offsets");
+        snprintf(where, sizeof where, "%s case %zu", name, index);
+        check_encoding(where, t, text, 0, json_object_get(item, "ids"), offsets, json_object_get(item, "special"));
+        check_encoding(where, t, text, CUDDLE_TOKENIZE_NO_SPECIAL, bare ? bare : json_object_get(item, "ids"),
+                       bare ? json_object_get(item, "offsets_no_special") : offsets, NULL);
+        const size_t count = int_array(json_object_get(item, "ids"), ids, sizeof ids / sizeof *ids);
+        check_text(where, t, ids, count, 0, json_object_get(item, "decoded"));
+        check_text(where, t, ids, count, CUDDLE_DETOKENIZE_SKIP_SPECIAL, json_object_get(item, "decoded_skip"));
+        cases++;
+    }
+    json_array_foreach(json_object_get(root, "decodings"), index, item) {
+        snprintf(where, sizeof where, "%s decoding %zu", name, index);
+        const size_t count = int_array(json_object_get(item, "ids"), ids, sizeof ids / sizeof *ids);
+        check_text(where, t, ids, count, 0, json_object_get(item, "text"));
+    }
+    ck_assert(cases > 0);
+    json_decref(root);
+    cuddle_tokenizer_free(t);
+}
+END_TEST
+
+static int skip_dots(const struct dirent *entry) { return entry->d_name[0] != '.'; }
+
+int main(void)
+{
+    folders = scandir(test_path("tokenizers"), &folder, skip_dots, alphasort);
+    if (folders <= 0) return EXIT_FAILURE;
+    Suite *suite = suite_create("tokenizer vectors");
+    TCase *tc = tcase_create("folders");
+    tcase_set_timeout(tc, 0);
+    tcase_add_loop_test(tc, agrees_with_the_reference, 0, folders);
+    suite_add_tcase(suite, tc);
+    const int result = test_run(suite);
+    for (int i = 0; i < folders; i++) free(folder[i]);
+    free(folder);
+    return result;
+}
