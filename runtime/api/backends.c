@@ -21,6 +21,14 @@ cuddle_status cud_backend_open(backend **out, cuddle_device_kind *kind, const ch
     return cud_fail(err, CUDDLE_E_ARG, "device is \"%s\", expected auto, cpu, cuda or cuda:N", device);
 }
 
+uint64_t cud_backend_free_memory(const backend *b)
+{
+    (void)b; /* the CPU's memory is the machine's */
+    uint64_t total = 0, available = 0;
+    cud_cpu_memory(&total, &available);
+    return available;
+}
+
 /* ------------------------------------------------------------------------------------------------------ the library */
 
 const char *cuddle_version(void)

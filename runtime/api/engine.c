@@ -1,7 +1,6 @@
 /* cuddle.h: engine and model. Thin: argument checks, then the engine. */
 #include "api/backends.h"
 #include "core/options.h"
-#include "cpu/cpu.h"
 #include "engine/engine.h"
 
 #include <string.h>
@@ -39,10 +38,8 @@ cuddle_status cuddle_engine_new(cuddle_engine **out, const cuddle_engine_options
         b->ops->destroy(b);
         return status;
     }
-    uint64_t total = 0, available = 0;
-    cud_cpu_memory(&total, &available);
     (*out)->device = kind;
-    (*out)->kv_limit = available / 2;
+    (*out)->kv_limit = cud_backend_free_memory(b) / 2;
     cud_log(&(*out)->log, CUDDLE_LOG_INFO, "device %s: %s, %d threads", kind == CUDDLE_DEVICE_CPU ? "cpu" : "cuda", b->device_name, b->threads);
     return CUDDLE_OK;
 }
