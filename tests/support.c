@@ -101,6 +101,13 @@ char *__wrap_strdup(const char *s)
     return copy ? memcpy(copy, s, size) : NULL;
 }
 
+int __real_posix_memalign(void **out, size_t alignment, size_t size);
+int __wrap_posix_memalign(void **out, size_t alignment, size_t size);
+int __wrap_posix_memalign(void **out, size_t alignment, size_t size)
+{
+    return allocation_fails() ? ENOMEM : __real_posix_memalign(out, alignment, size);
+}
+
 /* ---- failing reads ---- */
 static long read_count, read_fails_at;
 static test_read_fault read_fault;

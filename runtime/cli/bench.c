@@ -12,7 +12,7 @@
 enum { REPEAT_MOST = 100, PROBE_BYTES = 1 << 30, PROBE_PASSES = 20 };
 enum { PROMPT_DEFAULT = 512, GENERATE_DEFAULT = 128 };
 
-typedef struct bench_options { int prompt_tokens, generate, batch, repeat, json; } bench_options;
+typedef struct bench_options { int prompt_tokens, generate, batch, repeat, no_probe, json; } bench_options;
 static const option_row bench_rows[] = {
     { "prompt-tokens", OPTION_INT, offsetof(bench_options, prompt_tokens), 1, INT32_MAX, "N",
       "tokens of each prompt (default: 512, or what the context leaves)" },
@@ -20,6 +20,7 @@ static const option_row bench_rows[] = {
       "tokens generated for each sequence (default: 128, or a quarter of the context)" },
     { "batch", OPTION_INT, offsetof(bench_options, batch), 1, 4096, "N", "sequences at once (default: 1)" },
     { "repeat", OPTION_INT, offsetof(bench_options, repeat), 1, REPEAT_MOST, "N", "measured runs after one that is not (default: 3)" },
+    { "no-probe", OPTION_FLAG, offsetof(bench_options, no_probe), 0, 0, "", "do not measure the memory's read bandwidth, which takes 1 GiB" },
     { "json", OPTION_FLAG, offsetof(bench_options, json), 0, 0, "", "print one JSON object" },
     { 0 },
 };
@@ -210,7 +211,7 @@ static int measure_all(session *s, bench_options *own, report *r)
     if (code) return code;
     summarize(r, s);
     cuddle_error err;
-    if (cuddle_engine_device(s->engine) == CUDDLE_DEVICE_CPU &&
+    if (!own->no_probe && cuddle_engine_device(s->engine) == CUDDLE_DEVICE_CPU &&
         cuddle_probe_bandwidth(&r->read_gb, PROBE_BYTES, PROBE_PASSES, cuddle_engine_cpu_threads(s->engine), &err) != CUDDLE_OK) {
         r->read_gb = 0;
         say_error(&err); /* the rest stands without it */

@@ -118,7 +118,11 @@ typedef struct op_table {
     /* *out is CUD_ALIGN-aligned and not initialised. Zero bytes give a pointer that may be released. */
     cuddle_status (*alloc)(struct backend *b, void **out, size_t bytes, const char *what, cuddle_error *err);
     void (*release)(struct backend *b, void *ptr);
-    /* Host to device and back, in stream order; `download` has finished when it returns. */
+    /* The same for memory of the host that upload and download are fastest from: page-locked where that matters. */
+    cuddle_status (*alloc_host)(struct backend *b, void **out, size_t bytes, const char *what, cuddle_error *err);
+    void (*release_host)(struct backend *b, void *ptr);
+    /* Host to device and back, in stream order. The host's bytes of an upload must stay as they are until finish(); `download` has
+     * finished when it returns. */
     cuddle_status (*upload)(exec *ex, void *device, const void *host, size_t bytes, cuddle_error *err);
     cuddle_status (*download)(exec *ex, void *host, const void *device, size_t bytes, cuddle_error *err);
     /* Copies every piece into the arena. Returns when all of them have arrived or one failed; runs on the loading thread while steps of

@@ -135,14 +135,18 @@ static cuddle_status prepare_host(cuddle_model *h, cuddle_error *err)
     const size_t vocabulary = (size_t)m->spec.stack[0].vocabulary, outputs = (size_t)m->caps.outputs;
     h->pages = m->pages;
     h->max_context = m->max_context;
-    h->host_block = calloc(1, m->step_bytes);
-    h->logits = malloc((outputs + 1) * vocabulary * sizeof *h->logits);
+    const op_table *ops = m->backend->ops;
+    cuddle_status status = ops->alloc_host(m->backend, &h->host_block, m->step_bytes, "the step on the host", err);
+    void *logits = NULL;
+    if (!status) status = ops->alloc_host(m->backend, &logits, (outputs + 1) * vocabulary * sizeof *h->logits, "logits on the host", err);
+    h->logits = logits;
+    if (status) return status;
+    memset(h->host_block, 0, m->step_bytes);
     h->running = calloc((size_t)m->caps.sequences, sizeof *h->running);
     h->produced = calloc((size_t)m->caps.sequences, sizeof *h->produced);
     h->free_pages = malloc((size_t)m->pages * sizeof *h->free_pages);
-    if (!h->host_block || !h->logits || !h->running || !h->produced || !h->free_pages)
-        return cud_nomem(err, m->step_bytes + (outputs + 1) * vocabulary * sizeof *h->logits + (size_t)m->pages * sizeof *h->free_pages,
-                         "the model's host buffers");
+    if (!h->running || !h->produced || !h->free_pages)
+        return cud_nomem(err, (size_t)m->caps.sequences * sizeof *h->produced + (size_t)m->pages * sizeof *h->free_pages, "the scheduler");
     for (int64_t i = 0; i < m->pages; i++) h->free_pages[i] = (int32_t)(m->pages - 1 - i); /* low numbers are handed out first */
     h->free_count = m->pages;
     return cud_sampler_init(&h->sampler, (int)vocabulary, err);
@@ -246,6 +250,10 @@ void cud_engine_detach(cuddle_model *h)
     model *m = h->m;
     h->m = NULL;
     pthread_mutex_unlock(&e->lock);
+    if (m) {
+        if (h->host_block) m->backend->ops->release_host(m->backend, h->host_block);
+        if (h->logits) m->backend->ops->release_host(m->backend, h->logits);
+    }
     cud_model_free(m);
     pthread_mutex_lock(&e->lock);
     h->detached = true;
@@ -263,8 +271,6 @@ void cud_engine_release_model(cuddle_model *h)
     cud_tokenizer_free(h->tokenizer);
     cud_generation_config_free(&h->config);
     cud_sampler_free(&h->sampler);
-    free(h->host_block);
-    free(h->logits);
     free(h->running);
     free(h->produced);
     free(h->free_pages);

@@ -77,7 +77,7 @@ help_lists inspect json
 help_lists plan json $model_options
 help_lists tokenize json no-special decode
 # shellcheck disable=SC2086
-help_lists bench prompt-tokens generate batch repeat json $model_options
+help_lists bench prompt-tokens generate batch repeat no-probe json $model_options
 help_lists doctor
 
 usage() { # SENTENCE COMMAND...
@@ -228,11 +228,12 @@ grep -q loading "$work/err" && bad "a progress bar in a file"
 
 # ---------------------------------------------------------------------------------------------------------------- bench
 expect "bench" 0 "$cuddle" bench "$model" --prompt-tokens 16 --generate 8 --repeat 2
-for line in load prefill decode; do grep -q -E "^$line +[0-9.]+ " "$work/out" || bad "no line $line"; done
-expect "bench --json" 0 "$cuddle" bench "$model" --prompt-tokens 16 --generate 8 --repeat 2 --batch 3 --json
+for line in load prefill decode memory; do grep -q -E "^$line +[0-9.]+ " "$work/out" || bad "no line $line"; done
+expect "bench --json" 0 "$cuddle" bench "$model" --prompt-tokens 16 --generate 8 --repeat 2 --batch 3 --json --no-probe
 is_json load_seconds prefill_tokens_per_second decode_tokens_per_second weight_bytes decode_gb_per_second read_gb_per_second \
     share_of_read_bandwidth runs.1.decode_seconds threads device deterministic compute
 same "the batch" "$(value batch)" 3
+same "the bandwidth" "$(value read_gb_per_second)" null
 
 # --------------------------------------------------------------------------------------------------------------- doctor
 expect "doctor" 0 "$cuddle" doctor

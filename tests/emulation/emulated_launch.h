@@ -2,7 +2,6 @@
 #ifndef EMULATED_LAUNCH_H
 #define EMULATED_LAUNCH_H
 
-#include <memory>
 #include <tuple>
 #include <type_traits>
 #include <utility>
@@ -15,11 +14,13 @@ struct Launch {
     const void *kernel = nullptr;
     size_t parameter_bytes = 0;
     unsigned attributes = 0;
-    std::shared_ptr<void> parameters;
+    void *parameters = nullptr; /* a tuple of the kernel's parameter types */
+    void (*free_parameters)(void *parameters) = nullptr;
     void (*run_thread)(const Launch &launch) = nullptr; /* what each CUDA thread does */
 };
 
-cudaError_t launch(Launch launch, cudaStream_t stream);
+/* Takes the parameters over. */
+cudaError_t launch(const Launch &launch, cudaStream_t stream);
 /* From here to there the running thread's memory accesses are the kernel's and are checked. */
 void enter_kernel_body();
 void leave_kernel_body();
@@ -28,7 +29,7 @@ template <typename Kernel, typename Parameters, size_t... I>
 EMU_UNCHECKED inline void call_kernel(const Launch &launch, std::index_sequence<I...>)
 {
     const Kernel kernel = reinterpret_cast<Kernel>(reinterpret_cast<uintptr_t>(launch.kernel));
-    Parameters mine = *static_cast<const Parameters *>(launch.parameters.get());
+    Parameters mine = *static_cast<const Parameters *>(launch.parameters);
     enter_kernel_body();
     kernel(std::get<I>(mine)...);
     leave_kernel_body();
@@ -48,11 +49,12 @@ inline cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t *config, void (*k
     launch.attributes = config->numAttrs;
     launch.kernel = reinterpret_cast<const void *>(kernel);
     launch.parameter_bytes = (sizeof(std::decay_t<Params>) + ... + 0);
-    launch.parameters = std::make_shared<Parameters>(std::forward<Args>(args)...);
+    launch.parameters = new Parameters(std::forward<Args>(args)...);
+    launch.free_parameters = [](void *parameters) { delete static_cast<Parameters *>(parameters); };
     launch.run_thread = [](const emu::Launch &self) EMU_UNCHECKED {
         emu::call_kernel<Kernel, Parameters>(self, std::index_sequence_for<Params...>());
     };
-    return emu::launch(std::move(launch), config->stream);
+    return emu::launch(launch, config->stream);
 }
 
 #endif
