@@ -2,28 +2,27 @@
 #include <stdio.h>
 #include <string.h>
 
-int main(int argc, char **argv) /* stream MODEL PROMPT */
+static void on_event(cuddle_request *request, const cuddle_event *event, void *user)
 {
-    cuddle_error err;
+    (void)request, (void)user;
+    fwrite(event->text, 1, event->length, stdout); /* whole characters, as they are made */
+    fflush(stdout);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc != 3) return fprintf(stderr, "usage: stream MODEL PROMPT\n"), 2;
+    cuddle_error err = { CUDDLE_OK, "" };
     cuddle_engine *engine = NULL;
     cuddle_model *model = NULL;
     cuddle_request *request = NULL;
-    cuddle_segment prompt = { .kind = CUDDLE_SEGMENT_TEXT, .text = argv[argc - 1], .count = strlen(argv[argc - 1]) };
-    cuddle_status status = argc == 3 ? cuddle_engine_new(&engine, NULL, &err) : CUDDLE_E_ARG;
-
-    if (status == CUDDLE_OK) status = cuddle_model_load(&model, engine, argv[1], NULL, &err);
-    if (status == CUDDLE_OK) status = cuddle_request_submit(&request, model, &prompt, 1, NULL, NULL, NULL, &err);
-    for (cuddle_finish finish = CUDDLE_FINISH_NONE; status == CUDDLE_OK && finish == CUDDLE_FINISH_NONE;) {
-        status = cuddle_request_wait_text(request, -1, &err); /* for new text, or for the end */
-        finish = cuddle_request_finish(request);
-        size_t length;
-        const char *text = cuddle_request_next_text(request, &length);
-        fwrite(text, 1, length, stdout);
-        fflush(stdout);
-    }
-    if (status != CUDDLE_OK) fprintf(stderr, "%s\n", argc == 3 ? err.text : "usage: stream MODEL PROMPT");
+    const cuddle_segment prompt = { .kind = CUDDLE_SEGMENT_TEXT, .text = argv[2], .count = strlen(argv[2]) };
+    if (!cuddle_engine_new(&engine, NULL, &err) && !cuddle_model_load(&model, engine, argv[1], NULL, &err) &&
+        !cuddle_request_submit(&request, model, &prompt, 1, NULL, on_event, NULL, &err))
+        cuddle_request_wait(request, -1, &err);
+    if (err.status) fprintf(stderr, "%s\n", err.text);
     cuddle_request_free(request);
     cuddle_model_free(model);
     cuddle_engine_free(engine);
-    return status == CUDDLE_OK ? 0 : 1;
+    return err.status != CUDDLE_OK;
 }

@@ -384,13 +384,15 @@ CUDDLE_API cuddle_status cuddle_request_submit(cuddle_request **out, cuddle_mode
                                                cuddle_error *err);
 CUDDLE_API void cuddle_request_cancel(cuddle_request *request);
 CUDDLE_API void cuddle_request_free(cuddle_request *request);
-/* Waits until the request ended; timeout_ms < 0: for ever. CUDDLE_OK for every end but a failure, CUDDLE_E_CANCELLED after a
- * cancel, CUDDLE_E_BUSY when the timeout passed. On an engine without a thread someone else must be stepping it. */
+/* Waits until the request ended; timeout_ms < 0: for ever. CUDDLE_OK when it ended by itself, CUDDLE_E_CANCELLED after a cancel, its
+ * failure after one, CUDDLE_E_BUSY when the timeout passed. The last on_event may still be running then; cuddle_request_free() joins it.
+ * On an engine without a thread someone else must be stepping it. */
 CUDDLE_API cuddle_status cuddle_request_wait(cuddle_request *request, int timeout_ms, cuddle_error *err);
 /* NONE while it is going on. */
 CUDDLE_API cuddle_finish cuddle_request_finish(cuddle_request *request);
-/* Text produced since the last call, in whole characters; NUL-terminated, borrowed until the next call on this request.
- * For one reader at a time. */
+/* Text produced since the last call, in whole characters; NUL-terminated, never NULL, borrowed until the next call on this request.
+ * length may be NULL. For one reader at a time. A reading loop asks cuddle_request_finish() first, then fetches, then stops if it had
+ * finished: then nothing is missed. */
 CUDDLE_API const char *cuddle_request_next_text(cuddle_request *request, size_t *length);
 /* Waits until there is new text or the end; as cuddle_request_wait(), but CUDDLE_OK as soon as there is something to fetch. */
 CUDDLE_API cuddle_status cuddle_request_wait_text(cuddle_request *request, int timeout_ms, cuddle_error *err);

@@ -2,6 +2,7 @@
 #include "cpu/cpu.h"
 #include "support.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -185,17 +186,17 @@ START_TEST(loads_pieces_of_all_kinds)
     add(&plan, s, 0, 4, 0, 10, 10);
     void *arena;
     ck_ok(b->ops->alloc(b, &arena, plan.arena_bytes, "a test", &err));
-    seen seen = { 0 };
-    ck_ok(b->ops->load(b, arena, &plan, watch, &seen, &err));
-    ck_assert_uint_eq(seen.done, plan.copy_bytes);
-    ck_assert_uint_eq(seen.total, plan.copy_bytes);
-    ck_assert_uint_le(seen.biggest, 4 << 20);
+    seen watched = { 0 };
+    ck_ok(b->ops->load(b, arena, &plan, watch, &watched, &err));
+    ck_assert_uint_eq(watched.done, plan.copy_bytes);
+    ck_assert_uint_eq(watched.total, plan.copy_bytes);
+    ck_assert_uint_le(watched.biggest, 4 << 20);
     check_pieces(&plan, arena);
     memset(arena, 0, plan.arena_bytes);
     ck_ok(b->ops->load(b, arena, &plan, NULL, NULL, &err));
     check_pieces(&plan, arena);
     load_plan nothing = { 0 };
-    ck_ok(b->ops->load(b, NULL, &nothing, watch, &(struct seen){ 0 }, &err));
+    ck_ok(b->ops->load(b, NULL, &nothing, watch, &(seen){ 0 }, &err));
     b->ops->release(b, arena);
     cud_load_plan_free(&plan);
     cud_source_close(s);
@@ -214,10 +215,10 @@ START_TEST(load_can_be_cancelled_and_fails_with_a_sentence)
     void *arena;
     ck_ok(b->ops->alloc(b, &arena, plan.arena_bytes, "a test", &err));
     for (int stop = 1; stop < 5; stop++) {
-        seen seen = { .stop_after = stop };
+        seen watched = { .stop_after = stop };
         err = (cuddle_error){ 0 };
-        test_expect_failure(b->ops->load(b, arena, &plan, watch, &seen, &err), CUDDLE_E_CANCELLED, &err);
-        ck_assert_int_eq(seen.calls, stop);
+        test_expect_failure(b->ops->load(b, arena, &plan, watch, &watched, &err), CUDDLE_E_CANCELLED, &err);
+        ck_assert_int_eq(watched.calls, stop);
     }
     for (int n = 1; n <= 4; n++) { /* a read fails */
         err = (cuddle_error){ 0 };

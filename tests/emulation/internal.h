@@ -175,6 +175,7 @@ inline Operation operation(const char *what, Work run)
 cudaError_t enqueue(cudaStream_t stream, Operation op);
 cudaError_t stream_device(cudaStream_t stream, int *device);
 bool stream_is_capturing(cudaStream_t stream);
+void drain_stream(cudaStream_t stream);
 void drain_device(int device);
 /* True if a capture that is under way does not allow what the calling thread asks for (cudaStreamCaptureMode); the capture is then void.
  * `waits`: the call waits for the device, which no mode allows while one of its streams captures. */
@@ -185,6 +186,8 @@ bool capture_forbids(bool waits);
 void device_memory_live(emu_live *out);
 void host_memory_live(emu_live *out);
 void streams_live(emu_live *out);
+void events_live(emu_live *out);
+void graphs_live(emu_live *out);
 void blas_live(emu_live *out);
 
 #endif

@@ -1,0 +1,45 @@
+/* The CUDA backend: one device, one stream, and what its ops share. */
+#ifndef CUD_CUDA_BACKEND_H
+#define CUD_CUDA_BACKEND_H
+
+#include "core/ops.h"
+
+#include <cuda_runtime_api.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct cuda_gemm; /* cuBLASLt: gemm.c */
+
+typedef struct cuda_backend {
+    backend base; /* first, so that a backend * is a cuda_backend * */
+    int device;
+    int multiprocessors;
+    int capability; /* 90 for compute capability 9.0 */
+    cudaStream_t stream; /* every op of an exec goes here, in call order; never the default stream */
+    struct cuda_gemm *gemm; /* NULL until it is there: linear then uses kernels of ours */
+} cuda_backend;
+
+static inline cuda_backend *cud_cuda_of(const exec *ex) { return (cuda_backend *)ex->backend; }
+
+/* CUDDLE_OK, or CUDDLE_E_DEVICE with "<what> on CUDA: <the runtime's sentence>". Takes the runtime's last error back, so that a later
+ * launch is not blamed for it. */
+cuddle_status cud_cuda_check(cudaError_t status, const char *what, cuddle_error *err);
+
+/* The ops: one file each, signatures and contracts as in core/ops.h. A thread's current device is set by alloc, upload and load, one of
+ * which begins everything a thread does with a backend. */
+cuddle_status cud_cuda_embed(exec *ex, const embed_args *args, cuddle_error *err);
+cuddle_status cud_cuda_rmsnorm(exec *ex, const norm_args *args, cuddle_error *err);
+cuddle_status cud_cuda_layernorm(exec *ex, const norm_args *args, cuddle_error *err);
+cuddle_status cud_cuda_linear(exec *ex, tensor out, tensor x, const weight *w, const epilogue *ep, cuddle_error *err);
+cuddle_status cud_cuda_rope(exec *ex, const rope_args *args, cuddle_error *err);
+cuddle_status cud_cuda_attend(exec *ex, const attend_args *args, cuddle_error *err);
+cuddle_status cud_cuda_gate(exec *ex, tensor out, tensor gate, tensor up, activation act, cuddle_error *err);
+cuddle_status cud_cuda_gather(exec *ex, tensor out, tensor x, const int32_t *rows, cuddle_error *err);
+cuddle_status cud_cuda_load(backend *b, void *arena, const load_plan *plan, load_progress_fn progress, void *user, cuddle_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,129 @@
+#include "core/op_checks.h"
+
+cuddle_status cud_check_tensor(const exec *ex, const char *op, const char *what, tensor t, int rank, int64_t size0, int64_t size1,
+                               int64_t size2, cuddle_error *err)
+{
+    const char *on = ex->ops->name;
+    const int64_t want[3] = { size0, size1, size2 };
+    if (t.rank != rank) return cud_fail(err, CUDDLE_E_INTERNAL, "%s on %s: %s has rank %d, expected %d", op, on, what, t.rank, rank);
+    if (!cud_dtype_is_compute(t.type))
+        return cud_fail(err, CUDDLE_E_UNSUPPORTED, "%s on %s: %s has dtype %s", op, on, what, cud_dtype_name(t.type));
+    for (int i = 0; i < rank; i++) {
+        if (t.size[i] < 0 || (want[i] >= 0 && t.size[i] != want[i]))
+            return cud_fail(err, CUDDLE_E_INTERNAL, "%s on %s: dimension %d of %s is %lld, expected %lld", op, on, i, what,
+                            (long long)t.size[i], (long long)want[i]);
+    }
+    if (t.stride[rank - 1] != 1 && t.size[rank - 1] > 1)
+        return cud_fail(err, CUDDLE_E_UNSUPPORTED, "%s on %s: the last dimension of %s has stride %lld", op, on, what,
+                        (long long)t.stride[rank - 1]);
+    return CUDDLE_OK;
+}
+
+cuddle_status cud_check_vector(const exec *ex, const char *op, const char *what, tensor t, int64_t n, cuddle_error *err)
+{
+    if (!cud_present(t)) return CUDDLE_OK;
+    return cud_check_tensor(ex, op, what, t, 1, n, -1, -1, err);
+}
+
+cuddle_status cud_check_weight(const exec *ex, const char *op, const weight *w, cuddle_error *err)
+{
+    const char *on = ex->ops->name;
+    if (cud_wformat_dtype(w->format) == CUDDLE_DTYPE_COUNT)
+        return cud_fail(err, CUDDLE_E_UNSUPPORTED, "%s on %s: weight format %s", op, on, cud_wformat_name(w->format));
+    if (w->experts > 0) return cud_fail(err, CUDDLE_E_UNSUPPORTED, "%s on %s: a weight of %d experts", op, on, w->experts);
+    if (w->segments < 1 || w->segments > CUD_MAX_SEGMENTS)
+        return cud_fail(err, CUDDLE_E_INTERNAL, "%s on %s: a weight of %d segments", op, on, w->segments);
+    if (w->transposed && w->segments != 1)
+        return cud_fail(err, CUDDLE_E_UNSUPPORTED, "%s on %s: a transposed weight of %d segments", op, on, w->segments);
+    int64_t n = 0;
+    for (int i = 0; i < w->segments; i++) {
+        if (w->segment[i].n < 0 || w->segment[i].perm || w->segment[i].scale || w->segment[i].zero)
+            return cud_fail(err, CUDDLE_E_UNSUPPORTED, "%s on %s: a %s weight with scales, zeros or a permutation", op, on,
+                            cud_wformat_name(w->format));
+        n += w->segment[i].n;
+    }
+    if (n != w->n || w->k < 0)
+        return cud_fail(err, CUDDLE_E_INTERNAL, "%s on %s: the weight's segments have %lld rows, expected %lld", op, on, (long long)n,
+                        (long long)w->n);
+    return CUDDLE_OK;
+}
+
+cuddle_status cud_check_linear(const exec *ex, tensor out, tensor x, const weight *w, const epilogue *ep, cuddle_error *err)
+{
+    cuddle_status status = cud_check_weight(ex, "linear", w, err);
+    if (status == CUDDLE_OK) status = cud_check_tensor(ex, "linear", "x", x, 2, -1, w->k, -1, err);
+    if (status == CUDDLE_OK) status = cud_check_tensor(ex, "linear", "out", out, 2, x.size[0], w->n, -1, err);
+    if (status == CUDDLE_OK) status = cud_check_vector(ex, "linear", "bias", ep->bias, w->n, err);
+    if (status == CUDDLE_OK && cud_present(ep->residual))
+        status = cud_check_tensor(ex, "linear", "residual", ep->residual, 2, x.size[0], w->n, -1, err);
+    if (status == CUDDLE_OK && ((unsigned)ep->act >= ACT_COUNT || ep->act == ACT_CLAMPED_SWIGLU))
+        status = cud_fail(err, CUDDLE_E_UNSUPPORTED, "linear on %s: activation %s", ex->ops->name, cud_activation_name(ep->act));
+    if (status == CUDDLE_OK && ep->adapters)
+        status = cud_fail(err, CUDDLE_E_UNSUPPORTED, "linear on %s: low-rank adapters", ex->ops->name);
+    return status;
+}
+
+cuddle_status cud_check_embed(const exec *ex, const embed_args *args, cuddle_error *err)
+{
+    cuddle_status status = cud_check_weight(ex, "embed", args->table, err);
+    if (status == CUDDLE_OK && args->table->transposed)
+        status = cud_fail(err, CUDDLE_E_UNSUPPORTED, "embed on %s: a transposed table", ex->ops->name);
+    if (status == CUDDLE_OK) status = cud_check_tensor(ex, "embed", "out", args->out, 2, -1, args->table->k, -1, err);
+    if (status == CUDDLE_OK && cud_present(args->position_table))
+        status = cud_check_tensor(ex, "embed", "the position table", args->position_table, 2, -1, args->table->k, -1, err);
+    return status;
+}
+
+cuddle_status cud_check_gate(const exec *ex, tensor out, tensor gate, tensor up, activation act, cuddle_error *err)
+{
+    cuddle_status status = cud_check_tensor(ex, "gate", "out", out, 2, -1, -1, -1, err);
+    if (status == CUDDLE_OK) status = cud_check_tensor(ex, "gate", "gate", gate, 2, out.size[0], out.size[1], -1, err);
+    if (status == CUDDLE_OK) status = cud_check_tensor(ex, "gate", "up", up, 2, out.size[0], out.size[1], -1, err);
+    if (status == CUDDLE_OK && (unsigned)act >= ACT_COUNT)
+        status = cud_fail(err, CUDDLE_E_UNSUPPORTED, "gate on %s: activation %s", ex->ops->name, cud_activation_name(act));
+    return status;
+}
+
+cuddle_status cud_check_gather(const exec *ex, tensor out, tensor x, cuddle_error *err)
+{
+    const cuddle_status status = cud_check_tensor(ex, "gather", "x", x, 2, -1, -1, -1, err);
+    return status == CUDDLE_OK ? cud_check_tensor(ex, "gather", "out", out, 2, -1, x.size[1], -1, err) : status;
+}
+
+static cuddle_status check_rope_table(const exec *ex, const rope_args *a, cuddle_error *err)
+{
+    const char *on = ex->ops->name;
+    const rope_table *t = a->table;
+    const int64_t dim = cud_present(a->q) ? a->q.size[2] : a->k.size[2];
+    const cuddle_status status = cud_check_tensor(ex, "rope", "the table", t->cos_sin, 2, -1, t->rotary_dim, -1, err);
+    if (status != CUDDLE_OK) return status;
+    if (t->cos_sin.type != CUDDLE_F32)
+        return cud_fail(err, CUDDLE_E_UNSUPPORTED, "rope on %s: a table of %s", on, cud_dtype_name(t->cos_sin.type));
+    if (t->rotary_dim < 2 || t->rotary_dim % 2 || t->rotary_dim > dim)
+        return cud_fail(err, CUDDLE_E_UNSUPPORTED, "rope on %s: %d rotary dimensions of %lld", on, t->rotary_dim, (long long)dim);
+    int pairs = 0;
+    for (int i = 0; i < CUD_MAX_AXES; i++) pairs += t->sections[i];
+    if (pairs != 0 && pairs != t->rotary_dim / 2)
+        return cud_fail(err, CUDDLE_E_UNSUPPORTED, "rope on %s: sections of %d pairs, expected %d", on, pairs, t->rotary_dim / 2);
+    return CUDDLE_OK;
+}
+
+cuddle_status cud_check_rope(const exec *ex, const rope_args *args, cuddle_error *err)
+{
+    const tensor q = args->q, k = args->k, v = args->v;
+    const kv_view *kv = &args->kv;
+    cuddle_status status = CUDDLE_OK;
+    if (cud_present(q)) status = cud_check_tensor(ex, "rope", "q", q, 3, -1, -1, -1, err);
+    if (status == CUDDLE_OK && cud_present(k))
+        status = cud_check_tensor(ex, "rope", "k", k, 3, cud_present(q) ? q.size[0] : -1, -1, cud_present(q) ? q.size[2] : -1, err);
+    if (status == CUDDLE_OK && kv->heads != 0) {
+        status = cud_check_tensor(ex, "rope", "k", k, 3, -1, kv->heads, kv->k_dim, err);
+        if (status == CUDDLE_OK) status = cud_check_tensor(ex, "rope", "v", v, 3, k.size[0], kv->heads, kv->v_dim, err);
+        if (status == CUDDLE_OK && !cud_dtype_is_compute(kv->type))
+            status = cud_fail(err, CUDDLE_E_UNSUPPORTED, "rope on %s: a cache of %s", ex->ops->name, cud_dtype_name(kv->type));
+    }
+    if (status == CUDDLE_OK && (q.size[2] > CUD_MAX_HEAD || k.size[2] > CUD_MAX_HEAD || v.size[2] > CUD_MAX_HEAD))
+        status = cud_fail(err, CUDDLE_E_UNSUPPORTED, "rope on %s: heads of more than %d elements", ex->ops->name, CUD_MAX_HEAD);
+    if (status == CUDDLE_OK && args->table && cud_present(args->table->cos_sin)) status = check_rope_table(ex, args, err);
+    return status;
+}
