@@ -238,13 +238,13 @@ DEV_FN int dev_warp() { return int(threadIdx.x) / DEV_WARP; }
 template <int WIDTH = DEV_WARP> DEV_FN float dev_warp_sum(float v)
 {
 #pragma unroll
-    for (int step = WIDTH / 2; step > 0; step /= 2) v += __shfl_xor_sync(DEV_ALL_LANES, v, step);
+    for (int bit = WIDTH / 2; bit > 0; bit /= 2) v += __shfl_xor_sync(DEV_ALL_LANES, v, bit);
     return v;
 }
 template <int WIDTH = DEV_WARP> DEV_FN float dev_warp_max(float v)
 {
 #pragma unroll
-    for (int step = WIDTH / 2; step > 0; step /= 2) v = fmaxf(v, __shfl_xor_sync(DEV_ALL_LANES, v, step));
+    for (int bit = WIDTH / 2; bit > 0; bit /= 2) v = fmaxf(v, __shfl_xor_sync(DEV_ALL_LANES, v, bit));
     return v;
 }
 

@@ -24,9 +24,10 @@ cuddle_status cud_added_put(cud_added *a, cud_added_token token, cuddle_error *e
         *old = token;
         return CUDDLE_OK;
     }
-    if (a->count == CUD_ADDED_MAX_COUNT || token.length > CUD_ADDED_MAX_LENGTH)
-        return cud_fail(err, CUDDLE_E_LIMIT, "tokenizer.json: %u added tokens, one of %zu bytes, expected at most %d of at most %d bytes", a->count + 1,
-                        token.length, CUD_ADDED_MAX_COUNT, CUD_ADDED_MAX_LENGTH);
+    if (a->count == CUD_ADDED_MAX_COUNT) return cud_fail(err, CUDDLE_E_LIMIT, "tokenizer.json: more than %d added tokens", CUD_ADDED_MAX_COUNT);
+    if (token.length > CUD_ADDED_MAX_LENGTH)
+        return cud_fail(err, CUDDLE_E_LIMIT, "tokenizer.json: added token \"%.60s...\" has %zu bytes, expected at most %d", token.content, token.length,
+                        CUD_ADDED_MAX_LENGTH);
     if (!a->index.seed) cud_vocab_init(&a->index);
     const cuddle_status status = cud_vocab_add(&a->index, token.content, token.length, (int32_t)a->count, err);
     if (status) return status;

@@ -66,6 +66,8 @@ static cuddle_status load_named(cuddle_tokenizer *t, const json_view *in, const 
     if (json_is_string(value)) {
         token.content = (char *)(uintptr_t)json_string_value(value);
         token.length = json_string_length(value);
+    } else if (!json_is_object(value)) {
+        return cud_json_wrong(in, key, err, CUDDLE_E_FORMAT, "a token: a string or an object");
     } else {
         json_view json;
         status = cud_json_object(&json, in, key, CUD_JSON_REQUIRED, err);

@@ -236,7 +236,7 @@ static void set(translation *t, int depth)
     bool first = true, after_set = false; /* after_set: a '-' here cannot begin a range */
     while (!t->status) {
         if (t->s == t->end) {
-            refuse(t, begin, (size_t)(t->end - begin));
+            t->status = cud_fail(t->err, CUDDLE_E_FORMAT, "tokenizer.json: %s: regex \"%.80s\" has a set that is not closed", t->where, t->pattern);
             return;
         }
         const char *at = t->s;
@@ -370,8 +370,9 @@ static void translate(translation *t)
             break;
         case '(': open_group(t); break;
         case ')':
-            if (t->groups == 0) refuse(t, begin, 1);
-            else t->atom = t->group[--t->groups];
+            if (t->groups > 0) t->atom = t->group[--t->groups];
+            else if (!t->status)
+                t->status = cud_fail(t->err, CUDDLE_E_FORMAT, "tokenizer.json: %s: regex \"%.80s\" closes a group that is not open", t->where, t->pattern);
             put(t, ")", 1);
             break;
         case '{': braces(t); break;
@@ -407,6 +408,8 @@ cuddle_status cud_regex_translate(char **out, size_t *out_length, const char *pa
     t.out = malloc(t.room);
     if (!t.out) return cud_nomem(err, t.room, "a regular expression");
     translate(&t);
+    if (t.groups > 0 && !t.status)
+        t.status = cud_fail(err, CUDDLE_E_FORMAT, "tokenizer.json: %s: regex \"%.80s\" has a group that is not closed", where, pattern);
     put(&t, "", 1);
     if (t.status) {
         free(t.out);

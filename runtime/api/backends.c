@@ -2,23 +2,83 @@
 
 #include "core/options.h"
 #include "cpu/cpu.h"
+#include "cuda/module.h"
 
+#include <dlfcn.h>
 #include <stdio.h>
 #include <string.h>
+
+/* ------------------------------------------------------------------------------------------------- the CUDA module */
+
+/* Path of the module: in `directory`, or beside the file this code was linked into. False if it cannot be told. */
+static bool module_path(char *out, size_t size, const char *directory)
+{
+    if (directory) return (size_t)snprintf(out, size, "%s/libcuddle-cuda.so", directory) < size;
+    static const char here = 0; /* an address inside the library */
+    Dl_info self;
+    if (!dladdr(&here, &self) || !self.dli_fname) return false;
+    const char *slash = strrchr(self.dli_fname, '/');
+    const int length = slash ? (int)(slash - self.dli_fname) : 1;
+    return (size_t)snprintf(out, size, "%.*s/libcuddle-cuda.so", length, slash ? self.dli_fname : ".") < size;
+}
+
+/* The module stays loaded: the CUDA runtime inside it must not be unloaded while its threads live. dlopen() counts, so it is found again. */
+static const cuda_module *open_module(const char *directory, cuddle_error *err)
+{
+    char path[4096];
+    if (!module_path(path, sizeof path, directory)) {
+        cud_fail(err, CUDDLE_E_DEVICE, "the CUDA module: the library's own folder is not known; name it with backend_dir");
+        return NULL;
+    }
+    void *handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    if (!handle) {
+        cud_fail(err, CUDDLE_E_DEVICE, "the CUDA module cannot be opened: %s", dlerror());
+        return NULL;
+    }
+    const cuda_module *(*entry)(int, size_t);
+    void *symbol = dlsym(handle, "cud_cuda_module");
+    memcpy(&entry, &symbol, sizeof entry);
+    const cuda_module *module = symbol ? entry(CUD_CUDA_ABI, sizeof(op_table)) : NULL;
+    if (!module) {
+        dlclose(handle);
+        cud_fail(err, CUDDLE_E_DEVICE, "%s is not of this library's version (module abi %d)", path, CUD_CUDA_ABI);
+    }
+    return module;
+}
+
+/* "cuda" is device 0, "cuda:3" device 3. */
+static bool parse_cuda(const char *device, int *index)
+{
+    *index = 0;
+    if (strcmp(device, "cuda") == 0) return true;
+    if (strncmp(device, "cuda:", 5) != 0 || !device[5] || strlen(device) > 9) return false;
+    for (const char *p = device + 5; *p; p++) {
+        if (*p < '0' || *p > '9') return false;
+        *index = *index * 10 + (*p - '0');
+    }
+    return true;
+}
 
 cuddle_status cud_backend_open(backend **out, cuddle_device_kind *kind, const char *device, int cpu_threads, const char *backend_dir,
                                cuddle_error *err)
 {
-    (void)backend_dir; /* where the CUDA module is looked for, once there is one */
     *out = NULL;
     *kind = CUDDLE_DEVICE_CPU;
-    if (!device || strcmp(device, "auto") == 0 || strcmp(device, "cpu") == 0) {
-        const cud_cpu_options options = { .threads = cpu_threads, .onednn = true };
-        return cud_cpu_backend_new(out, &options, err);
+    const bool automatic = !device || strcmp(device, "auto") == 0;
+    int index = 0;
+    if (!automatic && strcmp(device, "cpu") != 0 && !parse_cuda(device, &index))
+        return cud_fail(err, CUDDLE_E_ARG, "device is \"%s\", expected auto, cpu, cuda or cuda:N", device);
+    if (automatic || strcmp(device, "cpu") != 0) {
+        cuddle_error *const why = automatic ? NULL : err; /* auto: without a GPU the CPU is what was asked for */
+        const cuda_module *module = open_module(backend_dir, why);
+        if (module && (!automatic || module->count(NULL) > 0)) {
+            *kind = CUDDLE_DEVICE_CUDA;
+            return module->open(out, index, err);
+        }
+        if (!automatic) return CUDDLE_E_DEVICE;
     }
-    if (strcmp(device, "cuda") == 0 || strncmp(device, "cuda:", 5) == 0)
-        return cud_fail(err, CUDDLE_E_DEVICE, "device \"%s\": this build has no CUDA backend", device);
-    return cud_fail(err, CUDDLE_E_ARG, "device is \"%s\", expected auto, cpu, cuda or cuda:N", device);
+    const cud_cpu_options options = { .threads = cpu_threads, .onednn = true };
+    return cud_cpu_backend_new(out, &options, err);
 }
 
 uint64_t cud_backend_free_memory(const backend *b)

@@ -133,6 +133,9 @@ cudaError_t take_last_error(bool forget)
 
 /* ---- the call ---- */
 
+Locked::Locked() { enter(); }
+Locked::~Locked() { leave(); }
+
 Call::Call(const char *name)
 {
     enter();
@@ -168,26 +171,23 @@ cudaError_t Call::done(cudaError_t error)
 
 long emu_fail_call(const char *name, int nth, int error, bool sticky)
 {
-    emu::enter();
+    const emu::Locked locked;
     emu::Fault &fault = emu::faults()[name];
     const long calls = fault.calls;
     fault = emu::Fault{ 0, nth, static_cast<cudaError_t>(error), sticky };
-    emu::leave();
     return calls;
 }
 
 void emu_fail_kernel(int nth, int error)
 {
-    emu::enter();
+    const emu::Locked locked;
     emu::kernel_fault_in = nth;
     emu::kernel_fault = static_cast<cudaError_t>(error);
-    emu::leave();
 }
 
 void emu_clear_errors(void)
 {
-    emu::enter();
+    const emu::Locked locked;
     for (cudaError_t &error : emu::sticky) error = cudaSuccess;
     emu::last_error = cudaSuccess;
-    emu::leave();
 }

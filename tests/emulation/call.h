@@ -34,6 +34,15 @@ private:
     bool injected_ = false;
 };
 
+/* The lock without the rest, for what is not CUDA's API. */
+class Locked {
+public:
+    Locked();
+    ~Locked();
+    Locked(const Locked &) = delete;
+    Locked &operator=(const Locked &) = delete;
+};
+
 /* The device of the calling thread. */
 int current_device();
 void set_current_device(int device);

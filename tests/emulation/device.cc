@@ -208,7 +208,7 @@ const char *cudaGetErrorString(cudaError_t error)
 void emu_live_get(emu_live *out)
 {
     std::memset(out, 0, sizeof *out);
-    Call call("emu_live_get");
+    const Locked locked;
     device_memory_live(out);
     host_memory_live(out);
     streams_live(out);

@@ -6,15 +6,6 @@
 #ifndef EMULATED_CUDA_H
 #define EMULATED_CUDA_H
 
-/* The toolkit defines these only if nobody has (crt/host_defines.h), so that a plain compiler can be told that they mean nothing. */
-#define __global__
-#define __device__
-#define __host__
-#define __constant__
-#define __grid_constant__
-#define __launch_bounds__(...)
-#define __shared__ static_assert(false, "a kernel's shared memory is declared with DEV_SHARED or DEV_DYN_SHARED");
-
 #include <cuda_runtime_api.h>
 #include <vector_functions.h>
 #include <vector_types.h>
@@ -25,6 +16,22 @@
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+
+/* To a plain compiler these mean nothing (the toolkit has attributes there that only nvcc knows). */
+#undef __global__
+#undef __device__
+#undef __host__
+#undef __constant__
+#undef __grid_constant__
+#undef __launch_bounds__
+#undef __shared__
+#define __global__
+#define __device__
+#define __host__
+#define __constant__
+#define __grid_constant__
+#define __launch_bounds__(...)
+#define __shared__ static_assert(false, "a kernel's shared memory is declared with DEV_SHARED or DEV_DYN_SHARED");
 
 #define EMU_UNCHECKED __attribute__((no_sanitize("thread")))
 

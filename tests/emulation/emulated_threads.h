@@ -23,21 +23,21 @@ enum class Shuffle { INDEX, XOR, DOWN, UP };
 
 template <typename T> struct ShuffleInput {
     T value;
-    int source;
+    int operand; /* a lane, a distance or bits */
     int width;
     Shuffle mode;
 };
 
 /* The lane that `lane` reads, as the PTX ISA has it for shfl.sync: itself where the source is outside its segment. */
-EMU_UNCHECKED inline int shuffle_source(int lane, int source, int width, Shuffle mode)
+EMU_UNCHECKED inline int shuffle_source(int lane, int operand, int width, Shuffle mode)
 {
     const int segment = lane & ~(width - 1);
     int from = 0;
     switch (mode) {
-    case Shuffle::INDEX: return segment | (source & (width - 1));
-    case Shuffle::XOR: from = lane ^ source; break;
-    case Shuffle::DOWN: from = lane + source; break;
-    case Shuffle::UP: from = lane - source; break;
+    case Shuffle::INDEX: return segment | (operand & (width - 1));
+    case Shuffle::XOR: from = lane ^ operand; break;
+    case Shuffle::DOWN: from = lane + operand; break;
+    case Shuffle::UP: from = lane - operand; break;
     }
     return from < segment || from >= segment + width ? lane : from;
 }
@@ -48,15 +48,15 @@ template <typename T> EMU_UNCHECKED void shuffle_lanes(Lane *lanes, unsigned mas
         if (!(mask >> lane & 1)) continue;
         const ShuffleInput<T> *in = static_cast<const ShuffleInput<T> *>(lanes[lane].in);
         if (in->width < 1 || in->width > 32 || (in->width & (in->width - 1))) fail("shuffle: width %d is no power of two up to 32", in->width);
-        const int from = shuffle_source(lane, in->source, in->width, in->mode);
+        const int from = shuffle_source(lane, in->operand, in->width, in->mode);
         if (!(mask >> from & 1)) fail("shuffle: lane %d reads lane %d, which is not in the mask %08x", lane, from, mask);
         *static_cast<T *>(lanes[lane].out) = static_cast<const ShuffleInput<T> *>(lanes[from].in)->value;
     }
 }
 
-template <typename T> EMU_UNCHECKED inline T shuffle(unsigned mask, T value, int source, int width, Shuffle mode, Site site)
+template <typename T> EMU_UNCHECKED inline T shuffle(unsigned mask, T value, int operand, int width, Shuffle mode, Site site)
 {
-    const ShuffleInput<T> in{ value, source, width, mode };
+    const ShuffleInput<T> in{ value, operand, width, mode };
     T out;
     warp_collective(mask, shuffle_lanes<T>, &in, &out, site);
     return out;
@@ -132,9 +132,9 @@ EMU_UNCHECKED inline int __syncthreads_and(int p, EMU_SITE) { return emu::block_
 EMU_UNCHECKED inline void __syncwarp(unsigned mask = 0xffffffffu, EMU_SITE) { emu::warp_barrier(mask, EMU_AT("__syncwarp")); }
 EMU_UNCHECKED inline void __threadfence() { emu::memory_fence(); }
 
-template <typename T> EMU_UNCHECKED inline T __shfl_sync(unsigned mask, T v, int source, int width = 32, EMU_SITE)
+template <typename T> EMU_UNCHECKED inline T __shfl_sync(unsigned mask, T v, int operand, int width = 32, EMU_SITE)
 {
-    return emu::shuffle(mask, v, source, width, emu::Shuffle::INDEX, EMU_AT("__shfl_sync"));
+    return emu::shuffle(mask, v, operand, width, emu::Shuffle::INDEX, EMU_AT("__shfl_sync"));
 }
 template <typename T> EMU_UNCHECKED inline T __shfl_xor_sync(unsigned mask, T v, int bits, int width = 32, EMU_SITE)
 {
