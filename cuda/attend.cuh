@@ -249,10 +249,10 @@ template <typename T, int DIM> DEV_FN void attend_load_keys(T *shared, const att
     }
 }
 
-/* Turns products q k of 16 rows with N * 8 keys into scores, in the layout of dev_mma's d. `key` is the position of s[0][0]; position and
- * slope belong to rows lane / 4 and lane / 4 + 8. `inside`: every row sees all of these keys. */
-template <int N>
-DEV_FN void attend_finish(const attend_job &j, float (&s)[N][4], int key, int keys, const int (&position)[2], const float (&slope)[2], bool inside)
+/* Turns products q k of 16 rows with N * 8 keys into scores, in the layout of dev_mma's d. `key` is the position of s[0][0], `row` the first of
+ * the 16 rows; those past the last are taken for the last. `inside`: every row sees all of these keys. What belongs to a row is found out
+ * again for every tile that needs it: registers are scarcer. */
+template <int N> DEV_FN void attend_finish(const attend_job &j, const attend_rows &r, float (&s)[N][4], int row, int key, bool inside)
 {
 #pragma unroll
     for (int n = 0; n < N; n++)
@@ -264,20 +264,24 @@ DEV_FN void attend_finish(const attend_job &j, float (&s)[N][4], int key, int ke
 #pragma unroll
             for (int e = 0; e < 4; e++) s[n][e] = attend_capped(j, s[n][e]);
     }
-    if (j.alibi) {
+    if (inside && !j.alibi) return;
+#pragma unroll
+    for (int half = 0; half < 2; half++) {
+        const int mine = min(row + half * 8 + dev_lane() / 4, r.count - 1), position = attend_position(r, mine);
+        if (j.alibi) {
+            const float slope = __ldg(j.alibi + attend_head(r, mine));
+#pragma unroll
+            for (int n = 0; n < N; n++)
+#pragma unroll
+                for (int e = 2 * half; e < 2 * half + 2; e++) s[n][e] = fmaf(slope, float(key + n * 8 + e % 2 - position), s[n][e]);
+        }
+        const attend_span seen = attend_sees(j, position, r.keys);
 #pragma unroll
         for (int n = 0; n < N; n++)
 #pragma unroll
-            for (int e = 0; e < 4; e++) s[n][e] = fmaf(slope[e / 2], float(key + n * 8 + e % 2 - position[e / 2]), s[n][e]);
-    }
-    if (!inside) {
-        const attend_span seen[2] = { attend_sees(j, position[0], keys), attend_sees(j, position[1], keys) };
-#pragma unroll
-        for (int n = 0; n < N; n++)
-#pragma unroll
-            for (int e = 0; e < 4; e++) {
+            for (int e = 2 * half; e < 2 * half + 2; e++) {
                 const int p = key + n * 8 + e % 2;
-                if (p < seen[e / 2].low || p >= seen[e / 2].high) s[n][e] = -INFINITY;
+                if (p < seen.low || p >= seen.high) s[n][e] = -INFINITY;
             }
     }
 }

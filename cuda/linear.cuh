@@ -28,6 +28,7 @@ struct linear_output {
     int out_type, bias_type, residual_type;
     int act;
     float scale, soft_cap; /* 1 and 0: none */
+    bool wide;             /* what is there of out, bias and residual is 16-byte aligned, their rows too */
 };
 
 struct linear_args {
@@ -41,8 +42,6 @@ struct linear_args {
     int first[CUD_MAX_SEGMENTS]; /* column of out where a segment begins */
     linear_output to;
 };
-
-enum { LINEAR_FEW_ROWS = 4 }; /* of x at once in linear_few.cu */
 
 /* The launchers, by kernel. W's rows (transposed: rows of n) may have any alignment where `w_wide` is false. All take any number of rows
  * >= 1 with n >= 1. */
@@ -107,6 +106,23 @@ DEV_FN void linear_store(const linear_output &o, int64_t row, int col, float v)
     v = linear_finish(o, v, o.bias ? typed_load(o.bias, o.bias_type, col) : 0.0f);
     if (o.residual) v += typed_load(o.residual, o.residual_type, row * o.residual_stride + col);
     typed_store(o.out, o.out_type, row * o.out_stride + col, v);
+}
+
+/* Elements [col, col + left) of a row, at most 8; col is a multiple of 8. */
+DEV_FN void linear_store8(const linear_output &o, int64_t row, int col, float (&v)[8], int left)
+{
+    float other[8];
+#pragma unroll
+    for (int i = 0; i < 8; i++) other[i] = 0.0f;
+    if (o.bias) typed_load_some(other, o.bias, o.bias_type, col, left, o.wide);
+#pragma unroll
+    for (int i = 0; i < 8; i++) v[i] = linear_finish(o, v[i], other[i]);
+    if (o.residual) {
+        typed_load_some(other, o.residual, o.residual_type, row * o.residual_stride + col, left, o.wide);
+#pragma unroll
+        for (int i = 0; i < 8; i++) v[i] += other[i];
+    }
+    typed_store_some(o.out, o.out_type, row * o.out_stride + col, v, left, o.wide);
 }
 
 /* ---- the "mma" order ----

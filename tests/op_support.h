@@ -204,8 +204,8 @@ static inline double op_rounding(dtype type, double value)
 static inline void op_near(dtype type, double got, double want, double error, const char *what, int64_t row, int64_t col)
 {
     const double limit = op_rounding(type, fabs(want) + error) + error;
-    ck_assert_msg(fabs(got - want) <= limit, "%s: [%lld][%lld] is %.9g, expected %.9g +- %.3g", what, (long long)row, (long long)col, got,
-                  want, limit);
+    if (fabs(got - want) <= limit) return; /* an assertion that holds costs a system call: too much for each element */
+    ck_abort_msg("%s: [%lld][%lld] is %.9g, expected %.9g +- %.3g", what, (long long)row, (long long)col, got, want, limit);
 }
 
 /* What lies between the rows was not written. */
@@ -214,7 +214,8 @@ static inline void op_padding_intact(op_env *e, tensor t)
     const int64_t cols = t.rank == 2 ? t.size[1] : t.size[1] * t.size[2];
     const float *v = op_download(e, t);
     for (int64_t r = 0; r < t.size[0]; r++)
-        for (int64_t c = cols; c < t.stride[0]; c++) ck_assert_msg(isnan(v[r * t.stride[0] + c]), "padding of row %lld was written", (long long)r);
+        for (int64_t c = cols; c < t.stride[0]; c++)
+            if (!isnan(v[r * t.stride[0] + c])) ck_abort_msg("padding of row %lld was written", (long long)r);
 }
 
 static inline void op_names(const cuddle_error *err, const char *word)

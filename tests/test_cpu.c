@@ -81,7 +81,13 @@ START_TEST(probes_bandwidth)
     ck_assert(rate > 0.01 && rate < 1e5);
     test_expect_failure(cud_cpu_probe_bandwidth(&rate, 0, 1, 1, &err), CUDDLE_E_ARG, &err);
     err = (cuddle_error){ 0 };
-    test_expect_failure(cud_cpu_probe_bandwidth(&rate, SIZE_MAX / 4, 1, 1, &err), CUDDLE_E_NOMEM, &err);
+    for (int n = 1; n <= 3; n++) {
+        err = (cuddle_error){ 0 };
+        test_fail_allocation(n, false);
+        const cuddle_status status = cud_cpu_probe_bandwidth(&rate, 1 << 20, 1, 2, &err);
+        test_fail_allocation(0, false);
+        test_expect_failure(status, CUDDLE_E_NOMEM, &err);
+    }
 }
 END_TEST
 
@@ -101,7 +107,12 @@ START_TEST(memory_is_aligned_and_copied)
     }
     b->ops->release(b, NULL);
     void *p;
-    test_expect_failure(b->ops->alloc(b, &p, SIZE_MAX / 4, "the whole world", &err), CUDDLE_E_NOMEM, &err);
+    test_expect_failure(b->ops->alloc(b, &p, SIZE_MAX, "the whole world", &err), CUDDLE_E_NOMEM, &err);
+    err = (cuddle_error){ 0 };
+    test_fail_allocation(1, false);
+    const cuddle_status status = b->ops->alloc(b, &p, 1000, "the whole world", &err);
+    test_fail_allocation(0, false);
+    test_expect_failure(status, CUDDLE_E_NOMEM, &err);
     ck_assert_ptr_null(p);
     ck_assert_ptr_nonnull(strstr(err.text, "the whole world"));
     err = (cuddle_error){ 0 };
@@ -162,8 +173,8 @@ static void check_pieces(const load_plan *plan, const unsigned char *arena)
         for (uint64_t r = 0; r < p->rows; r++)
             for (uint64_t c = 0; c < p->row_bytes; c++) {
                 const size_t at = (size_t)(p->offset + r * p->src_pitch + c);
-                ck_assert_msg(arena[p->dst + r * p->dst_pitch + c] == (unsigned char)(at * 2654435761u >> 13), "piece %zu, row %d, byte %d", i, (int)r,
-                              (int)c);
+                if (arena[p->dst + r * p->dst_pitch + c] != (unsigned char)(at * 2654435761u >> 13))
+                    ck_abort_msg("piece %zu, row %d, byte %d", i, (int)r, (int)c);
             }
     }
 }

@@ -55,7 +55,7 @@ START_TEST(conversions_match_core)
             const float want = t == 1 ? cud_bf16_to_f32((uint16_t)i) : cud_f16_to_f32((uint16_t)i);
             uint32_t w;
             memcpy(&w, &want, sizeof w);
-            ck_assert_msg(bits[i] == w || isnan(want), "%s %04x", cud_dtype_name(op_types[t]), (unsigned)i);
+            if (bits[i] != w && !(isnan(want) && (bits[i] & 0x7fffffffu) > 0x7f800000u)) ck_abort_msg("%s %04x", cud_dtype_name(op_types[t]), (unsigned)i);
         }
         uint32_t *floats = op_host(&e, ALL * sizeof *floats);
         for (int i = 0; i < ALL; i++) { /* halves, their midpoints and what lies beside those */
@@ -69,8 +69,8 @@ START_TEST(conversions_match_core)
             float v;
             memcpy(&v, &floats[i], sizeof v);
             const uint16_t want = t == 1 ? cud_f32_to_bf16(v) : cud_f32_to_f16(v);
-            if (isnan(v)) ck_assert_msg(isnan(t == 1 ? cud_bf16_to_f32(got[i]) : cud_f16_to_f32(got[i])), "a NaN became %04x", (unsigned)got[i]);
-            else ck_assert_msg(got[i] == want, "%.9g became %04x, expected %04x", (double)v, (unsigned)got[i], (unsigned)want);
+            const bool right = isnan(v) ? isnan(t == 1 ? cud_bf16_to_f32(got[i]) : cud_f16_to_f32(got[i])) : got[i] == want;
+            if (!right) ck_abort_msg("%.9g became %04x, expected %04x", (double)v, (unsigned)got[i], (unsigned)want);
         }
     }
     op_close(&e);

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 
 enum {
-    MATCH_LIMIT = 50000000,  /* steps of one match: seconds, not hours */
+    MATCH_LIMIT = 10000000, /* steps of one match: well under a second */
     DEPTH_LIMIT = 1000000,
     HEAP_LIMIT = 256 * 1024, /* KiB */
     JIT_STACK_MIN = 32 * 1024,
@@ -84,6 +84,8 @@ void cud_regex_scratch_free(cud_regex_scratch *s)
 
 static cud_regex_scratch *new_scratch(void)
 {
+    uint32_t jit = 0; /* compiled matching needs a stack of its own, or it would use 32 KiB of the thread's */
+    pcre2_config(PCRE2_CONFIG_JIT, &jit);
     cud_regex_scratch *s = calloc(1, sizeof *s);
     pcre2_general_context *memory = pcre2_general_context_create(take, give, NULL);
     if (s && memory) {
@@ -92,7 +94,7 @@ static cud_regex_scratch *new_scratch(void)
         s->stack = pcre2_jit_stack_create(JIT_STACK_MIN, JIT_STACK_MAX, memory);
     }
     pcre2_general_context_free(memory); /* what was made with it keeps its own copy */
-    if (!s || !s->data || !s->context) {
+    if (!s || !s->data || !s->context || (jit && !s->stack)) {
         cud_regex_scratch_free(s);
         return NULL;
     }

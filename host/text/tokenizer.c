@@ -36,7 +36,7 @@ static cuddle_status run_steps(cud_pieces *p, const cud_components *steps, cuddl
 static void locate(cud_token *token, const cud_pieces *p, const cud_piece *piece)
 {
     const size_t length = piece->end - piece->begin;
-    if (token->end > length) return; /* a suffix fell back to bytes: such offsets mean nothing, in the reference too */
+    if (token->end > length) return; /* an affix fell back to bytes: such offsets mean nothing, in the reference too */
     if (token->begin == token->end) {
         token->begin += piece->origin;
         token->end += piece->origin;
@@ -74,7 +74,9 @@ static cuddle_status run_processors(const cuddle_tokenizer *t, cud_processing *r
     return status;
 }
 
-static cuddle_status make_encoding(cuddle_encoding **out, const cud_tokens *tokens, cuddle_error *err)
+static size_t at_most(size_t offset, size_t length) { return offset < length ? offset : length; }
+
+static cuddle_status make_encoding(cuddle_encoding **out, const cud_tokens *tokens, size_t length, cuddle_error *err)
 {
     const size_t each = 2 * sizeof(size_t) + sizeof(int32_t) + 1;
     if (tokens->count > (SIZE_MAX - sizeof(cuddle_encoding)) / each) return cud_nomem(err, SIZE_MAX, "an encoding");
@@ -87,8 +89,8 @@ static cuddle_status make_encoding(cuddle_encoding **out, const cud_tokens *toke
     e->special = (uint8_t *)(void *)(e->ids + e->count);
     for (size_t i = 0; i < e->count; i++) {
         e->ids[i] = tokens->token[i].id;
-        e->begin[i] = tokens->token[i].begin;
-        e->end[i] = tokens->token[i].end;
+        e->begin[i] = at_most(tokens->token[i].begin, length); /* even where they mean nothing they lie in the text */
+        e->end[i] = at_most(tokens->token[i].end, length);
         e->special[i] = tokens->token[i].special;
     }
     *out = e;
@@ -113,7 +115,7 @@ cuddle_status cud_tokenizer_encode(cuddle_encoding **out, const cuddle_tokenizer
     if (!status) status = run_steps(&p, &t->pre_tokenizers, err);
     if (!status) status = run_model(t, &run.tokens, &p, err);
     if (!status) status = run_processors(t, &run, err);
-    if (!status) status = make_encoding(out, &run.tokens, err);
+    if (!status) status = make_encoding(out, &run.tokens, length, err);
 
     const cud_model_type *model = (const cud_model_type *)t->model.item[0].type;
     if (model->scratch_free) model->scratch_free(run.tokens.scratch);

@@ -25,6 +25,41 @@ typedef struct load_binding {
     uint64_t at;
 } load_binding;
 
+/* Ways that a loader had to leave for a lesser one; each is counted where it was left. */
+typedef enum load_fallback {
+    LOAD_FALLBACK_NETWORK,      /* a file on a network file system is not registered */
+    LOAD_FALLBACK_REGISTER,     /* a window of a file could not be registered: the ring takes over */
+    LOAD_FALLBACK_PIN,          /* the ring could not be page-locked in one piece: smaller ones */
+    LOAD_FALLBACK_PIN_SEGMENTS, /* nor so: the device's own page-locked memory */
+    LOAD_FALLBACK_PIN_ALLOC,    /* nor that: pageable memory */
+    LOAD_FALLBACK_RESIDENT,     /* a file cannot be asked for what is in memory (RWF_NOWAIT): read plainly */
+    LOAD_FALLBACK_DIRECT,       /* a file cannot be read past the page cache (O_DIRECT): read plainly */
+    LOAD_FALLBACK_THREADS,      /* fewer reader threads than wanted */
+    LOAD_FALLBACK_COUNT
+} load_fallback;
+static inline const char *cud_load_fallback_name(load_fallback f)
+{
+    static const char *const names[] = { "network", "register", "pin", "pin-segments", "pin-alloc", "resident", "direct", "threads" };
+    return (unsigned)f < LOAD_FALLBACK_COUNT ? names[f] : "unknown";
+}
+
+/* What a load did; a failed one fills it as far as it came. */
+typedef struct load_report {
+    bool measure_ceiling; /* set by the caller: copy page-locked memory into the arena for a few milliseconds before the load */
+    cuddle_load_mode mode; /* what carried most bytes */
+    uint64_t bytes;        /* that arrived */
+    double seconds, gb_per_s;
+    double pin_seconds; /* of `seconds`: until the ring was page-locked */
+    double ceiling_gb_per_s, ceiling_share; /* 0 unless measured */
+    int readers;
+    uint64_t resident_bytes, direct_bytes, plain_bytes; /* read from the page cache, past it, and without knowing */
+    uint64_t registered_bytes;                          /* copied from where the file is mapped */
+    uint64_t pinned_bytes;                              /* page-locked by the ring */
+    unsigned fallback[LOAD_FALLBACK_COUNT];
+} load_report;
+
+struct load_fence; /* the backend's: which layers have arrived */
+
 typedef struct load_plan {
     load_piece *piece;
     size_t pieces, piece_capacity;
@@ -33,6 +68,9 @@ typedef struct load_plan {
     uint64_t arena_bytes;    /* CUD_ALIGN-aligned ranges, one per tensor */
     uint64_t in_place_bytes; /* of tensors used where they are mapped */
     uint64_t copy_bytes;     /* of all pieces */
+    cuddle_load_mode mode;
+    load_report *report;      /* NULL: not wanted */
+    struct load_fence *fence; /* NULL: nothing runs before all have arrived */
 } load_plan;
 
 /* Called between pieces of at most a few MiB; returning false stops the load with CUDDLE_E_CANCELLED. */

@@ -29,7 +29,7 @@ template <typename Kernel, typename Parameters, size_t... I>
 EMU_UNCHECKED inline void call_kernel(const Launch &launch, std::index_sequence<I...>)
 {
     const Kernel kernel = reinterpret_cast<Kernel>(reinterpret_cast<uintptr_t>(launch.kernel));
-    Parameters mine = *static_cast<const Parameters *>(launch.parameters);
+    [[maybe_unused]] Parameters mine = *static_cast<const Parameters *>(launch.parameters);
     enter_kernel_body();
     kernel(std::get<I>(mine)...);
     leave_kernel_body();

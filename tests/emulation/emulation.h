@@ -46,6 +46,9 @@ void emu_clear_errors(void);
 
 /* ---- what happened ---- */
 
+/* Is the race checker linked in? */
+bool emu_checks_races(void);
+
 typedef struct emu_counters {
     uint64_t launches, blocks, threads, switches, collectives, barriers;
     uint64_t copies, pageable_copies, default_stream_calls, graph_launches, matmuls;

@@ -34,7 +34,11 @@ static const std::pair<const char *const, HostRange> *range_with(const void *p)
 bool is_pinned(const void *p, size_t n)
 {
     const std::pair<const char *const, HostRange> *range = range_with(p);
-    return range && static_cast<const char *>(p) + n <= range->first + range->second.size;
+    if (!range) return false;
+    if (static_cast<const char *>(p) + n > range->first + range->second.size)
+        fail("%zu bytes at %p pass the end of host memory that is pinned or registered: %zu bytes at %p", n, p, range->second.size,
+             static_cast<const void *>(range->first));
+    return true;
 }
 
 bool is_read_only(const void *p)

@@ -356,6 +356,8 @@ static void aligned_access(const void *p, size_t n, bool write, const void *wher
 
 } // namespace emu
 
+bool emu_checks_races(void) { return true; }
+
 #define EMU_CALLBACKS(n)                                                                                                    \
     void __tsan_read##n(void *p) { emu::aligned_access(p, n, false, __builtin_return_address(0)); }                        \
     void __tsan_write##n(void *p) { emu::aligned_access(p, n, true, __builtin_return_address(0)); }                        \

@@ -18,3 +18,5 @@ void race_access(const void *, size_t, bool, unsigned) {}
 void race_atomic(const void *, size_t, unsigned) {}
 
 } // namespace emu
+
+bool emu_checks_races(void) { return false; }

@@ -18,14 +18,16 @@ Block &block = *new Block;
 static Fiber *caller; /* the OS thread's own stack */
 static const Launch *launch_now;
 static int device_now;
+static thread_local bool runs_kernels; /* this OS thread is the one that runs a launch; others go about their business */
 
-bool in_kernel() { return block.running != nullptr; }
+bool in_kernel() { return runs_kernels && block.running != nullptr; }
 uint64_t block_serial() { return block.serial; }
 int running_device() { return device_now; }
 unsigned running_thread() { return block.running->linear; }
 
 int checked_thread()
 {
+    if (!runs_kernels) return -1;
     const Thread *thread = block.running;
     return thread && thread->in_body ? int(thread->linear) : -1;
 }
@@ -189,6 +191,7 @@ void run_blocks(const Launch &l, int device)
 {
     Fiber here;
     caller = &here;
+    runs_kernels = true;
     launch_now = &l;
     device_now = device;
     gridDim = l.grid;
@@ -204,6 +207,7 @@ void run_blocks(const Launch &l, int device)
         yield_to_next(); /* comes back when every thread has exited */
     }
     caller = nullptr;
+    runs_kernels = false;
 }
 
 } // namespace emu

@@ -25,6 +25,13 @@ static std::set<Stream *> &streams()
     return all;
 }
 
+/* Never freed: another thread may be in the middle of it, waiting for a host function with the lock open. */
+static std::vector<Stream *> &destroyed_streams()
+{
+    static std::vector<Stream *> &all = *new std::vector<Stream *>;
+    return all;
+}
+
 static Stream *default_stream(int device)
 {
     static Stream *all = new Stream[MAX_DEVICES];
@@ -212,7 +219,7 @@ cudaError_t cudaStreamDestroy(cudaStream_t handle)
     if (stream->capture) return call.fail(cudaErrorStreamCaptureUnsupported);
     drain(stream);
     streams().erase(stream);
-    delete stream;
+    destroyed_streams().push_back(stream);
     return call.done();
 }
 

@@ -1,0 +1,80 @@
+/* A tokenizer.json of any bytes; behind a NUL a text to encode, behind another a tokenizer_config.json. What loads must encode
+ * within bounds, and decode as a stream to what it decodes to at once. */
+#include "text/tokenizer.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void require(bool condition)
+{
+    if (!condition) abort();
+}
+
+static void check_decoding(const cuddle_tokenizer *t, const int32_t *ids, size_t count, unsigned flags)
+{
+    cuddle_error err = { CUDDLE_OK, "" };
+    cuddle_detokenizer *d = NULL;
+    char *text = NULL;
+    const char *piece = NULL;
+    size_t length = 0, at = 0, part = 0;
+    const cuddle_status whole = cud_tokenizer_decode(&text, &length, t, ids, count, flags, &err);
+    require(whole == CUDDLE_OK || (whole == CUDDLE_E_LIMIT && !text)); /* a decoder's regex may give up */
+    require(!cud_detokenizer_new(&d, t, flags, NULL));
+    cuddle_status status = CUDDLE_OK;
+    for (size_t i = 0; i <= count && !status; i++) {
+        status = i < count ? cud_detokenizer_push(d, ids[i], &piece, &part, NULL) : cud_detokenizer_finish(d, &piece, &part, NULL);
+        if (status || whole) continue;
+        require(part <= length - at && memcmp(text + at, piece, part) == 0);
+        at += part;
+    }
+    require(status == whole && (status || at == length));
+    cud_detokenizer_free(d);
+    free(text);
+}
+
+static void check_encoding(const cuddle_tokenizer *t, const char *text, size_t length, unsigned flags)
+{
+    cuddle_error err = { CUDDLE_OK, "" };
+    cuddle_encoding *e = NULL;
+    const cuddle_status status = cud_tokenizer_encode(&e, t, text, length, flags, &err);
+    require(status == err.status && (status == CUDDLE_OK) == (e != NULL));
+    if (status) return;
+    for (size_t i = 0; i < e->count; i++) require(e->ids[i] >= 0 && e->begin[i] <= e->end[i] && e->end[i] <= length && e->special[i] <= 1);
+    check_decoding(t, e->ids, e->count, flags & 1);
+    cud_encoding_free(e);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static const char fixed[] = " Hello  w\xc3\xb6rld's <s> 123 \xe6\x97\xa5\xe6\x9c\xac e\xcc\x81\r\n\xf0\x9f\xa4\x97 ";
+    static const int32_t ids[] = { 0, 1, 2, 3, 0, 0, 5, 4, 7, 6, 100, 3, 3, 1 };
+    const char *json = (const char *)data, *end = json + size;
+    const char *text = size ? memchr(json, 0, size) : NULL, *config = NULL;
+    const size_t json_size = text ? (size_t)(text - json) : size;
+    size_t text_size = 0, config_size = 0;
+    if (text) {
+        text++;
+        config = text < end ? memchr(text, 0, (size_t)(end - text)) : NULL;
+        text_size = (size_t)((config ? config : end) - text);
+        if (config) config_size = (size_t)(end - ++config);
+    }
+    cuddle_error err = { CUDDLE_OK, "" };
+    cuddle_tokenizer *t = NULL;
+    const cuddle_status status = cud_tokenizer_parse(&t, json, json_size, config, config_size, &err);
+    require(status == err.status && (status == CUDDLE_OK) == (t != NULL));
+    if (status) return 0;
+    for (int32_t id = 0; id < 300 && id < cud_tokenizer_size(t); id++) {
+        const char *token = cud_tokenizer_token(t, id);
+        require(!token || !strlen(token) || cud_tokenizer_id(t, token) >= -1);
+    }
+    check_encoding(t, fixed, sizeof fixed - 1, 0);
+    check_encoding(t, "", 0, 0);
+    if (text) check_encoding(t, text, text_size, CUDDLE_TOKENIZE_NO_SPECIAL);
+    check_decoding(t, ids, sizeof ids / sizeof *ids, 0);
+    cud_tokenizer_free(t);
+    return 0;
+}

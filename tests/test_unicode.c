@@ -1,0 +1,83 @@
+#include "support.h"
+#include "text/unicode.h"
+
+#include <stdio.h>
+#include <string.h>
+
+START_TEST(finds_the_first_byte_that_is_not_utf8)
+{
+    static const struct {
+        const char *text;
+        size_t size, valid;
+    } cases[] = {
+        { "", 0, 0 }, { "abc", 3, 3 }, { "\xc3\xa9", 2, 2 }, { "a\xc3", 2, 1 }, { "a\xff", 2, 1 }, { "\x80", 1, 0 }, { "\xc0\xaf", 2, 0 },
+        { "\xc1\xbf", 2, 0 }, { "\xe0\x9f\xbf", 3, 0 }, { "\xe0\xa0\x80", 3, 3 }, { "\xed\x9f\xbf", 3, 3 }, { "\xed\xa0\x80", 3, 0 },
+        { "x\xef\xbf\xbf", 4, 4 }, { "\xf0\x8f\xbf\xbf", 4, 0 }, { "\xf0\x90\x80\x80", 4, 4 }, { "\xf4\x8f\xbf\xbf", 4, 4 }, { "\xf4\x90\x80\x80", 4, 0 },
+        { "\xf5\x80\x80\x80", 4, 0 }, { "ab\xf0\x9f\xa4", 5, 2 }, { "\xe2\x82z", 3, 0 }, { "a\0b", 3, 3 },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        ck_assert_msg(cud_utf8_valid(cases[i].text, cases[i].size) == cases[i].valid, "case %zu: %zu", i, cud_utf8_valid(cases[i].text, cases[i].size));
+}
+END_TEST
+
+START_TEST(encodes_and_decodes_every_character)
+{
+    for (int32_t c = 0; c <= 0x10ffff; c++) {
+        if (c >= 0xd800 && c <= 0xdfff) continue;
+        char text[4];
+        size_t length = 0;
+        const size_t size = cud_utf8_encode(text, c);
+        ck_assert(cud_utf8_valid(text, size) == size);
+        ck_assert(cud_utf8_decode(text, &length) == c && length == size);
+        ck_assert(cud_utf8_decode_before(text, text + size, &length) == c && length == size);
+    }
+}
+END_TEST
+
+START_TEST(knows_white_space_words_numbers_and_punctuation)
+{
+    static const int32_t white[] = { 9, 10, 11, 12, 13, 32, 0x85, 0xa0, 0x1680, 0x2000, 0x200a, 0x2028, 0x2029, 0x202f, 0x205f, 0x3000 };
+    static const int32_t not_white[] = { 8, 14, 31, 'a', 0x180e, 0x200b, 0xfeff };
+    static const int32_t word[] = { 'a', 'Z', '0', '_', 0xe9, 0x4e2d, 0x301, 0x200d, 0x2163, 0x24b6, 0x203f };
+    static const int32_t not_word[] = { ' ', '-', '.', 0x2019, 0xbd, 0x1f917, 0xd7 };
+    for (size_t i = 0; i < sizeof white / sizeof *white; i++) ck_assert_msg(cud_is_white(white[i]), "U+%04X", (unsigned)white[i]);
+    for (size_t i = 0; i < sizeof not_white / sizeof *not_white; i++) ck_assert_msg(!cud_is_white(not_white[i]), "U+%04X", (unsigned)not_white[i]);
+    for (size_t i = 0; i < sizeof word / sizeof *word; i++) ck_assert_msg(cud_is_word(word[i]), "U+%04X", (unsigned)word[i]);
+    for (size_t i = 0; i < sizeof not_word / sizeof *not_word; i++) ck_assert_msg(!cud_is_word(not_word[i]), "U+%04X", (unsigned)not_word[i]);
+    ck_assert(cud_is_numeric('7') && cud_is_numeric(0xbd) && cud_is_numeric(0x2167) && !cud_is_numeric('a'));
+    ck_assert(cud_is_punct('$') && cud_is_punct('~') && cud_is_punct(0x3002) && !cud_is_punct(0x20ac) && !cud_is_punct('a'));
+    ck_assert(cud_is_mark(0x301) && cud_is_mark(0x903) && !cud_is_mark('a'));
+}
+END_TEST
+
+START_TEST(lowers_composes_and_decomposes)
+{
+    int32_t out[CUD_DECOMPOSE_MAX];
+    ck_assert(cud_lower(out, 'Q') == 1 && out[0] == 'q');
+    ck_assert(cud_lower(out, 0x3a3) == 1 && out[0] == 0x3c3); /* no final sigma: characters have no context */
+    ck_assert(cud_lower(out, 0x130) == 2 && out[0] == 'i' && out[1] == 0x307);
+    ck_assert(cud_decompose(out, 0xe9, false) == 2 && out[0] == 'e' && out[1] == 0x301);
+    ck_assert(cud_decompose(out, 0x1d15e, false) == 2 && out[0] == 0x1d157);
+    ck_assert(cud_decompose(out, 0xfb01, false) == 1 && out[0] == 0xfb01);
+    ck_assert(cud_decompose(out, 0xfb01, true) == 2 && out[0] == 'f' && out[1] == 'i');
+    ck_assert(cud_decompose(out, 0xfdfa, true) == 18);
+    ck_assert(cud_decompose(out, 0xac01, false) == 3 && out[2] == 0x11a8);
+    ck_assert_int_eq(cud_compose('e', 0x301), 0xe9);
+    ck_assert_int_eq(cud_compose(0xac00, 0x11a8), 0xac01);
+    ck_assert_int_eq(cud_compose(0x915, 0x93c), 0); /* excluded from composition */
+    ck_assert_int_eq(cud_compose('a', 'b'), 0);
+    ck_assert_int_eq(cud_compose('<', 0x338), 0x226e);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("unicode");
+    TCase *tc = tcase_create("unicode");
+    tcase_add_test(tc, finds_the_first_byte_that_is_not_utf8);
+    tcase_add_test(tc, encodes_and_decodes_every_character);
+    tcase_add_test(tc, knows_white_space_words_numbers_and_punctuation);
+    tcase_add_test(tc, lowers_composes_and_decomposes);
+    suite_add_tcase(suite, tc);
+    return test_run(suite);
+}
