@@ -18,11 +18,14 @@ namespace {
 /* Tiles of 16 rows per warp: what the registers hold. */
 template <int DIM> constexpr int prefill_tiles = DIM > 128 ? 1 : 2;
 
+/* float4 of one thread's totals: DIM / 8 and a quad of statistics per tile. An odd number, so that the banks are used evenly. */
+template <int DIM> constexpr int prefill_totals = prefill_tiles<DIM> * (DIM / 8 + 1) | 1;
+
 /* Bytes of shared memory. */
 template <int DIM> size_t prefill_shared(int warps, bool fold)
 {
     const size_t rows = size_t(warps) * 16 * prefill_tiles<DIM>;
-    return (rows + 4 * attend_keys<DIM>) * attend_stride<DIM> * 2 + (fold ? rows * (DIM + 8) * sizeof(float) : 0);
+    return (rows + 4 * attend_keys<DIM>) * attend_stride<DIM> * 2 + (fold ? size_t(warps) * DEV_WARP * prefill_totals<DIM> * sizeof(float4) : 0);
 }
 
 template <typename T, int DIM> struct prefill_warp {
@@ -131,48 +134,52 @@ template <typename T, int DIM> struct prefill_warp {
         for (int t = 0; t < TILES; t++) sum[t][0] = sums[t][0], sum[t][1] = sums[t][2];
     }
 
-    /* Folds the sums into the totals and begins anew. totals[i * threads] is this thread's i-th: as o, then maxima and sums. */
-    static constexpr int TOTALS = TILES * (DIM / 2 + 4);
-    DEV_FN static float *total_at(float *totals, int threads, int t, int n, int e) { return totals + ((t * (DIM / 8) + n) * 4 + e) * threads; }
-    DEV_FN static float *stat_at(float *totals, int threads, int t, int half) { return totals + (TILES * DIM / 2 + t * 4 + half * 2) * threads; }
+    /* The totals of chunks: per tile as o, then maxima and sums. */
+    DEV_FN static void clear_totals(float4 *totals)
+    {
+        for (int i = 0; i < prefill_totals<DIM>; i++) dev_store<float4>(totals + i, make_float4(0.0f, 0.0f, 0.0f, 0.0f));
+#pragma unroll
+        for (int t = 0; t < TILES; t++) dev_store<float4>(stat_of(totals, t), make_float4(-INFINITY, -INFINITY, 0.0f, 0.0f));
+    }
+    DEV_FN static float4 *stat_of(float4 *totals, int t) { return totals + t * (DIM / 8 + 1) + DIM / 8; }
 
-    DEV_FN void fold(float *totals, int threads)
+    /* Folds the sums into the totals and begins anew. */
+    DEV_FN void fold(float4 *totals)
     {
 #pragma unroll
-        for (int t = 0; t < TILES; t++)
+        for (int t = 0; t < TILES; t++) {
+            const float4 stat = dev_load<float4>(stat_of(totals, t));
+            attend_stat total[2] = { { stat.x, stat.z }, { stat.y, stat.w } };
+            float keep[2] = { 1.0f, 1.0f }, add[2] = { 0.0f, 0.0f };
+            bool any[2];
 #pragma unroll
-            for (int half = 0; half < 2; half++) {
-                float *stat = stat_at(totals, threads, t, half), keep, add;
-                attend_stat total = { stat[0], stat[threads] };
-                if (!attend_fold<true>(total, { most[t][half], sum[t][half] }, keep, add)) continue;
-                stat[0] = total.most;
-                stat[threads] = total.sum;
+            for (int half = 0; half < 2; half++) any[half] = attend_fold<true>(total[half], { most[t][half], sum[t][half] }, keep[half], add[half]);
+            dev_store<float4>(stat_of(totals, t), make_float4(total[0].most, total[1].most, total[0].sum, total[1].sum));
 #pragma unroll
-                for (int n = 0; n < DIM / 8; n++)
-#pragma unroll
-                    for (int e = 2 * half; e < 2 * half + 2; e++) {
-                        float *to = total_at(totals, threads, t, n, e);
-                        *to = attend_folded(*to, keep, o[t][n][e], add);
-                    }
+            for (int n = 0; n < DIM / 8; n++) {
+                float4 *to = totals + t * (DIM / 8 + 1) + n;
+                float4 sums = dev_load<float4>(to);
+                if (any[0]) sums.x = attend_folded(sums.x, keep[0], o[t][n][0], add[0]), sums.y = attend_folded(sums.y, keep[0], o[t][n][1], add[0]);
+                if (any[1]) sums.z = attend_folded(sums.z, keep[1], o[t][n][2], add[1]), sums.w = attend_folded(sums.w, keep[1], o[t][n][3], add[1]);
+                dev_store<float4>(to, sums);
             }
+        }
         clear();
     }
 
     /* The totals become the sums again. */
-    DEV_FN void take(float *totals, int threads)
+    DEV_FN void take(const float4 *totals)
     {
 #pragma unroll
         for (int t = 0; t < TILES; t++) {
+            const float4 *from = totals + t * (DIM / 8 + 1), stat = dev_load<float4>(from + DIM / 8);
+            most[t][0] = stat.x, most[t][1] = stat.y;
+            sum[t][0] = stat.z, sum[t][1] = stat.w;
 #pragma unroll
-            for (int half = 0; half < 2; half++) {
-                const float *stat = stat_at(totals, threads, t, half);
-                most[t][half] = stat[0];
-                sum[t][half] = stat[threads];
+            for (int n = 0; n < DIM / 8; n++) {
+                const float4 sums = dev_load<float4>(from + n);
+                o[t][n][0] = sums.x, o[t][n][1] = sums.y, o[t][n][2] = sums.z, o[t][n][3] = sums.w;
             }
-#pragma unroll
-            for (int n = 0; n < DIM / 8; n++)
-#pragma unroll
-                for (int e = 0; e < 4; e++) o[t][n][e] = *total_at(totals, threads, t, n, e);
         }
     }
 };
@@ -182,18 +189,14 @@ template <typename T, int DIM> __global__ void __launch_bounds__(ATTEND_THREADS,
     typedef prefill_warp<T, DIM> warp_state;
     constexpr int TILES = warp_state::TILES, KEYS = warp_state::KEYS, STRIDE = warp_state::STRIDE, ROWS = 16 * TILES;
     DEV_DYN_SHARED(T, shared);
-    const int threads = int(blockDim.x), rows = threads / DEV_WARP * ROWS, lane = dev_lane();
+    const int rows = int(blockDim.x) / DEV_WARP * ROWS, lane = dev_lane();
     T *ring = shared + rows * STRIDE; /* K and V of one tile, then of the other */
-    float *totals = reinterpret_cast<float *>(ring + 4 * KEYS * STRIDE) + threadIdx.x;
+    float4 *totals = reinterpret_cast<float4 *>(ring + 4 * KEYS * STRIDE) + int(threadIdx.x) * prefill_totals<DIM>;
 
     int sequence, first;
     if (!attend_find(j, int(blockIdx.x), rows, &sequence, &first)) return; /* the whole block */
-    DEV_SHARED(attend_rows, place, [1]);
-    DEV_SHARED(attend_span, spans, [1]);
-    if (threadIdx.x == 0) { place[0] = attend_rows_of(j, sequence, int(blockIdx.y)); spans[0]=attend_sees_rows(j, place[0], first, rows); }
-    __syncthreads();
-    const attend_rows &r = place[0];
-    const attend_span &seen = spans[0];
+    const attend_rows r = attend_rows_of(j, sequence, int(blockIdx.y));
+    const attend_span seen = attend_sees_rows(j, r, first, rows);
     const int begin = seen.low / KEYS * KEYS;
     const auto load = [&](int key) {
         T *to = ring + (key - begin) / KEYS % 2 * (2 * KEYS * STRIDE);
@@ -210,14 +213,7 @@ template <typename T, int DIM> __global__ void __launch_bounds__(ATTEND_THREADS,
                       of_last = attend_sees(j, attend_position(r, min(mine + ROWS - 1, last)), r.keys);
     warp_state w;
     w.clear();
-    if (j.fold) {
-#pragma unroll
-        for (int i = 0; i < warp_state::TOTALS; i++) totals[i * threads] = 0.0f;
-#pragma unroll
-        for (int t = 0; t < TILES; t++)
-#pragma unroll
-            for (int half = 0; half < 2; half++) *warp_state::stat_at(totals, threads, t, half) = -INFINITY;
-    }
+    if (j.fold) warp_state::clear_totals(totals);
 
     for (int key = begin; key < seen.high; key += KEYS) {
         dev_copy_async_wait<0>();
@@ -237,11 +233,11 @@ template <typename T, int DIM> __global__ void __launch_bounds__(ATTEND_THREADS,
             }
             w.add_values(p, k + KEYS * STRIDE);
         }
-        if (j.fold && ((key + KEYS) % ATTEND_CHUNK == 0 || key + KEYS >= seen.high)) w.fold(totals, threads);
+        if (j.fold && ((key + KEYS) % ATTEND_CHUNK == 0 || key + KEYS >= seen.high)) w.fold(totals);
     }
     dev_copy_async_wait<0>();
 
-    if (j.fold) w.take(totals, threads);
+    if (j.fold) w.take(totals);
 #pragma unroll
     for (int t = 0; t < TILES; t++)
 #pragma unroll

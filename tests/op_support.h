@@ -5,6 +5,11 @@
 
 #include "cpu/cpu.h"
 #include "support.h"
+#ifdef OP_ON_CUDA /* the same tests on a CUDA device, real or emulated */
+#include "backend.h"
+#include "gemm.h"
+#include "module.h"
+#endif
 
 #include <math.h>
 #include <stdio.h>
@@ -23,8 +28,15 @@ typedef struct op_env {
 } op_env;
 
 /* The levels a backend has; a test loops over them with `_i` and returns early where op_open() says there is no such. */
+#ifdef OP_ON_CUDA
+#define OP_NAME "cuda"
+static const char *const op_levels[] = { "cuda" };
+enum { OP_LEVELS = 1, OP_THREADS = 1 };
+#else
+#define OP_NAME "cpu"
 static const char *const op_levels[] = { "portable", "avx2", "avx512", "avx512-bf16" };
-enum { OP_LEVELS = 4 };
+enum { OP_LEVELS = 4, OP_THREADS = 3 }; /* numbers of threads that make a difference */
+#endif
 static const dtype op_types[] = { CUDDLE_F32, CUDDLE_BF16, CUDDLE_F16 };
 enum { OP_TYPES = 3 };
 
@@ -32,11 +44,23 @@ static inline bool op_open(op_env *e, int level, int threads)
 {
     cuddle_error err = { 0 };
     *e = (op_env){ .seed = 1 };
+#ifdef OP_ON_CUDA
+    (void)level, (void)threads;
+    const cuda_module *module = cud_cuda_module(CUD_CUDA_ABI, sizeof(op_table));
+    if (module->count(&err) == 0) {
+        fprintf(stderr, "skipped: %s\n", err.text);
+        exit(getenv("CUDDLE_REQUIRE_DEVICE") ? 1 : 77);
+    }
+    ck_ok(module->open(&e->b, 0, &err));
+    cuda_backend *b = (cuda_backend *)e->b;
+    if (!b->gemm) ck_ok(cud_cuda_gemm_open(&b->gemm, &err));
+#else
     const cud_cpu_options options = { .threads = threads, .isa = op_levels[level], .onednn = true };
     if (cud_cpu_backend_new(&e->b, &options, &err) != CUDDLE_OK) {
         ck_assert_msg(err.status == CUDDLE_E_UNSUPPORTED, "%s", err.text); /* this machine has no such instructions */
         return false;
     }
+#endif
     e->ex = (exec){ .ops = e->b->ops, .backend = e->b, .mode = EXEC_RUN, .ranks = 1, .deterministic = true };
     return true;
 }

@@ -67,13 +67,13 @@ START_TEST(refuses_by_name)
     weight w = good;
     w.format = WF_I4;
     a.table = &w;
-    OP_REFUSED(&e, e.b->ops->embed(&e.ex, &a, &err), CUDDLE_E_UNSUPPORTED, "embed on cpu", "I4");
+    OP_REFUSED(&e, e.b->ops->embed(&e.ex, &a, &err), CUDDLE_E_UNSUPPORTED, "embed on " OP_NAME, "I4");
     w = good, w.transposed = true;
-    OP_REFUSED(&e, e.b->ops->embed(&e.ex, &a, &err), CUDDLE_E_UNSUPPORTED, "embed on cpu", "transposed");
+    OP_REFUSED(&e, e.b->ops->embed(&e.ex, &a, &err), CUDDLE_E_UNSUPPORTED, "embed on " OP_NAME, "transposed");
     w = good, w.k = 3;
-    OP_REFUSED(&e, e.b->ops->embed(&e.ex, &a, &err), CUDDLE_E_INTERNAL, "embed on cpu", "out");
+    OP_REFUSED(&e, e.b->ops->embed(&e.ex, &a, &err), CUDDLE_E_INTERNAL, "embed on " OP_NAME, "out");
     w = good, a.position_table = cud_matrix(NULL, CUDDLE_F32, 9, 5);
-    OP_REFUSED(&e, e.b->ops->embed(&e.ex, &a, &err), CUDDLE_E_INTERNAL, "embed on cpu", "position table");
+    OP_REFUSED(&e, e.b->ops->embed(&e.ex, &a, &err), CUDDLE_E_INTERNAL, "embed on " OP_NAME, "position table");
     op_close(&e);
 }
 END_TEST

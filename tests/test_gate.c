@@ -122,9 +122,9 @@ START_TEST(refuses_by_name)
     if (!op_open(&e, _i, 1)) return;
     tensor t = cud_matrix(NULL, CUDDLE_F32, 2, 3), wrong = t;
     wrong.type = CUDDLE_U8;
-    OP_REFUSED(&e, e.b->ops->gate(&e.ex, t, wrong, t, ACT_SILU, &err), CUDDLE_E_UNSUPPORTED, "gate on cpu", "U8");
-    OP_REFUSED(&e, e.b->ops->gate(&e.ex, t, t, cud_columns(t, 0, 2), ACT_SILU, &err), CUDDLE_E_INTERNAL, "gate on cpu", "up");
-    OP_REFUSED(&e, e.b->ops->gate(&e.ex, t, t, t, ACT_COUNT, &err), CUDDLE_E_UNSUPPORTED, "gate on cpu", "activation");
+    OP_REFUSED(&e, e.b->ops->gate(&e.ex, t, wrong, t, ACT_SILU, &err), CUDDLE_E_UNSUPPORTED, "gate on " OP_NAME, "U8");
+    OP_REFUSED(&e, e.b->ops->gate(&e.ex, t, t, cud_columns(t, 0, 2), ACT_SILU, &err), CUDDLE_E_INTERNAL, "gate on " OP_NAME, "up");
+    OP_REFUSED(&e, e.b->ops->gate(&e.ex, t, t, t, ACT_COUNT, &err), CUDDLE_E_UNSUPPORTED, "gate on " OP_NAME, "activation");
     op_close(&e);
 }
 END_TEST

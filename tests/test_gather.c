@@ -83,8 +83,8 @@ START_TEST(refuses_by_name)
     if (!op_open(&e, _i, 1)) return;
     tensor t = cud_matrix(NULL, CUDDLE_F32, 2, 3), wrong = t;
     wrong.type = CUDDLE_I64;
-    OP_REFUSED(&e, e.b->ops->gather(&e.ex, t, wrong, NULL, &err), CUDDLE_E_UNSUPPORTED, "gather on cpu", "I64");
-    OP_REFUSED(&e, e.b->ops->gather(&e.ex, t, cud_columns(t, 0, 2), NULL, &err), CUDDLE_E_INTERNAL, "gather on cpu", "out");
+    OP_REFUSED(&e, e.b->ops->gather(&e.ex, t, wrong, NULL, &err), CUDDLE_E_UNSUPPORTED, "gather on " OP_NAME, "I64");
+    OP_REFUSED(&e, e.b->ops->gather(&e.ex, t, cud_columns(t, 0, 2), NULL, &err), CUDDLE_E_INTERNAL, "gather on " OP_NAME, "out");
     OP_RECORDED(&e, e.b->ops->gather(&e.ex, t, t, NULL, &err));
     ck_assert_uint_eq(e.ex.ws.peak, 0);
     op_close(&e);

@@ -134,20 +134,20 @@ START_TEST(refuses_by_name)
     OP_RECORDED(&e, e.b->ops->rope(&e.ex, &good, &err));
     rope_args a = good;
     a.kv.type = CUDDLE_F8_E4M3;
-    OP_REFUSED(&e, e.b->ops->rope(&e.ex, &a, &err), CUDDLE_E_UNSUPPORTED, "rope on cpu", "F8_E4M3");
+    OP_REFUSED(&e, e.b->ops->rope(&e.ex, &a, &err), CUDDLE_E_UNSUPPORTED, "rope on " OP_NAME, "F8_E4M3");
     a = good, a.q.type = CUDDLE_I32;
-    OP_REFUSED(&e, e.b->ops->rope(&e.ex, &a, &err), CUDDLE_E_UNSUPPORTED, "rope on cpu", "I32");
+    OP_REFUSED(&e, e.b->ops->rope(&e.ex, &a, &err), CUDDLE_E_UNSUPPORTED, "rope on " OP_NAME, "I32");
     a = good, a.kv.heads = 4;
-    OP_REFUSED(&e, e.b->ops->rope(&e.ex, &a, &err), CUDDLE_E_INTERNAL, "rope on cpu", "k");
+    OP_REFUSED(&e, e.b->ops->rope(&e.ex, &a, &err), CUDDLE_E_INTERNAL, "rope on " OP_NAME, "k");
     table.rotary_dim = 10, table.cos_sin = cud_matrix(NULL, CUDDLE_F32, 10, 10);
-    OP_REFUSED(&e, e.b->ops->rope(&e.ex, &good, &err), CUDDLE_E_UNSUPPORTED, "rope on cpu", "10 rotary");
+    OP_REFUSED(&e, e.b->ops->rope(&e.ex, &good, &err), CUDDLE_E_UNSUPPORTED, "rope on " OP_NAME, "10 rotary");
     table = good_table, table.cos_sin.type = CUDDLE_BF16;
-    OP_REFUSED(&e, e.b->ops->rope(&e.ex, &good, &err), CUDDLE_E_UNSUPPORTED, "rope on cpu", "BF16");
+    OP_REFUSED(&e, e.b->ops->rope(&e.ex, &good, &err), CUDDLE_E_UNSUPPORTED, "rope on " OP_NAME, "BF16");
     table = good_table, table.sections[0] = 3;
-    OP_REFUSED(&e, e.b->ops->rope(&e.ex, &good, &err), CUDDLE_E_UNSUPPORTED, "rope on cpu", "sections");
+    OP_REFUSED(&e, e.b->ops->rope(&e.ex, &good, &err), CUDDLE_E_UNSUPPORTED, "rope on " OP_NAME, "sections");
     table = good_table, a = good;
     a.q = cud_split_heads(cud_matrix(NULL, CUDDLE_F32, 3, 2048), 1, 2048), a.k = a.v = (tensor){ 0 }, a.kv.heads = 0;
-    OP_REFUSED(&e, e.b->ops->rope(&e.ex, &a, &err), CUDDLE_E_UNSUPPORTED, "rope on cpu", "more than 1024");
+    OP_REFUSED(&e, e.b->ops->rope(&e.ex, &a, &err), CUDDLE_E_UNSUPPORTED, "rope on " OP_NAME, "more than 1024");
     op_close(&e);
 }
 END_TEST

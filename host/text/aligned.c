@@ -10,7 +10,7 @@ enum { MAX_BYTES = INT32_MAX }; /* of a buffer: spans are 32 bit, and rewriting 
 
 static cuddle_status reserve(cud_aligned *a, size_t more, cuddle_error *err)
 {
-    if (more <= a->room - a->length) return CUDDLE_OK;
+    if (a->bytes && more <= a->room - a->length) return CUDDLE_OK; /* never without a buffer: pointers into it are computed */
     if (more > MAX_BYTES - a->length) return cud_fail(err, CUDDLE_E_LIMIT, "the text grows beyond %d bytes in normalization", MAX_BYTES);
     const size_t need = a->length + more;
     size_t room = a->room + a->room / 2;

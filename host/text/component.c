@@ -170,7 +170,7 @@ cuddle_status cud_tokens_add(cud_tokens *t, cud_token token, cuddle_error *err)
 
 cuddle_status cud_bytes_add(cud_bytes *b, const char *s, size_t size, cuddle_error *err)
 {
-    if (size > b->room - b->used) {
+    if (!b->data || size > b->room - b->used) {
         const size_t room = b->room + b->room / 2 + size + 32;
         char *data = room < size ? NULL : realloc(b->data, room);
         if (!data) return cud_nomem(err, room, "decoded text");

@@ -27,7 +27,7 @@ struct MatmulDesc : BlasObject {
     cublasOperation_t transa = CUBLAS_OP_N, transb = CUBLAS_OP_N;
     cublasLtEpilogue_t epilogue = CUBLASLT_EPILOGUE_DEFAULT;
     const void *bias = nullptr;
-    cudaDataType_t bias_type = static_cast<cudaDataType_t>(-1); /* that of D */
+    int32_t bias_type = -1; /* a cudaDataType_t; -1: that of D */
     MatmulDesc() : BlasObject(BlasKind::DESC) {}
 };
 

@@ -70,7 +70,7 @@ static bool has_bias(const MatmulDesc &d)
     return d.epilogue == CUBLASLT_EPILOGUE_BIAS || d.epilogue == CUBLASLT_EPILOGUE_RELU_BIAS || d.epilogue == CUBLASLT_EPILOGUE_GELU_BIAS;
 }
 
-static cudaDataType bias_type(const Problem &p) { return int(p.desc.bias_type) < 0 ? p.d.type : p.desc.bias_type; }
+static cudaDataType bias_type(const Problem &p) { return p.desc.bias_type < 0 ? p.d.type : static_cast<cudaDataType_t>(p.desc.bias_type); }
 
 /* The matrix of every batch lies in one live allocation of the device. */
 static void require_matrix(const char *name, const void *at, const Layout &l, int device)

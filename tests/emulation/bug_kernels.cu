@@ -76,8 +76,7 @@ template <int BUG> __global__ void __launch_bounds__(128) bug_kernel_of(float *o
         out[i] = 0;
     }
     if constexpr (BUG == BUG_MISALIGNED_STRUCT) {
-        const float2 v = reinterpret_cast<const float2 *>(in + 1)[i % 32];
-        out[i] = v.x + v.y;
+        if (i < 32) reinterpret_cast<float2 *>(out)[i] = reinterpret_cast<const float2 *>(in + 1)[i];
     }
     if constexpr (BUG == BUG_MISALIGNED_LOAD) {
         out[i] = __uint_as_float(dev_load<uint4>(in + 1).x);

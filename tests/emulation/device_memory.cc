@@ -42,6 +42,15 @@ int device_of(const void *p, size_t n)
     return range && static_cast<const char *>(p) + n <= range->first + range->second ? device : -1;
 }
 
+/* The live allocation that p is in, or not far behind. */
+static const std::pair<const char *const, size_t> *allocation_before(const DeviceMemory &m, const void *p)
+{
+    std::map<const char *, size_t>::const_iterator next = m.live.upper_bound(static_cast<const char *>(p));
+    if (next == m.live.begin()) return nullptr;
+    --next;
+    return static_cast<const char *>(p) < next->first + rounded(next->second) + REDZONE ? &*next : nullptr;
+}
+
 void require_device_range(const char *who, const void *p, size_t n, int device)
 {
     if (n == 0) return;
@@ -49,8 +58,8 @@ void require_device_range(const char *who, const void *p, size_t n, int device)
     if (found == device) return;
     if (found >= 0) fail("%s: %p is on device %d, not on device %d", who, p, found, device);
     for (int d = 0; d < MAX_DEVICES; d++) {
-        const std::pair<const char *const, size_t> *live = range_with(memory_of(d).live, p);
-        if (live) fail("%s: %zu bytes at %p pass the end of an allocation of %zu bytes at %p", who, n, p, live->second, static_cast<const void *>(live->first));
+        const std::pair<const char *const, size_t> *near = allocation_before(memory_of(d), p);
+        if (near) fail("%s: %zu bytes at %p pass the end of an allocation of %zu bytes at %p", who, n, p, near->second, static_cast<const void *>(near->first));
         if (range_with(memory_of(d).freed, p)) fail("%s: %zu bytes at %p, in device memory that was freed", who, n, p);
     }
     fail("%s: %zu bytes at %p are outside every live device allocation", who, n, p);
