@@ -1,5 +1,6 @@
 /* Every checkpoint of tests/parity/ against transformers' float32 logits, alone, in chunks and in mixed steps. */
 #include "format/checkpoint.h"
+#include "format/json.h"
 #include "model_runner.h"
 
 #include <math.h>
@@ -197,6 +198,49 @@ START_TEST(greedy_tokens_equal_transformers)
 }
 END_TEST
 
+/* From text to tokens to greedy tokens to text, on the demo checkpoint, as transformers did it. */
+START_TEST(the_demo_checkpoint_continues_as_transformers_does)
+{
+    cuddle_error err = { CUDDLE_OK, "" };
+    json_t *root;
+    ck_ok(cud_json_load(&root, test_path("models/kjv-gpt2/expected.json"), CUD_JSON_MAX, &err));
+    cuddle_engine *engine;
+    cuddle_model *h;
+    ck_ok(cuddle_engine_new(&engine, NULL, &err));
+    cuddle_model_options load;
+    cuddle_model_options_init(&load);
+    load.dtype = "float32";
+    ck_ok(cuddle_model_load(&h, engine, test_path("models/kjv-gpt2"), &load, &err));
+    const json_t *list = json_object_get(root, "cases");
+    ck_assert_uint_ge(json_array_size(list), 3);
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const json_t *c = json_array_get(list, i), *prompt_ids = json_object_get(c, "input_ids"), *ids = json_object_get(c, "generated_ids");
+        const char *prompt = json_string_value(json_object_get(c, "prompt")), *text = json_string_value(json_object_get(c, "text"));
+        cuddle_generation_options how;
+        cuddle_generation_options_init(&how);
+        how.temperature = 0;
+        how.max_tokens = (int)json_array_size(ids);
+        how.ignore_eos = 1;
+        cuddle_request *request;
+        ck_ok(cuddle_request_submit(&request, h, &(cuddle_segment){ .kind = CUDDLE_SEGMENT_TEXT, .text = prompt, .count = strlen(prompt) }, 1, &how, NULL,
+                                    NULL, &err));
+        ck_ok(cuddle_request_wait(request, -1, &err));
+        cuddle_result result = { .struct_size = sizeof result };
+        ck_ok(cuddle_request_result(request, &result, &err));
+        ck_assert_uint_eq(result.prompt_count, json_array_size(prompt_ids));
+        for (size_t k = 0; k < result.prompt_count; k++) ck_assert_int_eq(result.prompt_ids[k], (int)json_integer_value(json_array_get(prompt_ids, k)));
+        ck_assert_uint_eq(result.count, json_array_size(ids));
+        for (size_t k = 0; k < result.count; k++) ck_assert_int_eq(result.ids[k], (int)json_integer_value(json_array_get(ids, k)));
+        ck_assert_uint_ge(strlen(text), result.text_length);
+        ck_assert_str_eq(text + strlen(text) - result.text_length, result.text);
+        cuddle_request_free(request);
+    }
+    json_decref(root);
+    cuddle_model_free(h);
+    cuddle_engine_free(engine);
+}
+END_TEST
+
 /* The recorded plan is exact: the largest steps, one long prompt and many decoding sequences, use all of the workspace and not a byte more. */
 START_TEST(the_largest_steps_use_the_planned_workspace)
 {
@@ -238,6 +282,7 @@ int main(void)
     tcase_add_loop_test(tc, logits_equal_transformers, 0, CASES);
     tcase_add_loop_test(tc, mixed_steps_equal_each_sequence_alone, 0, CASES);
     tcase_add_loop_test(tc, greedy_tokens_equal_transformers, 0, CASES);
+    tcase_add_test(tc, the_demo_checkpoint_continues_as_transformers_does);
     tcase_add_loop_test(tc, the_largest_steps_use_the_planned_workspace, 0, CASES);
     suite_add_tcase(suite, tc);
     return test_run(suite);
