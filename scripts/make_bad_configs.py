@@ -45,6 +45,11 @@ def case(family, name, changes, error="", status=FORMAT):
     raw(f"{family}-{name}" if error else f"ok-{family}-{name}", merged, error, status)
 
 
+def real(text):
+    """A real has a point or an exponent, without leading zeros in the exponent."""
+    return (text if set(text) & set(".e") else text + ".0").replace("e-0", "e-")
+
+
 def shown(value):
     """A value as a sentence shows it."""
     if value is None:
@@ -57,7 +62,7 @@ def shown(value):
         return "an array"
     if isinstance(value, str):
         return f'"{value}"'
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
+    return real(f"{value:.12g}") if isinstance(value, float) else str(value)
 
 
 def wrong(key, value, expected):
@@ -66,15 +71,14 @@ def wrong(key, value, expected):
 
 def number_of(value):
     """As a bound is shown: a real with a point or an exponent."""
-    text = f"{value:.6g}"
-    return text if set(text) & set(".e") else text + ".0"
+    return real(f"{value:.6g}")
 
 
-def integer(family, key, low, high, at_low=None, at_high=None):
+def integer(family, key, low, high, at_low=None, at_high=None, at_null=None):
     expected = f"an integer from {low} to {high}"
     for name, value in (("below", low - 1), ("above", high + 1), ("string", str(low)), ("real", low + 0.5), ("bool", True)):
         case(family, f"{key}-{name}", {key: value}, wrong(key, value, expected))
-    case(family, f"{key}-null", {key: None})
+    case(family, f"{key}-null", {key: None, **(at_null or {})})
     case(family, f"{key}-least", {key: low, **(at_low or {})})
     case(family, f"{key}-most", {key: high, **(at_high or {})})
 
@@ -96,8 +100,8 @@ def boolean(family, key, on=None):
 
 
 # ---- what a file must be
-raw("empty-file", b"", "line 1: '[' or '{' expected near end of file")
-raw("only-spaces", b"  \n", "line 1: '[' or '{' expected near end of file")
+raw("empty-file", b"", "line 1: unexpected token near end of file")
+raw("only-spaces", b"  \n", "line 2: unexpected token near end of file")
 raw("not-json", b"hello", "line 1: invalid token near 'hello'")
 raw("root-array", b"[]", "line 1: is an array, expected an object")
 raw("root-null", b"null", "line 1: is null, expected an object")
@@ -140,10 +144,10 @@ number("gpt2", "layer_norm_epsilon", 0, 1)
 for key in ("tie_word_embeddings", "scale_attn_weights", "scale_attn_by_inverse_layer_idx"):
     boolean("gpt2", key)
 integer("llama", "vocab_size", 1, 1 << 24)
-integer("llama", "hidden_size", 1, 1 << 20, {"head_dim": 8}, {"num_attention_heads": 4})
+integer("llama", "hidden_size", 1, 1 << 20, {"head_dim": 8}, {"num_attention_heads": 4}, {"num_attention_heads": 8})
 integer("llama", "intermediate_size", 1, 1 << 22)
 integer("llama", "num_hidden_layers", 1, 1024)
-integer("llama", "num_attention_heads", 1, 4096, {"num_key_value_heads": 1}, {"head_dim": 8})
+integer("llama", "num_attention_heads", 1, 4096, {"num_key_value_heads": 1}, {"head_dim": 8}, {"hidden_size": 64})
 integer("llama", "num_key_value_heads", 1, 4096, None, {"num_attention_heads": 4096, "head_dim": 8})
 integer("llama", "head_dim", 1, 4096, {"head_dim": 2})
 integer("llama", "max_position_embeddings", 1, 1 << 30)
@@ -301,7 +305,7 @@ def generation(name, content, error="", status=FORMAT):
     put(generations, "generation_config.json", name if error else f"ok-{name}", content, error, status)
 
 
-generation("empty-file", b"", "line 1: '[' or '{' expected near end of file")
+generation("empty-file", b"", "line 1: unexpected token near end of file")
 generation("not-json", b"{'a': 1}", "line 1: string or '}' expected near '''")
 generation("root-list", b"[]", "line 1: is an array, expected an object")
 generation("twice", b'{"top_k": 1, "top_k": 1}', "line 1: duplicate object key near '\"top_k\"'")

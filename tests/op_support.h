@@ -31,11 +31,11 @@ typedef struct op_env {
 #ifdef OP_ON_CUDA
 #define OP_NAME "cuda"
 static const char *const op_levels[] = { "cuda" };
-enum { OP_LEVELS = 1, OP_THREADS = 1 };
+enum { OP_LEVELS = 1 };
 #else
 #define OP_NAME "cpu"
 static const char *const op_levels[] = { "portable", "avx2", "avx512", "avx512-bf16" };
-enum { OP_LEVELS = 4, OP_THREADS = 3 }; /* numbers of threads that make a difference */
+enum { OP_LEVELS = 4 };
 #endif
 static const dtype op_types[] = { CUDDLE_F32, CUDDLE_BF16, CUDDLE_F16 };
 enum { OP_TYPES = 3 };

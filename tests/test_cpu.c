@@ -204,8 +204,12 @@ START_TEST(loads_pieces_of_all_kinds)
     ck_assert_uint_le(watched.biggest, 4 << 20);
     check_pieces(&plan, arena);
     memset(arena, 0, plan.arena_bytes);
+    load_report report;
+    plan.report = &report;
     ck_ok(b->ops->load(b, arena, &plan, NULL, NULL, &err));
     check_pieces(&plan, arena);
+    ck_assert_uint_eq(report.bytes, plan.copy_bytes);
+    ck_assert(report.seconds > 0 && report.gb_per_s > 0);
     load_plan nothing = { 0 };
     ck_ok(b->ops->load(b, NULL, &nothing, watch, &(seen){ 0 }, &err));
     b->ops->release(b, arena);

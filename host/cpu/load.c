@@ -2,6 +2,7 @@
 #include "backend.h"
 
 #include <stdlib.h>
+#include <time.h>
 
 enum { STRIDE = 4 << 20 }; /* bytes between two looks at the progress function */
 
@@ -68,13 +69,26 @@ static cuddle_status check_unchanged(source *s, cuddle_error *err)
     return cud_fail(err, CUDDLE_E_IO, "%s: changed while it was being loaded", s->name);
 }
 
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
 cuddle_status cud_cpu_load(backend *b, void *arena, const load_plan *plan, load_progress_fn progress, void *user, cuddle_error *err)
 {
     loading l = { progress, user, 0, plan->copy_bytes, NULL };
+    const double begin = now();
     cuddle_status status = note_progress(&l, 0, err);
     (void)b;
     for (size_t i = 0; i < plan->pieces && status == CUDDLE_OK; i++) status = read_piece(&l, &plan->piece[i], arena, err);
     free(l.staging);
+    if (plan->report) {
+        const double seconds = now() - begin;
+        *plan->report = (load_report){ .mode = CUDDLE_LOAD_READ, .bytes = l.done, .seconds = seconds, .readers = 1, .plain_bytes = l.done,
+                                       .gb_per_s = seconds > 0 ? (double)l.done / seconds / 1e9 : 0 };
+    }
     const source *last = NULL; /* pieces of one source mostly follow one another */
     for (size_t i = 0; i < plan->pieces && status == CUDDLE_OK; i++) {
         if (plan->piece[i].from != last) status = check_unchanged(plan->piece[i].from, err);

@@ -17,9 +17,9 @@ typedef struct row_kernels {
     void (*soft_cap)(float *x, float cap, int64_t n); /* cap tanh(x / cap) */
     void (*scale)(float *x, float factor, int64_t n);
     void (*add)(float *x, const float *y, int64_t n);
-    float (*max)(const float *x, int64_t n); /* -inf for n = 0; NaNs are passed over or not */
-    /* x becomes exp(x - max); returns the sum. exp is within 2 ulp, exp(-inf) is 0. */
-    float (*exp_sum)(float *x, float max, int64_t n);
+    /* These take n as a multiple of 16. */
+    float (*max)(const float *x, int64_t n); /* NaNs are passed over or not */
+    float (*exp_sum)(float *x, float max, int64_t n); /* x becomes exp(x - max); returns the sum. exp is within 2 ulp, exp(-inf) is 0 */
 } row_kernels;
 
 extern const row_kernels cud_cpu_rows_portable, cud_cpu_rows_avx2, cud_cpu_rows_avx512;

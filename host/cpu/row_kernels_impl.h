@@ -113,29 +113,18 @@ static void add_row(float *x, const float *y, int64_t n)
 
 static float max_of(const float *x, int64_t n)
 {
-    vf most = v_set1(-INFINITY);
-    int64_t i = 0;
-    for (; i + VL <= n; i += VL) most = v_max(most, v_load(x + i));
-    float m = v_largest(most);
-    for (; i < n; i++) m = x[i] > m ? x[i] : m;
-    return m;
+    vf most = v_load(x);
+    for (int64_t i = VL; i < n; i += VL) most = v_max(most, v_load(x + i));
+    return v_largest(most);
 }
 
 static float exp_sum(float *x, float max, int64_t n)
 {
     const vf m = v_set1(max);
     vf total = v_zero();
-    int64_t i = 0;
-    for (; i + VL <= n; i += VL) {
+    for (int64_t i = 0; i < n; i += VL) {
         const vf e = v_exp(v_sub(v_load(x + i), m));
         v_store(x + i, e);
-        total = v_add(total, e);
-    }
-    if (i < n) {
-        float last[VL];
-        for (int j = 0; j < VL; j++) last[j] = i + j < n ? x[i + j] : -INFINITY; /* counts nothing */
-        const vf e = v_exp(v_sub(v_load(last), m));
-        v_storen(x + i, e, n - i);
         total = v_add(total, e);
     }
     return v_sum(total);

@@ -143,7 +143,7 @@ static void show(char out[64], const json_t *value)
         while (n < length && n > 0 && ((unsigned char)json_string_value(value)[n] & 0xc0) == 0x80) n--; /* a character's border */
         snprintf(out, 64, "\"%.*s%s\"", (int)n, json_string_value(value), n < length ? "..." : "");
     } else if (json_is_number(value)) {
-        const size_t n = json_dumpb(value, out, 63, JSON_ENCODE_ANY | JSON_REAL_PRECISION(6));
+        const size_t n = json_dumpb(value, out, 63, JSON_ENCODE_ANY | JSON_REAL_PRECISION(12));
         out[n <= 63 ? n : 0] = 0;
     } else {
         snprintf(out, 64, "%s", kind_of(value));

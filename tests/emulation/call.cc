@@ -10,8 +10,8 @@
 
 /* Present when TSan is linked in. What the emulation does under its lock is no business of TSan's: seen, the lock would order all of
  * the product's threads and hide their races; unseen, our own memory would look raced for. */
-extern "C" __attribute__((weak)) void AnnotateIgnoreReadsAndWritesBegin(const char *file, int line);
-extern "C" __attribute__((weak)) void AnnotateIgnoreReadsAndWritesEnd(const char *file, int line);
+extern "C" __attribute__((weak)) void __tsan_ignore_thread_begin(void);
+extern "C" __attribute__((weak)) void __tsan_ignore_thread_end(void);
 
 namespace emu {
 
@@ -39,14 +39,14 @@ static void enter()
     if (inside_host_function) fail("a host function called the CUDA API");
     if (inside_call) fail("an API call inside an API call");
     inside_call = true;
-    if (AnnotateIgnoreReadsAndWritesBegin) AnnotateIgnoreReadsAndWritesBegin(__FILE__, __LINE__);
+    if (__tsan_ignore_thread_begin) __tsan_ignore_thread_begin();
     take_lock();
 }
 
 static void leave()
 {
     release_lock();
-    if (AnnotateIgnoreReadsAndWritesEnd) AnnotateIgnoreReadsAndWritesEnd(__FILE__, __LINE__);
+    if (__tsan_ignore_thread_end) __tsan_ignore_thread_end();
     inside_call = false;
 }
 
