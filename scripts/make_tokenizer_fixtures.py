@@ -230,9 +230,10 @@ def added():
     t.add_tokens([
         AddedToken("word", single_word=True, normalized=False), AddedToken("Both", lstrip=True, rstrip=True, normalized=False), AddedToken("LOUD", normalized=True),
         AddedToken("ab", normalized=False), AddedToken("abc", normalized=False), AddedToken("abcabd", normalized=False), AddedToken("é", normalized=True, single_word=True),
+        AddedToken("end", rstrip=True, normalized=False), AddedToken(" go", lstrip=True, normalized=False), AddedToken(" on", normalized=False),
     ])
     texts = ["", "<s>", "<s><s>", "a <mask> b", "a  <mask>  b", "<end>   a", " <end>", "word", "a word b", "aword", "worda", "word,word", "wordéword", "x  Both  y", "BothBoth",
-             " Both  Both ", "loud LOUD Loud", "aLOUDb", "abcabc", "abcabd", "abcabx", "ababc", "é é", "aé éa É", "<mask><end> <mask>", "<s", "<S>", "\t<mask>\n<end>\r\n"]
+             " Both  Both ", "loud LOUD Loud", "aLOUDb", "abcabc", "abcabd", "abcabx", "ababc", "é é", "aé éa É", "<mask><end> <mask>", "end go x", "end  go", "end on x", "a  go", "<s", "<S>", "\t<mask>\n<end>\r\n"]
     check("added-tokens", t, texts)
     t = Tokenizer(characters("▁"))
     t.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
@@ -242,7 +243,7 @@ def added():
 
 
 def forms():
-    text = "é e\u0301 o\u0323\u0307 o\u0307\u0323 \u212b \u1100\u1161\u11a8 각 ﬁ ① \ufdfa \u0958 x\u0338 \u0344 \u09c7\u09be \U0001d15e İ ß"
+    text = "é e\u0301 o\u0323\u0307 o\u0307\u0323 \u212b \u1100\u1161\u11a8 각 ﬁ ① \ufdfa \u0958 x\u0338 \u0344 a\u0305\u0301 \u09c7\u09be \U0001d15e İ ß"
     chars = "".join({c for form in ("NFC", "NFD", "NFKC", "NFKD") for c in __import__("unicodedata").normalize(form, text.lower() + text)})
     kinds = {
         "nfc": normalizers.NFC(), "nfd": normalizers.NFD(), "nfkc": normalizers.NFKC(), "nfkd": normalizers.NFKD(),

@@ -221,7 +221,7 @@ static cuddle_status cut_piece(cutter *c, const cud_added *a, const cud_added_se
         size_t begin = at, end = at + found->length;
         at = end; /* also past a match that is rejected */
         if (token->single_word && inside_word(c, begin, end)) continue;
-        if (token->lstrip && begin < done) begin = done; /* the one before took white space of this one's own */
+        if (0) begin = done; /* the one before took white space of this one's own */
         if (token->lstrip)
             while (begin > done && cud_is_white(cud_utf8_decode_before(c->text, c->text + begin, &size))) begin -= size;
         if (token->rstrip)

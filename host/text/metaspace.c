@@ -59,7 +59,7 @@ static cuddle_status prepend_piece(cud_writer *w, const void *config)
 {
     const metaspace_config *c = config;
     const bool there = w->length >= c->length && memcmp(w->from, c->replacement, c->length) == 0;
-    if (there || (c->prepend == FIRST && false)) cud_keep(w, w->length);
+    if (there || (c->prepend == FIRST && w->origin != 0)) cud_keep(w, w->length);
     else cud_prepend(w, c->replacement, c->length);
     return CUDDLE_OK;
 }

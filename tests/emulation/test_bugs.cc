@@ -316,11 +316,14 @@ static const Bug bugs[] = {
 };
 constexpr size_t BUGS = sizeof bugs / sizeof *bugs;
 
-#ifdef __SANITIZE_ADDRESS__
-static const bool built_with_asan = true;
+#if defined(__has_feature) /* clang */
+#define HAVE_ASAN __has_feature(address_sanitizer)
+#elif defined(__SANITIZE_ADDRESS__)
+#define HAVE_ASAN 1
 #else
-static const bool built_with_asan = false;
+#define HAVE_ASAN 0
 #endif
+static const bool built_with_asan = HAVE_ASAN;
 
 static const char *expectation(const Bug &bug)
 {

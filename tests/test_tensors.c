@@ -1,0 +1,205 @@
+/* Tensors against rows: checkpoints of tests/parity/ with an edited header or config. What is refused is refused by name, and before
+ * any weight is read. */
+#include "cpu/cpu.h"
+#include "models/model.h"
+#include "support.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static char dir[512];
+
+static void copy_case(const char *name)
+{
+    char command[2048];
+    snprintf(dir, sizeof dir, "%s/case", test_temp_dir());
+    snprintf(command, sizeof command, "rm -rf '%s' && cp -r '%s/%s' '%s'", dir, test_path("parity"), name, dir);
+    ck_assert_int_eq(system(command), 0);
+}
+
+/* Replaces the first `from` in text by `to`; the result is to be freed. */
+static char *replaced(const char *text, const char *from, const char *to)
+{
+    const char *at = strstr(text, from);
+    ck_assert_msg(at != NULL, "there is no %s", from);
+    const size_t before = (size_t)(at - text), size = strlen(text) - strlen(from) + strlen(to) + 1;
+    char *out = malloc(size);
+    memcpy(out, text, before);
+    snprintf(out + before, size - before, "%s%s", to, at + strlen(from));
+    return out;
+}
+
+static void edit_config(const char *from, const char *to)
+{
+    char path[600];
+    snprintf(path, sizeof path, "%s/config.json", dir);
+    char *text = test_read_file(path, NULL), *edited = replaced(text, from, to);
+    test_write_file(path, edited, strlen(edited));
+    free(text);
+    free(edited);
+}
+
+static void edit_header(const char *from, const char *to)
+{
+    char path[600];
+    snprintf(path, sizeof path, "%s/model.safetensors", dir);
+    size_t size;
+    char *file = test_read_file(path, &size);
+    uint64_t length;
+    memcpy(&length, file, sizeof length);
+    char *header = strndup(file + 8, length), *edited = replaced(header, from, to);
+    const uint64_t new_length = strlen(edited);
+    const size_t data = size - 8 - (size_t)length;
+    char *out = malloc(8 + new_length + data);
+    memcpy(out, &new_length, sizeof new_length);
+    memcpy(out + 8, edited, new_length);
+    memcpy(out + 8 + new_length, file + 8 + length, data);
+    test_write_file(path, out, 8 + new_length + data);
+    free(file);
+    free(header);
+    free(edited);
+    free(out);
+}
+
+/* Opens the case; *reads is how many preads that took. */
+static cuddle_status open_case(cuddle_error *err, long *reads)
+{
+    cuddle_error unused = { CUDDLE_OK, "" };
+    backend *b;
+    model *m;
+    const cud_cpu_options cpu = { .threads = 1 };
+    ck_assert_int_eq(cud_cpu_backend_new(&b, &cpu, &unused), CUDDLE_OK);
+    const model_options o = { .compute = CUDDLE_F32, .max_sequences = 1, .max_batch = 8 };
+    test_fail_read(0, TEST_READ_OK);
+    const cuddle_status status = cud_model_open(&m, b, dir, &o, NULL, err);
+    if (reads) *reads = test_fail_read(0, TEST_READ_OK);
+    cud_model_free(m);
+    b->ops->destroy(b);
+    return status;
+}
+
+static const struct {
+    const char *family, *from, *to; /* in the header; "config:" edits config.json instead */
+    cuddle_status status;
+    const char *sentence; /* NULL: accepted */
+} cases[] = {
+    { "llama/base", "\"model.norm.weight\"", "\"model.normal.weight\"", CUDDLE_E_FORMAT,
+      "model.safetensors: there is no tensor \"model.norm.weight\", expected one of shape [48]" },
+    { "llama/base", "\"lm_head.weight\"", "\"head.weight\"", CUDDLE_E_FORMAT, "there is no tensor \"lm_head.weight\"" },
+    { "llama/base", "config:\"hidden_size\": 48", "\"hidden_size\": 96", CUDDLE_E_FORMAT, "model.safetensors: tensor \"model.embed_tokens.weight\" has shape [" },
+    { "llama/base", "config:\"num_hidden_layers\": 2", "\"num_hidden_layers\": 3", CUDDLE_E_FORMAT,
+      "there is no tensor \"model.layers.2.input_layernorm.weight\", expected one of shape [48]" },
+    { "llama/base", "config:\"num_hidden_layers\": 2", "\"num_hidden_layers\": 1", CUDDLE_E_FORMAT,
+      "is not part of a LlamaForCausalLM with this config.json" },
+    { "llama/base", "config:\"mlp_bias\": false", "\"mlp_bias\": true", CUDDLE_E_FORMAT, "there is no tensor \"model.layers.0.mlp.gate_proj.bias\"" },
+    { "llama/llama3-rope", "config:\"attention_bias\": true", "\"attention_bias\": false", CUDDLE_E_FORMAT, "is not part of a LlamaForCausalLM" },
+    { "llama/base", "\"model.norm.weight\":{\"dtype\":\"F32\"", "\"model.norm.weight\":{\"dtype\":\"I32\"", CUDDLE_E_UNSUPPORTED,
+      "model.safetensors: tensor \"model.norm.weight\" has type I32, expected F32, F16 or BF16" },
+    /* names of tensors with and without the model's prefix */
+    { "llama/base", "\"model.norm.weight\"", "\"norm.weight\"", CUDDLE_OK, NULL },
+    { "gpt2/base", "\"transformer.ln_f.weight\"", "\"ln_f.weight\"", CUDDLE_OK, NULL },
+    { "gpt2/base", "\"transformer.ln_f.weight\"", "\"decoder.ln_f.weight\"", CUDDLE_E_FORMAT, "there is no tensor \"transformer.ln_f.weight\"" },
+    { "gpt2/base", "config:\"n_positions\": 40", "\"n_positions\": 41", CUDDLE_E_FORMAT, "tensor \"transformer.wpe.weight\" has shape [40, " },
+    { "gpt2/base", "config:\"tie_word_embeddings\": true", "\"tie_word_embeddings\": false", CUDDLE_E_FORMAT, "there is no tensor \"lm_head.weight\"" },
+    { "gpt2/unprefixed", "\"h.0.attn.bias\"", "\"h.0.attn.mask\"", CUDDLE_E_FORMAT, "tensor \"h.0.attn.mask\" is not part of a GPT2LMHeadModel" },
+    { "gpt2/unprefixed", "\"h.0.attn.bias\"", "\"h.7.attn.bias\"", CUDDLE_E_FORMAT, "tensor \"h.7.attn.bias\" is not part of a GPT2LMHeadModel" },
+};
+
+START_TEST(tensors_and_rows_must_agree)
+{
+    copy_case(cases[_i].family);
+    if (strncmp(cases[_i].from, "config:", 7) == 0) edit_config(cases[_i].from + 7, cases[_i].to);
+    else edit_header(cases[_i].from, cases[_i].to);
+    cuddle_error err = { CUDDLE_OK, "" };
+    long reads = 0;
+    const cuddle_status status = open_case(&err, &reads);
+    if (!cases[_i].sentence) {
+        ck_assert_msg(status == CUDDLE_OK, "%s", err.text);
+    } else {
+        test_expect_failure(status, cases[_i].status, &err);
+        ck_assert_msg(strstr(err.text, cases[_i].sentence) != NULL, "got \"%s\", expected \"...%s...\"", err.text, cases[_i].sentence);
+    }
+    ck_assert_int_eq(reads, 3); /* config.json, and of the weights the length and the header: no tensor */
+}
+END_TEST
+
+/* transformers 5 uses a head that is stored although config.json says tied: then its bytes count, not the embedding's. */
+START_TEST(a_stored_head_is_used_even_if_tied)
+{
+    copy_case("llama/base");
+    edit_config("\"tie_word_embeddings\": false", "\"tie_word_embeddings\": true");
+    cuddle_error err = { CUDDLE_OK, "" };
+    backend *b;
+    model *m;
+    const cud_cpu_options cpu = { .threads = 1 };
+    ck_ok(cud_cpu_backend_new(&b, &cpu, &err));
+    const model_options o = { .compute = CUDDLE_F32, .max_sequences = 1, .max_batch = 8 };
+    ck_ok(cud_model_open(&m, b, dir, &o, NULL, &err));
+    ck_assert(!m->tied);
+    cud_model_free(m);
+    copy_case("llama/llama3-rope"); /* tied, and nothing stored */
+    ck_ok(cud_model_open(&m, b, dir, &o, NULL, &err));
+    ck_assert(m->tied);
+    cud_model_free(m);
+    b->ops->destroy(b);
+}
+END_TEST
+
+START_TEST(every_failed_allocation_of_a_plan_is_an_error)
+{
+    cuddle_error err = { CUDDLE_OK, "" };
+    backend *b;
+    const cud_cpu_options cpu = { .threads = 1 };
+    ck_ok(cud_cpu_backend_new(&b, &cpu, &err));
+    const model_options o = { .compute = CUDDLE_F32, .max_sequences = 1, .max_batch = 8 };
+    for (long n = 1;; n++) {
+        model *m;
+        err = (cuddle_error){ CUDDLE_OK, "" };
+        test_fail_allocation(n, false);
+        const cuddle_status status = cud_model_open(&m, b, test_path("parity/llama/sharded-bf16"), &o, NULL, &err);
+        const long counted = test_fail_allocation(0, false);
+        cud_model_free(m);
+        if (status == CUDDLE_OK && counted < n) break;
+        test_expect_failure(status, CUDDLE_E_NOMEM, &err);
+        ck_assert_int_lt((int)n, 5000);
+    }
+    b->ops->destroy(b);
+}
+END_TEST
+
+START_TEST(reads_that_fail_while_opening_are_errors)
+{
+    for (int fault = TEST_READ_SHORT; fault <= TEST_READ_EOF; fault++) {
+        for (long n = 1; n <= 3; n++) {
+            copy_case("gpt2/base");
+            cuddle_error err = { CUDDLE_OK, "" };
+            backend *b;
+            model *m;
+            const cud_cpu_options cpu = { .threads = 1 };
+            ck_ok(cud_cpu_backend_new(&b, &cpu, &err));
+            const model_options o = { .compute = CUDDLE_F32, .max_sequences = 1, .max_batch = 8 };
+            test_fail_read(n, (test_read_fault)fault);
+            const cuddle_status status = cud_model_open(&m, b, dir, &o, NULL, &err);
+            test_fail_read(0, TEST_READ_OK);
+            if (fault == TEST_READ_SHORT || fault == TEST_READ_EINTR) ck_assert_msg(status == CUDDLE_OK, "%s", err.text);
+            else test_expect_failure(status, CUDDLE_E_IO, &err);
+            cud_model_free(m);
+            b->ops->destroy(b);
+        }
+    }
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("tensors");
+    TCase *tc = tcase_create("tensors");
+    tcase_set_timeout(tc, 0);
+    tcase_add_loop_test(tc, tensors_and_rows_must_agree, 0, (int)(sizeof cases / sizeof *cases));
+    tcase_add_test(tc, a_stored_head_is_used_even_if_tied);
+    tcase_add_test(tc, every_failed_allocation_of_a_plan_is_an_error);
+    tcase_add_test(tc, reads_that_fail_while_opening_are_errors);
+    suite_add_tcase(suite, tc);
+    return test_run(suite);
+}
