@@ -173,7 +173,7 @@ static void bench_linear(void)
         linear_case c = weights(type, n, k, false);
         printf("\nlinear %s, n = %lld, k = %lld: own kernels (deterministic), and oneDNN %s where it is used\n", cud_dtype_name(type),
                (long long)n, (long long)k, version ? version : "(not built in)");
-        printf("%6s %12s %10s %7s %12s | %12s %12s | %s\n", "rows", "own us", "GB/s", "of peak", "GFLOP/s", "other us", "GFLOP/s", "own / other");
+        printf("%6s %12s %10s %7s %12s | %12s %12s | %s\n", "rows", "own us", "GB/s", "of peak", "GFLOP/s", "other us", "GFLOP/s", "speed, own : other");
         for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
             const double own = time_linear(cud_dtype_name(type), &c, type, rows[i], true, false);
             const double other = time_linear(cud_dtype_name(type), &c, type, rows[i], false, false);

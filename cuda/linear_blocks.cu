@@ -14,31 +14,21 @@ enum { THREADS = 256, ROWS = 64, COLS = 128, TERMS = 64, STAGES = 3, STAGE_ROWS 
  * rows of 4 lanes touch every bank once. */
 DEV_FN int chunk_at(int row, int chunk) { return row * CHUNKS + (chunk ^ (row & 1) << 2); }
 
-/* The order of the stages: for each sum its runs, for each run its two halves. */
-struct walk {
-    int runs, run, half;
-    DEV_FN void next()
-    {
-        half ^= 1;
-        if (half) return;
-        run += MMA_SUMS;
-        if (run >= runs) run = run % MMA_SUMS + 1;
-    }
-    DEV_FN bool ends_sum() const { return half && run + MMA_SUMS >= runs; }
-};
+/* The order of the stages: for each sum its runs one after another, each in two halves. The run after this one: */
+DEV_FN int next_run(int run, int runs) { return run + MMA_SUMS < runs ? run + MMA_SUMS : run % MMA_SUMS + 1; }
 
-/* Stage `at` on its way to shared memory, 6 chunks per thread. start: where the rows of W and of x begin, NULL beyond the last. */
-template <typename T> DEV_FN void load_stage(const linear_args &a, uint4 *stage, const T *const *start, const walk &at)
+/* Half a run on its way to shared memory, 6 chunks per thread. start: where the rows of W and of x begin; there are cols and rows of them. */
+template <typename T> DEV_FN void load_stage(const linear_args &a, uint4 *stage, const T *const *start, int cols, int rows, int run, int half)
 {
-    const int chunk = int(threadIdx.x) % CHUNKS, k = at.run * MMA_RUN + at.half * TERMS + chunk * 8;
+    const int chunk = int(threadIdx.x) % CHUNKS, k = run * MMA_RUN + half * TERMS + chunk * 8;
 #pragma unroll
     for (int i = 0; i < STAGE_ROWS / 32; i++) {
         const int row = int(threadIdx.x) / CHUNKS + 32 * i;
         uint4 *to = &stage[chunk_at(row, chunk)];
         const T *p = start[row];
-        const bool there = p && k < a.k;
+        const bool there = k < a.k && (i < COLS / 32 ? row < cols : row - COLS < rows);
         if (i < COLS / 32 || a.x_wide) {
-            dev_copy_async<16>(to, there ? p + k : static_cast<const T *>(a.x), there ? 16 : 0);
+            dev_copy_async<16>(to, p + (there ? k : 0), there ? 16 : 0);
         } else {
             uint32_t words[4] = { 0, 0, 0, 0 };
 #pragma unroll
@@ -55,20 +45,20 @@ template <typename T> __global__ void __launch_bounds__(THREADS, 2) blocks_kerne
     const int row_tiles = (a.rows + ROWS - 1) / ROWS, row0 = int(blockIdx.x) % row_tiles * ROWS, col0 = int(blockIdx.x) / row_tiles * COLS;
     const int lane = dev_lane(), g = lane / 4, t = lane % 4, my_col = dev_warp() / 2 * 32, my_row = dev_warp() % 2 * 32;
     DEV_SHARED(const T *, start, [STAGE_ROWS]);
+    const int cols = a.n - col0, rows = a.rows - row0;
     if (int(threadIdx.x) < COLS) {
-        const int col = col0 + int(threadIdx.x);
-        start[threadIdx.x] = col < a.n ? linear_weight_row<T>(a, col) : nullptr;
+        start[threadIdx.x] = linear_weight_row<T>(a, int(threadIdx.x) < cols ? col0 + int(threadIdx.x) : col0);
     } else if (int(threadIdx.x) < STAGE_ROWS) {
-        const int row = row0 + int(threadIdx.x) - COLS;
-        start[threadIdx.x] = row < a.rows ? static_cast<const T *>(a.x) + row * a.x_stride : nullptr;
+        const int row = int(threadIdx.x) - COLS;
+        start[threadIdx.x] = static_cast<const T *>(a.x) + (row < rows ? row0 + row : row0) * a.x_stride;
     }
     __syncthreads();
     const int runs = (a.k + MMA_RUN - 1) / MMA_RUN, count = runs * 2;
-    walk ahead = { runs, 0, 0 }, now = ahead;
+    int ahead = 0, now = 0; /* the runs of the stages to load and to use next */
 #pragma unroll
     for (int s = 0; s < STAGES - 1; s++) {
-        if (s < count) load_stage<T>(a, stages + s * STAGE_ROWS * CHUNKS, start, ahead);
-        ahead.next();
+        if (s < count) load_stage<T>(a, stages + s * STAGE_ROWS * CHUNKS, start, cols, rows, ahead, s % 2);
+        if (s % 2) ahead = next_run(ahead, runs);
         dev_copy_async_commit();
     }
     float sum[2][4][4], total[2][4][4];
@@ -78,8 +68,8 @@ template <typename T> __global__ void __launch_bounds__(THREADS, 2) blocks_kerne
     for (int s = 0; s < count; s++) {
         dev_copy_async_wait<STAGES - 2>();
         __syncthreads(); /* stage s is there, and stage s - 1 has been used by all */
-        if (s + STAGES - 1 < count) load_stage<T>(a, stages + (s + STAGES - 1) % STAGES * STAGE_ROWS * CHUNKS, start, ahead);
-        ahead.next();
+        if (s + STAGES - 1 < count) load_stage<T>(a, stages + (s + STAGES - 1) % STAGES * STAGE_ROWS * CHUNKS, start, cols, rows, ahead, (s + STAGES - 1) % 2);
+        if ((s + STAGES - 1) % 2) ahead = next_run(ahead, runs);
         dev_copy_async_commit();
         const uint4 *stage = stages + s % STAGES * STAGE_ROWS * CHUNKS;
 #pragma unroll
@@ -92,8 +82,8 @@ template <typename T> __global__ void __launch_bounds__(THREADS, 2) blocks_kerne
 #pragma unroll
             for (int i = 0; i < 8; i++) mma_terms<T>(sum[i / 4][i % 4], w[i / 4][0], w[i / 4][1], x[i % 4]);
         }
-        if (now.ends_sum()) {
-            const bool first = now.run % MMA_SUMS == 0;
+        if (s % 2 && now + MMA_SUMS >= runs) { /* that was the last run of its sum */
+            const bool first = now % MMA_SUMS == 0;
 #pragma unroll
             for (int i = 0; i < 32; i++) {
                 float &of = sum[i / 16][i / 4 % 4][i % 4], &all = total[i / 16][i / 4 % 4][i % 4];
@@ -101,7 +91,7 @@ template <typename T> __global__ void __launch_bounds__(THREADS, 2) blocks_kerne
                 of = 0.0f;
             }
         }
-        now.next();
+        if (s % 2) now = next_run(now, runs);
     }
     /* Through shared memory, so that rows are written side by side. */
     float *tile = reinterpret_cast<float *>(stages);
@@ -117,7 +107,7 @@ template <typename T> __global__ void __launch_bounds__(THREADS, 2) blocks_kerne
         float v[8];
 #pragma unroll
         for (int j = 0; j < 8; j++) v[j] = tile[r * PITCH + c + j];
-        if (row0 + r < a.rows && col0 + c < a.n) linear_store8(a.to, row0 + r, col0 + c, v, a.n - col0 - c);
+        if (r < rows && c < cols) linear_store8(a.to, row0 + r, col0 + c, v, cols - c);
     }
 }
 

@@ -7,12 +7,6 @@
 #include <ctype.h>
 #include <stdio.h>
 
-/* What copy_device.self points to. */
-typedef struct cuda_target {
-    int device;
-    bool registers_read_only;
-} cuda_target;
-
 /* A failed call's error also waits in the runtime, for an innocent later call to be blamed with. */
 static int code_of(cudaError_t result)
 {
@@ -20,11 +14,11 @@ static int code_of(cudaError_t result)
     return (int)result;
 }
 
-static int use(void *self) { return code_of(cudaSetDevice(((const cuda_target *)self)->device)); }
+static int use(void *self) { return code_of(cudaSetDevice(((const cuda_copy_target *)self)->device)); }
 
 static int pin(void *self, void *memory, size_t bytes, bool mapped_file)
 {
-    const cuda_target *t = self;
+    const cuda_copy_target *t = self;
     return code_of(cudaHostRegister(memory, bytes, mapped_file && t->registers_read_only ? cudaHostRegisterReadOnly : cudaHostRegisterPortable));
 }
 
@@ -162,14 +156,19 @@ static int numa_node_of(int device)
     return node;
 }
 
+void cud_cuda_copy_device(copy_device *out, cuda_copy_target *target, int device)
+{
+    *target = (cuda_copy_target){ .device = device, .registers_read_only = has(device, cudaDevAttrHostRegisterReadOnlySupported) };
+    snprintf(target->name, sizeof target->name, "CUDA device %d", device);
+    const bool shares = has(device, cudaDevAttrPageableMemoryAccessUsesHostPageTables);
+    *out = (copy_device){ .ops = &cuda_copies, .self = target, .name = target->name, .registers_files = target->registers_read_only || shares,
+                          .shares_page_tables = shares, .numa_node = numa_node_of(device) };
+}
+
 cuddle_status cud_cuda_load(backend *b, void *arena, const load_plan *plan, load_progress_fn progress, void *user, cuddle_error *err)
 {
-    char name[32];
-    cuda_target target = { .device = ((const cuda_backend *)b)->device };
-    target.registers_read_only = has(target.device, cudaDevAttrHostRegisterReadOnlySupported);
-    const bool shares = has(target.device, cudaDevAttrPageableMemoryAccessUsesHostPageTables);
-    snprintf(name, sizeof name, "CUDA device %d", target.device);
-    const copy_device device = { .ops = &cuda_copies, .self = &target, .name = name, .registers_files = target.registers_read_only || shares,
-                                 .shares_page_tables = shares, .numa_node = numa_node_of(target.device) };
+    copy_device device;
+    cuda_copy_target target;
+    cud_cuda_copy_device(&device, &target, ((const cuda_backend *)b)->device);
     return cud_cuda_load_with(&device, &cud_cuda_loader_defaults, arena, plan, progress, user, err);
 }

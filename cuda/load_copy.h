@@ -41,6 +41,16 @@ typedef struct copy_device {
     int numa_node;           /* where it is attached, or -1 */
 } copy_device;
 
+/* What a CUDA device needs behind copy_device.self. */
+typedef struct cuda_copy_target {
+    int device;
+    bool registers_read_only;
+    char name[32];
+} cuda_copy_target;
+
+/* Describes a CUDA device; *target must live as long as *out. What the driver does not answer is taken as not there. */
+void cud_cuda_copy_device(copy_device *out, cuda_copy_target *target, int device);
+
 #ifdef __cplusplus
 }
 #endif

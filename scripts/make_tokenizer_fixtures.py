@@ -2,7 +2,8 @@
 """Writes tests/tokenizers/<name>/{tokenizer.json,vectors.json} with the PyPI package `tokenizers` (made with 0.23.3).
 
 Each folder is a small tokenizer and what the reference implementation makes of some texts: ids, byte offsets, decoded text, and
-decodings of id sequences that no encoder would give. test_tokenizer_vectors compares all of it. Run it again only to add cases:
+decodings of id sequences that no encoder would give. test_tokenizer_vectors compares all of it. Training does not repeat exactly,
+so files without a new case change too: run it again only to add cases.
     python scripts/make_tokenizer_fixtures.py
 """
 import json

@@ -110,7 +110,8 @@ START_TEST(agrees_with_the_definition_on_random_rules)
     uint32_t rank = 0;
     for (int i = 0; i < 20; i++) {
         const int left_bits = 1 + (int)random_below(2), right_bits = 1 + (int)random_below(2);
-        const int32_t left = 1 << left_bits | (int32_t)random_below(1u << left_bits), right_low = (int32_t)random_below(1u << right_bits);
+        const int32_t left = 1 << left_bits | (int32_t)random_below(1u << left_bits),
+                      right_low = (int32_t)random_below(1u << right_bits);
         merge(&m, left, 1 << right_bits | right_low, rank++, left << right_bits | right_low);
     }
     for (int round = 0; round < 200; round++) {

@@ -14,8 +14,10 @@ static cuddle_tokenizer *with_decoder(const char *decoder)
     char json[1200];
     cuddle_tokenizer *t = NULL;
     snprintf(json, sizeof json,
-             "{\"decoder\": %s, \"model\": {\"type\": \"BPE\", \"merges\": [], \"vocab\": {\"<0xE2>\": 0, \"<0x82>\": 1, \"<0xAC>\": 2, \"<0xFF>\": 3, "
-             "\"\\u2581a\": 4, \"b\": 5, \"\\u2581\": 6, \"<0x61>\": 7, \"\\u00e2\": 8, \"\\u0124\": 9, \"\\u00ac\": 10, \" \": 11, \"  \": 12, \"\\u2582\": 13}}}",
+             "{\"decoder\": %s, \"model\": {\"type\": \"BPE\", \"merges\": [], \"vocab\": {\"<0xE2>\": 0, \"<0x82>\": 1, "
+             "\"<0xAC>\": 2, \"<0xFF>\": 3, "
+             "\"\\u2581a\": 4, \"b\": 5, \"\\u2581\": 6, \"<0x61>\": 7, \"\\u00e2\": 8, \"\\u0124\": 9, \"\\u00ac\": 10, \" \": "
+             "11, \"  \": 12, \"\\u2582\": 13}}}",
              decoder);
     ck_ok(cud_tokenizer_parse(&t, json, strlen(json), NULL, 0, &err));
     return t;
@@ -30,14 +32,17 @@ static void streams(const cuddle_tokenizer *t, const int32_t *ids, size_t count,
     size_t length = 0;
     ck_ok(cuddle_detokenizer_new(&d, t, 0, &err));
     for (size_t i = 0; i <= count; i++) {
-        if (i < count) ck_ok(cuddle_detokenizer_push(d, ids[i], &piece, &length, &err));
-        else ck_ok(cuddle_detokenizer_finish(d, &piece, &length, &err));
+        if (i < count)
+            ck_ok(cuddle_detokenizer_push(d, ids[i], &piece, &length, &err));
+        else
+            ck_ok(cuddle_detokenizer_finish(d, &piece, &length, &err));
         snprintf(found + strlen(found), sizeof found - strlen(found), "%s%.*s", i ? "|" : "", (int)length, piece);
     }
     ck_assert_msg(strcmp(found, want) == 0, "the pieces are %s, expected %s", found, want);
     cuddle_detokenizer_free(d);
 }
-#define STREAMS(t, want, ...) streams(t, (const int32_t[]){ __VA_ARGS__ }, sizeof((const int32_t[]){ __VA_ARGS__ }) / sizeof(int32_t), want)
+#define STREAMS(t, want, ...) \
+    streams(t, (const int32_t[]){ __VA_ARGS__ }, sizeof((const int32_t[]){ __VA_ARGS__ }) / sizeof(int32_t), want)
 #define FFFD "\xef\xbf\xbd"
 #define EURO "\xe2\x82\xac"
 
@@ -55,40 +60,53 @@ END_TEST
 
 START_TEST(joins_halves_of_characters)
 {
-    cuddle_tokenizer *t = with_decoder("{\"type\": \"ByteLevel\", \"add_prefix_space\": false, \"trim_offsets\": true, \"use_regex\": true}");
-    STREAMS(t, "||" EURO "|", 8, 9, 10);       /* e2 82 ac */
+    cuddle_tokenizer *t =
+        with_decoder("{\"type\": \"ByteLevel\", \"add_prefix_space\": false, \"trim_offsets\": true, \"use_regex\": true}");
+    STREAMS(t, "||" EURO "|", 8, 9, 10);         /* e2 82 ac */
     STREAMS(t, "|" FFFD "|" FFFD "b|", 8, 8, 5); /* cut off twice */
-    STREAMS(t, "||" FFFD, 8, 9);               /* never completed: one for the part of a character */
-    STREAMS(t, FFFD "|", 10);                  /* a continuation that continues nothing */
-    STREAMS(t, "\xe2\x96\x81" "a|", 4); /* not of the alphabet: as it is */
+    STREAMS(t, "||" FFFD, 8, 9);                 /* never completed: one for the part of a character */
+    STREAMS(t, FFFD "|", 10);                    /* a continuation that continues nothing */
+    STREAMS(t,
+            "\xe2\x96\x81"
+            "a|",
+            4); /* not of the alphabet: as it is */
     cuddle_tokenizer_free(t);
 }
 END_TEST
 
 START_TEST(strips_the_ends_of_the_whole_text)
 {
-    cuddle_tokenizer *t = with_decoder("{\"type\": \"Sequence\", \"decoders\": [{\"type\": \"Replace\", \"pattern\": {\"String\": \"\\u2581\"}, \"content\": \" \"},"
-                                       "{\"type\": \"ByteFallback\"}, {\"type\": \"Fuse\"}, {\"type\": \"Strip\", \"content\": \" \", \"start\": 1, \"stop\": 0}]}");
+    cuddle_tokenizer *t = with_decoder("{\"type\": \"Sequence\", \"decoders\": [{\"type\": \"Replace\", \"pattern\": {\"String\": "
+                                       "\"\\u2581\"}, \"content\": \" \"},"
+                                       "{\"type\": \"ByteFallback\"}, {\"type\": \"Fuse\"}, {\"type\": \"Strip\", \"content\": \" "
+                                       "\", \"start\": 1, \"stop\": 0}]}");
     STREAMS(t, "a| a|b| |", 4, 4, 5, 6);
     STREAMS(t, "| |", 6, 6);
     cuddle_tokenizer_free(t);
-    t = with_decoder("{\"type\": \"Sequence\", \"decoders\": [{\"type\": \"Fuse\"}, {\"type\": \"Strip\", \"content\": \" \", \"start\": 0, \"stop\": 2}]}");
+    t = with_decoder("{\"type\": \"Sequence\", \"decoders\": [{\"type\": \"Fuse\"}, {\"type\": \"Strip\", \"content\": \" \", "
+                     "\"start\": 0, \"stop\": 2}]}");
     STREAMS(t, "b||  b||  |", 5, 12, 5, 12, 12); /* up to two spaces wait for what follows */
     cuddle_tokenizer_free(t);
-    t = with_decoder("{\"type\": \"Sequence\", \"decoders\": [{\"type\": \"Fuse\"}, {\"type\": \"Strip\", \"content\": \"\\u2581\", \"start\": 1, \"stop\": 1}]}");
-    STREAMS(t, "|\xe2\x96\x81" "a|\xe2\x96\x82||", 6, 4, 13, 6); /* U+2582 begins like U+2581 */
+    t = with_decoder("{\"type\": \"Sequence\", \"decoders\": [{\"type\": \"Fuse\"}, {\"type\": \"Strip\", \"content\": "
+                     "\"\\u2581\", \"start\": 1, \"stop\": 1}]}");
+    STREAMS(t,
+            "|\xe2\x96\x81"
+            "a|\xe2\x96\x82||",
+            6, 4, 13, 6); /* U+2582 begins like U+2581 */
     cuddle_tokenizer_free(t);
 }
 END_TEST
 
 START_TEST(replaces_across_tokens)
 {
-    cuddle_tokenizer *t = with_decoder("{\"type\": \"Sequence\", \"decoders\": [{\"type\": \"Fuse\"}, {\"type\": \"Replace\", \"pattern\": {\"String\": \"bbx\"}, \"content\": \"!\"},"
+    cuddle_tokenizer *t = with_decoder("{\"type\": \"Sequence\", \"decoders\": [{\"type\": \"Fuse\"}, {\"type\": \"Replace\", "
+                                       "\"pattern\": {\"String\": \"bbx\"}, \"content\": \"!\"},"
                                        "{\"type\": \"Replace\", \"pattern\": {\"String\": \"b \"}, \"content\": \"?\"}]}");
     STREAMS(t, "|||bb?|", 5, 5, 5, 11);
     STREAMS(t, "||bb", 5, 5);
     cuddle_tokenizer_free(t);
-    t = with_decoder("{\"type\": \"Sequence\", \"decoders\": [{\"type\": \"Fuse\"}, {\"type\": \"Replace\", \"pattern\": {\"Regex\": \"b+\"}, \"content\": \"!\"}]}");
+    t = with_decoder("{\"type\": \"Sequence\", \"decoders\": [{\"type\": \"Fuse\"}, {\"type\": \"Replace\", \"pattern\": "
+                     "{\"Regex\": \"b+\"}, \"content\": \"!\"}]}");
     STREAMS(t, "||||! !", 5, 5, 11, 5); /* a regex over the whole text is certain only at its end */
     cuddle_tokenizer_free(t);
 }
@@ -119,7 +137,8 @@ static void runs_long(const char *decoder, int32_t id, const char *each)
     ck_ok(cuddle_detokenizer_new(&d, t, 0, &err));
     cuddle_status status = CUDDLE_OK;
     for (int i = 0; i <= COUNT && !status; i++) { /* no ck_ in here: it is what would take the time */
-        status = i < COUNT ? cuddle_detokenizer_push(d, id, &piece, &length, &err) : cuddle_detokenizer_finish(d, &piece, &length, &err);
+        status =
+            i < COUNT ? cuddle_detokenizer_push(d, id, &piece, &length, &err) : cuddle_detokenizer_finish(d, &piece, &length, &err);
         total += length;
         if (length && memcmp(piece, each, strlen(each)) != 0) total++;
     }
@@ -131,11 +150,15 @@ static void runs_long(const char *decoder, int32_t id, const char *each)
 
 START_TEST(stays_linear)
 {
-    runs_long("{\"type\": \"ByteFallback\"}", 7, "a");   /* held to the end */
-    runs_long("{\"type\": \"ByteFallback\"}", 0, FFFD);  /* bad at the second byte */
+    runs_long("{\"type\": \"ByteFallback\"}", 7, "a");  /* held to the end */
+    runs_long("{\"type\": \"ByteFallback\"}", 0, FFFD); /* bad at the second byte */
     runs_long("{\"type\": \"ByteLevel\", \"add_prefix_space\": false, \"trim_offsets\": true}", 8, FFFD); /* first bytes only */
-    runs_long("{\"type\": \"Sequence\", \"decoders\": [{\"type\": \"Fuse\"}, {\"type\": \"Strip\", \"content\": \"a\", \"start\": 3, \"stop\": 1000000}]}", 5, "b");
-    runs_long("{\"type\": \"Sequence\", \"decoders\": [{\"type\": \"Fuse\"}, {\"type\": \"Replace\", \"pattern\": {\"String\": \"bbbbbbbbbbbbbbbb\\u2581\"}, \"content\": \"\"}]}", 5, "b");
+    runs_long("{\"type\": \"Sequence\", \"decoders\": [{\"type\": \"Fuse\"}, {\"type\": \"Strip\", \"content\": \"a\", \"start\": "
+              "3, \"stop\": 1000000}]}",
+              5, "b");
+    runs_long("{\"type\": \"Sequence\", \"decoders\": [{\"type\": \"Fuse\"}, {\"type\": \"Replace\", \"pattern\": {\"String\": "
+              "\"bbbbbbbbbbbbbbbb\\u2581\"}, \"content\": \"\"}]}",
+              5, "b");
 }
 END_TEST
 
@@ -160,14 +183,16 @@ START_TEST(adds_up_for_random_ids)
         size_t length = 0, at = 0, size = 0;
         for (int i = 0; i < COUNT; i++) {
             state = state * 1664525u + 1013904223u;
-            const uint32_t below = round % 3 ? (uint32_t)cuddle_tokenizer_size(t) + 3 : 260; /* low ids are byte tokens where there are any */
+            const uint32_t below =
+                round % 3 ? (uint32_t)cuddle_tokenizer_size(t) + 3 : 260; /* low ids are byte tokens where there are any */
             ids[i] = (int32_t)((state >> 8) % below);
         }
         ck_ok(cuddle_detokenize(&whole, &length, t, ids, COUNT, flags, &err));
         ck_ok(cuddle_detokenizer_new(&d, t, flags, &err));
         bool same = true;
         for (int i = 0; i <= COUNT && same; i++) {
-            same = !(i < COUNT ? cuddle_detokenizer_push(d, ids[i], &piece, &size, &err) : cuddle_detokenizer_finish(d, &piece, &size, &err));
+            same = !(i < COUNT ? cuddle_detokenizer_push(d, ids[i], &piece, &size, &err)
+                               : cuddle_detokenizer_finish(d, &piece, &size, &err));
             same = same && at + size <= length && memcmp(whole + at, piece, size) == 0;
             at += size;
         }

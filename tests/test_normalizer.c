@@ -24,7 +24,8 @@ static void normalizes(const char *json, const char *text, const char *want, con
     ck_assert_uint_eq(p.count, 1);
     const size_t length = p.piece[0].end - p.piece[0].begin;
     const char *got = length ? cud_piece_text(&p, p.piece) : "";
-    ck_assert_msg(length == strlen(want) && (!length || memcmp(got, want, length) == 0), "%s of \"%s\" is \"%.*s\", expected \"%s\"", json, text, (int)length, got, want);
+    ck_assert_msg(length == strlen(want) && (!length || memcmp(got, want, length) == 0),
+                  "%s of \"%s\" is \"%.*s\", expected \"%s\"", json, text, (int)length, got, want);
     ck_assert_uint_eq(cud_utf8_valid(got, length), length);
     for (size_t i = 0; i < length; i += cud_utf8_length((unsigned char)got[i])) {
         const cud_span span = p.text.align[p.piece[0].begin + i];
@@ -38,7 +39,8 @@ static void normalizes(const char *json, const char *text, const char *want, con
 
 START_TEST(prepends)
 {
-    normalizes("{\"type\": \"Prepend\", \"prepend\": \"__\"}", "hi", "__hi", "0-1 0-1 0-1 1-2"); /* what is new has the first character's range */
+    normalizes("{\"type\": \"Prepend\", \"prepend\": \"__\"}", "hi", "__hi",
+               "0-1 0-1 0-1 1-2"); /* what is new has the first character's range */
     normalizes("{\"type\": \"Prepend\", \"prepend\": \"_\"}", "", "", "");
     normalizes("{\"type\": \"Prepend\", \"prepend\": \"\"}", "hi", "hi", "0-1 1-2");
 }
@@ -46,19 +48,28 @@ END_TEST
 
 START_TEST(replaces)
 {
-    normalizes("{\"type\": \"Replace\", \"pattern\": {\"String\": \" \"}, \"content\": \"\xe2\x96\x81\"}", "a  b", "a\xe2\x96\x81\xe2\x96\x81" "b", "0-1 1-2 2-3 3-4");
-    normalizes("{\"type\": \"Replace\", \"pattern\": {\"String\": \"ab\"}, \"content\": \"xyz\"}", "cabab", "cxyzxyz", "0-1 2-3 2-3 2-3 4-5 4-5 4-5");
+    normalizes("{\"type\": \"Replace\", \"pattern\": {\"String\": \" \"}, \"content\": \"\xe2\x96\x81\"}", "a  b",
+               "a\xe2\x96\x81\xe2\x96\x81"
+               "b",
+               "0-1 1-2 2-3 3-4");
+    normalizes("{\"type\": \"Replace\", \"pattern\": {\"String\": \"ab\"}, \"content\": \"xyz\"}", "cabab", "cxyzxyz",
+               "0-1 2-3 2-3 2-3 4-5 4-5 4-5");
     normalizes("{\"type\": \"Replace\", \"pattern\": {\"String\": \"aa\"}, \"content\": \"\"}", "aaa", "a", "2-3");
     normalizes("{\"type\": \"Replace\", \"pattern\": {\"Regex\": \"\\\\s+\"}, \"content\": \" \"}", "a \t b", "a b", "0-1 3-4 4-5");
-    normalizes("{\"type\": \"Replace\", \"pattern\": {\"Regex\": \"x*\"}, \"content\": \"-\"}", "axb", "-a-b-", "0-0 0-1 1-2 2-3 2-3");
-    normalizes("{\"type\": \"Replace\", \"pattern\": {\"Regex\": \"(a)\"}, \"content\": \"$1\"}", "a", "$1", "0-1 0-1"); /* groups mean nothing */
+    normalizes("{\"type\": \"Replace\", \"pattern\": {\"Regex\": \"x*\"}, \"content\": \"-\"}", "axb", "-a-b-",
+               "0-0 0-1 1-2 2-3 2-3");
+    normalizes("{\"type\": \"Replace\", \"pattern\": {\"Regex\": \"(a)\"}, \"content\": \"$1\"}", "a", "$1",
+               "0-1 0-1"); /* groups mean nothing */
 }
 END_TEST
 
 START_TEST(lowers_and_strips)
 {
     normalizes("{\"type\": \"Lowercase\"}", "A\xc4\xb0Z", "ai\xcc\x87z", "0-1 1-3 1-3 3-4"); /* U+0130 becomes two */
-    normalizes("{\"type\": \"Strip\", \"strip_left\": true, \"strip_right\": true}", " \xe3\x80\x80" "a b\t", "a b", "4-5 5-6 6-7");
+    normalizes("{\"type\": \"Strip\", \"strip_left\": true, \"strip_right\": true}",
+               " \xe3\x80\x80"
+               "a b\t",
+               "a b", "4-5 5-6 6-7");
     normalizes("{\"type\": \"Strip\", \"strip_left\": true, \"strip_right\": false}", " a ", "a ", "1-2 2-3");
     normalizes("{\"type\": \"Strip\", \"strip_left\": true, \"strip_right\": true}", "  ", "", "");
     normalizes("{\"type\": \"StripAccents\"}", "e\xcc\x81\xcc\xa3x", "ex", "0-1 5-6");
@@ -69,19 +80,28 @@ START_TEST(composes_and_decomposes)
 {
     normalizes("{\"type\": \"NFD\"}", "\xc3\xa9x", "e\xcc\x81x", "0-2 0-2 2-3");
     normalizes("{\"type\": \"NFC\"}", "e\xcc\x81x", "\xc3\xa9x", "0-1 3-4"); /* the composite has its first character's range */
-    normalizes("{\"type\": \"NFC\"}", "o\xcc\x87\xcc\xa3", "\xe1\xbb\x8d\xcc\x87", "0-1 3-5");     /* reordered: o + dot below, then dot above */
+    normalizes("{\"type\": \"NFC\"}", "o\xcc\x87\xcc\xa3", "\xe1\xbb\x8d\xcc\x87",
+               "0-1 3-5"); /* reordered: o + dot below, then dot above */
     normalizes("{\"type\": \"NFC\"}", "\xe1\x84\x80\xe1\x85\xa1\xe1\x86\xa8", "\xea\xb0\x81", "0-3");
     normalizes("{\"type\": \"NFKC\"}", "\xef\xac\x81", "fi", "0-3 0-3");
     normalizes("{\"type\": \"NFKD\"}", "\xe2\x91\xa0", "1", "0-3");
     normalizes("{\"type\": \"NFC\"}", "plain ASCII", "plain ASCII", "0-1 1-2 2-3 3-4 4-5 5-6 6-7 7-8 8-9 9-10 10-11");
-    normalizes("{\"type\": \"NFC\"}", "\xcc\x81" "a", "\xcc\x81" "a", "0-2 2-3"); /* a mark with nothing before it */
+    normalizes("{\"type\": \"NFC\"}",
+               "\xcc\x81"
+               "a",
+               "\xcc\x81"
+               "a",
+               "0-2 2-3"); /* a mark with nothing before it */
 }
 END_TEST
 
 START_TEST(runs_in_sequence)
 {
-    normalizes("{\"type\": \"Sequence\", \"normalizers\": [{\"type\": \"NFD\"}, {\"type\": \"Sequence\", \"normalizers\": [{\"type\": \"StripAccents\"}]}, {\"type\": \"Lowercase\"}]}",
-               "\xc3\x89" "A", "ea", "0-2 2-3");
+    normalizes("{\"type\": \"Sequence\", \"normalizers\": [{\"type\": \"NFD\"}, {\"type\": \"Sequence\", \"normalizers\": "
+               "[{\"type\": \"StripAccents\"}]}, {\"type\": \"Lowercase\"}]}",
+               "\xc3\x89"
+               "A",
+               "ea", "0-2 2-3");
     normalizes("{\"type\": \"Sequence\", \"normalizers\": []}", "A", "A", "0-1");
     normalizes("{\"type\": \"ByteLevel\"}", "a \xc3\xa9", "a\xc4\xa0\xc3\x83\xc2\xa9", "0-1 1-2 2-4 2-4");
     normalizes("null", "A", "A", "0-1");
@@ -104,7 +124,8 @@ START_TEST(orders_a_very_long_run_of_marks) /* linear, not quadratic: dots above
     ck_ok(cud_pieces_set(&p, text, 1 + 4 * PAIRS, &err));
     ck_ok(((const cud_step_type *)steps.item[0].type)->apply(&p, steps.item[0].config, &err));
     int in_order = 0;
-    for (int i = 0; i < 2 * PAIRS; i++) in_order += memcmp(cud_piece_text(&p, p.piece) + 1 + 2 * i, i < PAIRS ? "\xcc\xa3" : "\xcc\x87", 2) == 0;
+    for (int i = 0; i < 2 * PAIRS; i++)
+        in_order += memcmp(cud_piece_text(&p, p.piece) + 1 + 2 * i, i < PAIRS ? "\xcc\xa3" : "\xcc\x87", 2) == 0;
     ck_assert_int_eq(in_order, 2 * PAIRS);
     cud_pieces_free(&p);
     cud_components_free(&steps);

@@ -22,7 +22,8 @@ static void splits(const char *json, const char *text, const char *want)
     ck_ok(cud_pieces_set(&p, text, strlen(text), &err));
     for (int i = 0; i < steps.count; i++) ck_ok(((const cud_step_type *)steps.item[i].type)->apply(&p, steps.item[i].config, &err));
     for (size_t i = 0; i < p.count; i++)
-        snprintf(found + strlen(found), sizeof found - strlen(found), "%s%.*s", i ? "|" : "", (int)(p.piece[i].end - p.piece[i].begin), cud_piece_text(&p, &p.piece[i]));
+        snprintf(found + strlen(found), sizeof found - strlen(found), "%s%.*s", i ? "|" : "",
+                 (int)(p.piece[i].end - p.piece[i].begin), cud_piece_text(&p, &p.piece[i]));
     ck_assert_msg(strcmp(found, want) == 0, "%s of \"%s\" is %s, expected %s", json, text, found, want);
     cud_pieces_free(&p);
     cud_components_free(&steps);
@@ -42,9 +43,13 @@ START_TEST(splits_in_five_ways)
     };
     char json[200];
     for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
-        snprintf(json, sizeof json, "{\"type\": \"Split\", \"pattern\": {\"String\": \"-\"}, \"behavior\": \"%s\", \"invert\": false}", ways[i].behavior);
+        snprintf(json, sizeof json,
+                 "{\"type\": \"Split\", \"pattern\": {\"String\": \"-\"}, \"behavior\": \"%s\", \"invert\": false}",
+                 ways[i].behavior);
         splits(json, "a-b--c", ways[i].plain);
-        snprintf(json, sizeof json, "{\"type\": \"Split\", \"pattern\": {\"Regex\": \"-\"}, \"behavior\": \"%s\", \"invert\": true}", ways[i].behavior);
+        snprintf(json, sizeof json,
+                 "{\"type\": \"Split\", \"pattern\": {\"Regex\": \"-\"}, \"behavior\": \"%s\", \"invert\": true}",
+                 ways[i].behavior);
         splits(json, "a-b--c", ways[i].inverted);
         splits(json, "", "");
     }
@@ -64,17 +69,28 @@ START_TEST(splits_by_kinds_of_characters)
     splits("{\"type\": \"Metaspace\", \"replacement\": \"_\", \"prepend_scheme\": \"always\"}", " a", "_a");
     splits("{\"type\": \"Metaspace\", \"replacement\": \"_\", \"prepend_scheme\": \"never\", \"split\": false}", "a b", "a_b");
     splits("{\"type\": \"Metaspace\", \"replacement\": \"_\", \"add_prefix_space\": false, \"str_rep\": \"_\"}", "a b", "a|_b");
-    splits("{\"type\": \"Sequence\", \"pretokenizers\": [{\"type\": \"WhitespaceSplit\"}, {\"type\": \"Metaspace\", \"replacement\": \"_\", \"prepend_scheme\": \"first\"}]}", "a b", "_a|b");
+    splits("{\"type\": \"Sequence\", \"pretokenizers\": [{\"type\": \"WhitespaceSplit\"}, {\"type\": \"Metaspace\", "
+           "\"replacement\": \"_\", \"prepend_scheme\": \"first\"}]}",
+           "a b", "_a|b");
 }
 END_TEST
 
 START_TEST(maps_bytes_to_the_alphabet)
 {
-#define BYTE_LEVEL(prefix, regex) "{\"type\": \"ByteLevel\", \"add_prefix_space\": " #prefix ", \"trim_offsets\": true, \"use_regex\": " #regex "}"
-    splits(BYTE_LEVEL(false, true), "Hello my  dog's\n", "Hello|\xc4\xa0my|\xc4\xa0|\xc4\xa0" "dog|'s|\xc4\x8a");
-    splits(BYTE_LEVEL(true, false), "a b", "\xc4\xa0" "a\xc4\xa0" "b");
-    splits(BYTE_LEVEL(true, false), " a", "\xc4\xa0" "a");
-    splits(BYTE_LEVEL(false, false), "\x7f\xc2\xad", "\xc4\xa1\xc3\x82\xc5\x83"); /* 7f, c2, ad: U+0121, itself, the last of the 68 */
+#define BYTE_LEVEL(prefix, regex) \
+    "{\"type\": \"ByteLevel\", \"add_prefix_space\": " #prefix ", \"trim_offsets\": true, \"use_regex\": " #regex "}"
+    splits(BYTE_LEVEL(false, true), "Hello my  dog's\n",
+           "Hello|\xc4\xa0my|\xc4\xa0|\xc4\xa0"
+           "dog|'s|\xc4\x8a");
+    splits(BYTE_LEVEL(true, false), "a b",
+           "\xc4\xa0"
+           "a\xc4\xa0"
+           "b");
+    splits(BYTE_LEVEL(true, false), " a",
+           "\xc4\xa0"
+           "a");
+    splits(BYTE_LEVEL(false, false), "\x7f\xc2\xad",
+           "\xc4\xa1\xc3\x82\xc5\x83"); /* 7f, c2, ad: U+0121, itself, the last of the 68 */
 }
 END_TEST
 
@@ -129,10 +145,10 @@ static size_t matches(const char *pattern, const char *text, size_t length)
 
 START_TEST(matches_as_oniguruma_does)
 {
-    ck_assert_uint_eq(matches("\\w", "a\xc2\xbd_", 4), 3);          /* 1/2 is a word character outside of a set */
-    ck_assert_uint_eq(matches("[\\w]", "a\xc2\xbd_", 4), 2);        /* and none in one */
+    ck_assert_uint_eq(matches("\\w", "a\xc2\xbd_", 4), 3);            /* 1/2 is a word character outside of a set */
+    ck_assert_uint_eq(matches("[\\w]", "a\xc2\xbd_", 4), 2);          /* and none in one */
     ck_assert_uint_eq(matches("\\s", " \xe1\xa0\x8e\xc2\x85", 6), 2); /* U+180E is no white space */
-    ck_assert_uint_eq(matches("^a", "a\na", 3), 2);                 /* lines, not the text */
+    ck_assert_uint_eq(matches("^a", "a\na", 3), 2);                   /* lines, not the text */
     ck_assert_uint_eq(matches("a$", "a\na\n", 4), 2);
     ck_assert_uint_eq(matches(".", "a\r\n", 3), 2);
     ck_assert_uint_eq(matches("\\p{Han}", "\xe4\xb8\xad\xe3\x80\x82", 6), 1); /* U+3002 only shares the script */
@@ -160,7 +176,8 @@ END_TEST
 START_TEST(takes_long_runs_in_linear_time)
 {
     enum { SIZE = 1 << 20 };
-    static const char pattern[] = "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
+    static const char pattern[] = "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| "
+                                  "?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
     char *text = malloc(SIZE);
     ck_assert_ptr_nonnull(text);
     memset(text, 'x', SIZE);

@@ -9,9 +9,12 @@
 
 static cuddle_error err;
 
-#define BPE "\"model\": {\"type\": \"BPE\", \"vocab\": {\"a\": 0, \"b\": 1, \"ab\": 2, \"<unk>\": 3}, \"merges\": [\"a b\"], \"unk_token\": \"<unk>\"}"
-#define TOKEN(id, content, special) \
-    "{\"id\": " #id ", \"content\": \"" content "\", \"single_word\": false, \"lstrip\": false, \"rstrip\": false, \"normalized\": false, \"special\": " #special "}"
+#define BPE                                                                                                            \
+    "\"model\": {\"type\": \"BPE\", \"vocab\": {\"a\": 0, \"b\": 1, \"ab\": 2, \"<unk>\": 3}, \"merges\": [\"a b\"], " \
+    "\"unk_token\": \"<unk>\"}"
+#define TOKEN(id, content, special)             \
+    "{\"id\": " #id ", \"content\": \"" content \
+    "\", \"single_word\": false, \"lstrip\": false, \"rstrip\": false, \"normalized\": false, \"special\": " #special "}"
 
 static cuddle_tokenizer *parsed(const char *json, const char *config)
 {
@@ -28,7 +31,8 @@ static void encodes(const cuddle_tokenizer *t, const char *text, const int32_t *
     for (size_t i = 0; i < count; i++) ck_assert_msg(e->ids[i] == ids[i], "\"%s\": id %zu is %d", text, i, e->ids[i]);
     cuddle_encoding_free(e);
 }
-#define ENCODES(t, text, ...) encodes(t, text, (const int32_t[]){ __VA_ARGS__ }, sizeof((const int32_t[]){ __VA_ARGS__ }) / sizeof(int32_t))
+#define ENCODES(t, text, ...) \
+    encodes(t, text, (const int32_t[]){ __VA_ARGS__ }, sizeof((const int32_t[]){ __VA_ARGS__ }) / sizeof(int32_t))
 
 static void decodes(const cuddle_tokenizer *t, const int32_t *ids, size_t count, unsigned flags, const char *want)
 {
@@ -42,7 +46,8 @@ static void decodes(const cuddle_tokenizer *t, const int32_t *ids, size_t count,
 
 START_TEST(gives_hand_values)
 {
-    cuddle_tokenizer *t = parsed("{" BPE ", \"decoder\": {\"type\": \"Fuse\"}, \"added_tokens\": [" TOKEN(4, "<s>", true) "]}", NULL);
+    cuddle_tokenizer *t =
+        parsed("{" BPE ", \"decoder\": {\"type\": \"Fuse\"}, \"added_tokens\": [" TOKEN(4, "<s>", true) "]}", NULL);
     ck_assert_int_eq(cuddle_tokenizer_size(t), 5);
     ck_assert_str_eq(cuddle_tokenizer_token(t, 2), "ab");
     ck_assert_str_eq(cuddle_tokenizer_token(t, 4), "<s>");
@@ -51,10 +56,14 @@ START_TEST(gives_hand_values)
     ck_assert_int_eq(cuddle_tokenizer_id(t, "b"), 1);
     ck_assert_int_eq(cuddle_tokenizer_id(t, "<s>"), 4);
     ck_assert_int_eq(cuddle_tokenizer_id(t, "nothing"), -1);
-    ck_assert(cud_tokenizer_is_special(t, 4) && !cud_tokenizer_is_special(t, 0) && !cud_tokenizer_is_special(t, -1) && !cud_tokenizer_is_special(t, 99));
+    ck_assert(cud_tokenizer_is_special(t, 4) && !cud_tokenizer_is_special(t, 0) && !cud_tokenizer_is_special(t, -1) &&
+              !cud_tokenizer_is_special(t, 99));
 
     cuddle_encoding *e = NULL; /* b ab <s> e-acute a */
-    ck_ok(cuddle_tokenize(&e, t, "bab<s>\xc3\xa9" "a", 9, 0, &err));
+    ck_ok(cuddle_tokenize(&e, t,
+                          "bab<s>\xc3\xa9"
+                          "a",
+                          9, 0, &err));
     const int32_t ids[] = { 1, 2, 4, 3, 0 };
     const size_t begin[] = { 0, 1, 3, 6, 8 }, end[] = { 1, 3, 6, 8, 9 };
     ck_assert_uint_eq(e->count, 5);
@@ -152,15 +161,18 @@ END_TEST
 
 START_TEST(applies_tokenizer_config)
 {
-    const char *json = "{" BPE ", \"decoder\": {\"type\": \"Fuse\"}, \"added_tokens\": [" TOKEN(4, "<s>", true) ", " TOKEN(5, "[x]", false) "]}";
-    cuddle_tokenizer *t = parsed(json, "{\"added_tokens_decoder\": {\"6\": {\"content\": \"<e>\", \"special\": true}, \"5\": {\"content\": \"[x]\", \"special\": true}},"
-                                       "\"bos_token\": \"<s>\", \"eos_token\": {\"content\": \"<e>\", \"__type\": \"AddedToken\"}, \"pad_token\": null,"
-                                       "\"unk_token\": \"<unk>\", \"additional_special_tokens\": [\"ab\", \"<q>\"], \"add_bos_token\": true,"
-                                       "\"model_max_length\": 1000000000000000019884624838656, \"chat_template\": \"{{ x }}\"}");
+    const char *json =
+        "{" BPE ", \"decoder\": {\"type\": \"Fuse\"}, \"added_tokens\": [" TOKEN(4, "<s>", true) ", " TOKEN(5, "[x]", false) "]}";
+    cuddle_tokenizer *t = parsed(
+        json, "{\"added_tokens_decoder\": {\"6\": {\"content\": \"<e>\", \"special\": true}, \"5\": {\"content\": \"[x]\", "
+              "\"special\": true}},"
+              "\"bos_token\": \"<s>\", \"eos_token\": {\"content\": \"<e>\", \"__type\": \"AddedToken\"}, \"pad_token\": null,"
+              "\"unk_token\": \"<unk>\", \"additional_special_tokens\": [\"ab\", \"<q>\"], \"add_bos_token\": true,"
+              "\"model_max_length\": 1000000000000000019884624838656, \"chat_template\": \"{{ x }}\"}");
     ck_assert_int_eq(cuddle_tokenizer_size(t), 8);
-    ck_assert(cud_tokenizer_is_special(t, 5));                       /* flags changed */
-    ck_assert(cud_tokenizer_is_special(t, 6));                       /* added */
-    ck_assert(cud_tokenizer_is_special(t, 3));                       /* a word of the vocabulary that became an added token */
+    ck_assert(cud_tokenizer_is_special(t, 5)); /* flags changed */
+    ck_assert(cud_tokenizer_is_special(t, 6)); /* added */
+    ck_assert(cud_tokenizer_is_special(t, 3)); /* a word of the vocabulary that became an added token */
     ck_assert(cud_tokenizer_is_special(t, 2));
     ck_assert_int_eq(cuddle_tokenizer_id(t, "<q>"), 7);
     ENCODES(t, "a<e><unk>[x]<q>", 0, 6, 3, 5, 7); /* and nothing is added twice, or at all: there is no post-processor */
@@ -171,13 +183,15 @@ END_TEST
 
 START_TEST(cleans_up_as_transformers_does) /* not for BPE, unless the checkpoint insists */
 {
-    const char *json = "{\"decoder\": {\"type\": \"Fuse\"}, \"model\": {\"type\": \"BPE\", \"vocab\": {\"a\": 0, \" .\": 1, \" \": 2, \"'s\": 3, \" ' \": 4, \" n\": 5,"
+    const char *json = "{\"decoder\": {\"type\": \"Fuse\"}, \"model\": {\"type\": \"BPE\", \"vocab\": {\"a\": 0, \" .\": 1, \" \": "
+                       "2, \"'s\": 3, \" ' \": 4, \" n\": 5,"
                        "\"'t\": 6, \"?\": 7}, \"merges\": []}}";
     const int32_t ids[] = { 0, 1, 2, 3, 4, 0, 5, 6, 2, 2, 7, 2 };
     cuddle_tokenizer *t = parsed(json, "{\"clean_up_tokenization_spaces\": true}");
     decodes(t, ids, 12, 0, "a . 's ' a n't  ? ");
     cuddle_tokenizer_free(t);
-    t = parsed(json, "{\"clean_up_tokenization_spaces\": true, \"clean_up_tokenization_spaces_for_bpe_even_though_it_will_corrupt_output\": true}");
+    t = parsed(json, "{\"clean_up_tokenization_spaces\": true, "
+                     "\"clean_up_tokenization_spaces_for_bpe_even_though_it_will_corrupt_output\": true}");
     decodes(t, ids, 12, 0, "a.'s'an't ? ");
     cuddle_tokenizer_free(t);
 }
@@ -185,8 +199,10 @@ END_TEST
 
 START_TEST(ignores_truncation_and_padding)
 {
-    cuddle_tokenizer *t = parsed("{\"version\": \"1.0\", \"truncation\": {\"max_length\": 1, \"strategy\": \"LongestFirst\", \"stride\": 0, \"direction\": \"Right\"},"
-                                 "\"padding\": {\"strategy\": {\"Fixed\": 9}, \"direction\": \"Left\"}, " BPE "}", NULL);
+    cuddle_tokenizer *t = parsed("{\"version\": \"1.0\", \"truncation\": {\"max_length\": 1, \"strategy\": \"LongestFirst\", "
+                                 "\"stride\": 0, \"direction\": \"Right\"},"
+                                 "\"padding\": {\"strategy\": {\"Fixed\": 9}, \"direction\": \"Left\"}, " BPE "}",
+                                 NULL);
     ENCODES(t, "abab", 2, 2);
     cuddle_tokenizer_free(t);
 }
@@ -194,7 +210,8 @@ END_TEST
 
 START_TEST(reports_an_unknown_token_that_is_not_in_the_vocabulary)
 {
-    cuddle_tokenizer *t = parsed("{\"model\": {\"type\": \"BPE\", \"vocab\": {\"a\": 0}, \"merges\": [], \"unk_token\": \"?\"}}", NULL);
+    cuddle_tokenizer *t =
+        parsed("{\"model\": {\"type\": \"BPE\", \"vocab\": {\"a\": 0}, \"merges\": [], \"unk_token\": \"?\"}}", NULL);
     cuddle_encoding *e = NULL;
     ENCODES(t, "aa", 0, 0);
     test_expect_failure(cuddle_tokenize(&e, t, "ab", 2, 0, &err), CUDDLE_E_FORMAT, &err);
@@ -215,13 +232,23 @@ START_TEST(refuses_a_file_that_is_too_large)
     cud_error_clear(&err);
     test_expect_failure(cud_tokenizer_parse(&t, json, size, NULL, 0, &err), CUDDLE_E_LIMIT, &err);
     ck_assert_str_eq(err.text, "tokenizer.json: 67108865 bytes, expected at most 67108864");
+    cud_error_clear(&err); /* the small part of it, and the other file, have a bound of their own */
+    memset(json, ' ', size);
+    memcpy(json, "{" BPE "}", strlen("{" BPE "}"));
+    test_expect_failure(cud_tokenizer_parse(&t, json, CUD_TOKENIZER_MAX_REST + 1000, NULL, 0, &err), CUDDLE_E_LIMIT, &err);
+    ck_assert_ptr_nonnull(strstr(err.text, "beside the vocabulary and the merges"));
+    cud_error_clear(&err);
+    test_expect_failure(cud_tokenizer_parse(&t, "{" BPE "}", strlen("{" BPE "}"), json, CUD_TOKENIZER_MAX_REST + 1, &err),
+                        CUDDLE_E_LIMIT, &err);
+    ck_assert_str_eq(err.text, "tokenizer_config.json: 8388609 bytes, expected at most 8388608");
     free(json);
 }
 END_TEST
 
 /* ---- faults ---- */
 
-static const char *const rich[] = { "llama3", "llama-spm", "added-tokens", "accents", "suffix", "decoder-regex", "decoder-strip-ends" };
+static const char *const rich[] = { "llama3", "llama-spm",     "added-tokens",      "accents",
+                                    "suffix", "decoder-regex", "decoder-strip-ends" };
 
 /* Load, encode, decode and stream; the first failure ends it. */
 static cuddle_status everything(const char *folder)
@@ -255,7 +282,8 @@ START_TEST(survives_every_failed_allocation)
         test_fail_allocation(n + 1, n % 2);
         status = everything(rich[_i]);
         test_fail_allocation(0, false);
-        ck_assert_msg(status == CUDDLE_OK || (status == CUDDLE_E_NOMEM && err.text[0]), "allocation %ld: %s: %s", n + 1, cuddle_status_name(status), err.text);
+        ck_assert_msg(status == CUDDLE_OK || (status == CUDDLE_E_NOMEM && err.text[0]), "allocation %ld: %s: %s", n + 1,
+                      cuddle_status_name(status), err.text);
     }
     ck_assert_int_eq(status, CUDDLE_OK);
     ck_assert_msg(n > 25, "only %ld allocations were failed", n);
@@ -289,7 +317,8 @@ static void *work(void *tokenizer)
         cuddle_encoding *e = NULL;
         char *back = NULL;
         if (cuddle_tokenize(&e, tokenizer, text, sizeof text - 1, 0, NULL)) return NULL;
-        const cuddle_status status = cuddle_detokenize(&back, NULL, tokenizer, e->ids, e->count, CUDDLE_DETOKENIZE_SKIP_SPECIAL, NULL);
+        const cuddle_status status =
+            cuddle_detokenize(&back, NULL, tokenizer, e->ids, e->count, CUDDLE_DETOKENIZE_SKIP_SPECIAL, NULL);
         const int same = !status && strcmp(back, text) == 0;
         cuddle_text_free(back);
         cuddle_encoding_free(e);

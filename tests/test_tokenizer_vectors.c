@@ -1,5 +1,5 @@
-/* tests/tokenizers/<name>: everything that the reference implementation said about these texts, offsets included, and every decoding
- * also as a stream. scripts/make_tokenizer_fixtures.py wrote them. */
+/* tests/tokenizers/<name>: everything that the reference implementation said about these texts, offsets included, and every
+ * decoding also as a stream. scripts/make_tokenizer_fixtures.py wrote them. */
 #include "support.h"
 
 #include <dirent.h>
@@ -20,12 +20,13 @@ static size_t int_array(json_t *array, int32_t *out, size_t room)
     return count;
 }
 
-static void same_ints(const char *where, const char *what, json_t *want, size_t count, long (*get)(const void *, size_t), const void *from)
+static void same_ints(const char *where, const char *what, json_t *want, size_t count, long (*get)(const void *, size_t),
+                      const void *from)
 {
     const size_t expected = json_array_size(want);
     for (size_t i = 0; i < count && i < expected; i++)
-        ck_assert_msg(get(from, i) == (long)json_integer_value(json_array_get(want, i)), "%s: %s[%zu] is %ld, expected %lld", where, what, i,
-                      get(from, i), (long long)json_integer_value(json_array_get(want, i)));
+        ck_assert_msg(get(from, i) == (long)json_integer_value(json_array_get(want, i)), "%s: %s[%zu] is %ld, expected %lld", where,
+                      what, i, get(from, i), (long long)json_integer_value(json_array_get(want, i)));
     ck_assert_msg(count == expected, "%s: %zu %s, expected %zu", where, count, what, expected);
 }
 
@@ -37,15 +38,18 @@ static long offset_at(const void *e, size_t i)
     return (long)(i % 2 ? encoding->end[i / 2] : encoding->begin[i / 2]);
 }
 
-static void check_stream(const char *where, const cuddle_tokenizer *t, const int32_t *ids, size_t count, unsigned flags, const char *text, size_t length)
+static void check_stream(const char *where, const cuddle_tokenizer *t, const int32_t *ids, size_t count, unsigned flags,
+                         const char *text, size_t length)
 {
     cuddle_detokenizer *d = NULL;
     size_t at = 0, size = 0;
     const char *piece = NULL;
     ck_ok(cuddle_detokenizer_new(&d, t, flags, &err));
     for (size_t i = 0; i <= count; i++) {
-        if (i < count) ck_ok(cuddle_detokenizer_push(d, ids[i], &piece, &size, &err));
-        else ck_ok(cuddle_detokenizer_finish(d, &piece, &size, &err));
+        if (i < count)
+            ck_ok(cuddle_detokenizer_push(d, ids[i], &piece, &size, &err));
+        else
+            ck_ok(cuddle_detokenizer_finish(d, &piece, &size, &err));
         ck_assert_msg(at + size <= length && memcmp(text + at, piece, size) == 0, "%s: the stream differs at byte %zu", where, at);
         ck_assert_msg(!size || ((unsigned char)piece[0] & 0xc0) != 0x80, "%s: a piece begins inside a character", where);
         at += size;
@@ -60,13 +64,14 @@ static void check_text(const char *where, const cuddle_tokenizer *t, const int32
     size_t length = 0;
     ck_ok(cuddle_detokenize(&text, &length, t, ids, count, flags, &err));
     if (json_is_string(want)) /* null: the reference fails here */
-        ck_assert_msg(length == json_string_length(want) && memcmp(text, json_string_value(want), length) == 0, "%s: decoded to \"%s\", expected \"%s\"", where,
-                      text, json_string_value(want));
+        ck_assert_msg(length == json_string_length(want) && memcmp(text, json_string_value(want), length) == 0,
+                      "%s: decoded to \"%s\", expected \"%s\"", where, text, json_string_value(want));
     check_stream(where, t, ids, count, flags, text, length);
     cuddle_text_free(text);
 }
 
-static void check_encoding(const char *where, const cuddle_tokenizer *t, json_t *text, unsigned flags, json_t *ids, json_t *offsets, json_t *special)
+static void check_encoding(const char *where, const cuddle_tokenizer *t, json_t *text, unsigned flags, json_t *ids, json_t *offsets,
+                           json_t *special)
 {
     cuddle_encoding *e = NULL;
     ck_ok(cuddle_tokenize(&e, t, json_string_value(text), json_string_length(text), flags, &err));
@@ -89,8 +94,10 @@ START_TEST(agrees_with_the_reference)
     ck_assert_msg(root != NULL, "%s: %s", relative, json_error.text);
     static int32_t ids[8192];
     size_t index, cases = 0;
-    json_array_foreach(json_object_get(root, "cases"), index, item) {
-        json_t *text = json_object_get(item, "text"), *bare = json_object_get(item, "ids_no_special"), *offsets = json_object_get(item, "offsets");
+    json_array_foreach(json_object_get(root, "cases"), index, item)
+    {
+        json_t *text = json_object_get(item, "text"), *bare = json_object_get(item, "ids_no_special"),
+               *offsets = json_object_get(item, "offsets");
         snprintf(where, sizeof where, "%s case %zu", name, index);
         check_encoding(where, t, text, 0, json_object_get(item, "ids"), offsets, json_object_get(item, "special"));
         check_encoding(where, t, text, CUDDLE_TOKENIZE_NO_SPECIAL, bare ? bare : json_object_get(item, "ids"),
@@ -100,7 +107,8 @@ START_TEST(agrees_with_the_reference)
         check_text(where, t, ids, count, CUDDLE_DETOKENIZE_SKIP_SPECIAL, json_object_get(item, "decoded_skip"));
         cases++;
     }
-    json_array_foreach(json_object_get(root, "decodings"), index, item) {
+    json_array_foreach(json_object_get(root, "decodings"), index, item)
+    {
         snprintf(where, sizeof where, "%s decoding %zu", name, index);
         const size_t count = int_array(json_object_get(item, "ids"), ids, sizeof ids / sizeof *ids);
         check_text(where, t, ids, count, 0, json_object_get(item, "text"));

@@ -10,13 +10,31 @@ START_TEST(finds_the_first_byte_that_is_not_utf8)
         const char *text;
         size_t size, valid;
     } cases[] = {
-        { "", 0, 0 }, { "abc", 3, 3 }, { "\xc3\xa9", 2, 2 }, { "a\xc3", 2, 1 }, { "a\xff", 2, 1 }, { "\x80", 1, 0 }, { "\xc0\xaf", 2, 0 },
-        { "\xc1\xbf", 2, 0 }, { "\xe0\x9f\xbf", 3, 0 }, { "\xe0\xa0\x80", 3, 3 }, { "\xed\x9f\xbf", 3, 3 }, { "\xed\xa0\x80", 3, 0 },
-        { "x\xef\xbf\xbf", 4, 4 }, { "\xf0\x8f\xbf\xbf", 4, 0 }, { "\xf0\x90\x80\x80", 4, 4 }, { "\xf4\x8f\xbf\xbf", 4, 4 }, { "\xf4\x90\x80\x80", 4, 0 },
-        { "\xf5\x80\x80\x80", 4, 0 }, { "ab\xf0\x9f\xa4", 5, 2 }, { "\xe2\x82z", 3, 0 }, { "a\0b", 3, 3 },
+        { "", 0, 0 },
+        { "abc", 3, 3 },
+        { "\xc3\xa9", 2, 2 },
+        { "a\xc3", 2, 1 },
+        { "a\xff", 2, 1 },
+        { "\x80", 1, 0 },
+        { "\xc0\xaf", 2, 0 },
+        { "\xc1\xbf", 2, 0 },
+        { "\xe0\x9f\xbf", 3, 0 },
+        { "\xe0\xa0\x80", 3, 3 },
+        { "\xed\x9f\xbf", 3, 3 },
+        { "\xed\xa0\x80", 3, 0 },
+        { "x\xef\xbf\xbf", 4, 4 },
+        { "\xf0\x8f\xbf\xbf", 4, 0 },
+        { "\xf0\x90\x80\x80", 4, 4 },
+        { "\xf4\x8f\xbf\xbf", 4, 4 },
+        { "\xf4\x90\x80\x80", 4, 0 },
+        { "\xf5\x80\x80\x80", 4, 0 },
+        { "ab\xf0\x9f\xa4", 5, 2 },
+        { "\xe2\x82z", 3, 0 },
+        { "a\0b", 3, 3 },
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
-        ck_assert_msg(cud_utf8_valid(cases[i].text, cases[i].size) == cases[i].valid, "case %zu: %zu", i, cud_utf8_valid(cases[i].text, cases[i].size));
+        ck_assert_msg(cud_utf8_valid(cases[i].text, cases[i].size) == cases[i].valid, "case %zu: %zu", i,
+                      cud_utf8_valid(cases[i].text, cases[i].size));
 }
 END_TEST
 
@@ -38,14 +56,17 @@ END_TEST
 
 START_TEST(knows_white_space_words_numbers_and_punctuation)
 {
-    static const int32_t white[] = { 9, 10, 11, 12, 13, 32, 0x85, 0xa0, 0x1680, 0x2000, 0x200a, 0x2028, 0x2029, 0x202f, 0x205f, 0x3000 };
+    static const int32_t white[] = { 9,      10,     11,     12,     13,     32,     0x85,   0xa0,
+                                     0x1680, 0x2000, 0x200a, 0x2028, 0x2029, 0x202f, 0x205f, 0x3000 };
     static const int32_t not_white[] = { 8, 14, 31, 'a', 0x180e, 0x200b, 0xfeff };
     static const int32_t word[] = { 'a', 'Z', '0', '_', 0xe9, 0x4e2d, 0x301, 0x200d, 0x2163, 0x24b6, 0x203f };
     static const int32_t not_word[] = { ' ', '-', '.', 0x2019, 0xbd, 0x1f917, 0xd7 };
     for (size_t i = 0; i < sizeof white / sizeof *white; i++) ck_assert_msg(cud_is_white(white[i]), "U+%04X", (unsigned)white[i]);
-    for (size_t i = 0; i < sizeof not_white / sizeof *not_white; i++) ck_assert_msg(!cud_is_white(not_white[i]), "U+%04X", (unsigned)not_white[i]);
+    for (size_t i = 0; i < sizeof not_white / sizeof *not_white; i++)
+        ck_assert_msg(!cud_is_white(not_white[i]), "U+%04X", (unsigned)not_white[i]);
     for (size_t i = 0; i < sizeof word / sizeof *word; i++) ck_assert_msg(cud_is_word(word[i]), "U+%04X", (unsigned)word[i]);
-    for (size_t i = 0; i < sizeof not_word / sizeof *not_word; i++) ck_assert_msg(!cud_is_word(not_word[i]), "U+%04X", (unsigned)not_word[i]);
+    for (size_t i = 0; i < sizeof not_word / sizeof *not_word; i++)
+        ck_assert_msg(!cud_is_word(not_word[i]), "U+%04X", (unsigned)not_word[i]);
     ck_assert(cud_is_numeric('7') && cud_is_numeric(0xbd) && cud_is_numeric(0x2167) && !cud_is_numeric('a'));
     ck_assert(cud_is_punct('$') && cud_is_punct('~') && cud_is_punct(0x3002) && !cud_is_punct(0x20ac) && !cud_is_punct('a'));
     ck_assert(cud_is_mark(0x301) && cud_is_mark(0x903) && !cud_is_mark('a'));

@@ -24,10 +24,11 @@ cuddle_status cud_added_put(cud_added *a, cud_added_token token, cuddle_error *e
         *old = token;
         return CUDDLE_OK;
     }
-    if (a->count == CUD_ADDED_MAX_COUNT) return cud_fail(err, CUDDLE_E_LIMIT, "tokenizer.json: more than %d added tokens", CUD_ADDED_MAX_COUNT);
+    if (a->count == CUD_ADDED_MAX_COUNT)
+        return cud_fail(err, CUDDLE_E_LIMIT, "tokenizer.json: more than %d added tokens", CUD_ADDED_MAX_COUNT);
     if (token.length > CUD_ADDED_MAX_LENGTH)
-        return cud_fail(err, CUDDLE_E_LIMIT, "tokenizer.json: added token \"%.60s...\" has %zu bytes, expected at most %d", token.content, token.length,
-                        CUD_ADDED_MAX_LENGTH);
+        return cud_fail(err, CUDDLE_E_LIMIT, "tokenizer.json: added token \"%.60s...\" has %zu bytes, expected at most %d",
+                        token.content, token.length, CUD_ADDED_MAX_LENGTH);
     if (!a->index.seed) cud_vocab_init(&a->index);
     const cuddle_status status = cud_vocab_add(&a->index, token.content, token.length, (int32_t)a->count, err);
     if (status) return status;
@@ -94,8 +95,9 @@ static cuddle_status normalize(cud_pieces *p, const cud_added_token *token, cons
     for (int i = 0; !status && i < normalizers->count; i++)
         status = ((const cud_step_type *)normalizers->item[i].type)->apply(p, normalizers->item[i].config, err);
     if (!status && (p->count != 1 || p->piece[0].begin == p->piece[0].end))
-        status = cud_fail(err, CUDDLE_E_UNSUPPORTED, "tokenizer.json: added token \"%.60s\" is empty after normalization, which is not supported",
-                          token->content);
+        status =
+            cud_fail(err, CUDDLE_E_UNSUPPORTED,
+                     "tokenizer.json: added token \"%.60s\" is empty after normalization, which is not supported", token->content);
     return status;
 }
 
@@ -117,7 +119,8 @@ static cuddle_status build_index(const cud_added *a, cud_added_set *set, cuddle_
     for (uint32_t i = 1; i < set->count; i++) {
         const cud_added_pattern *x = &set->pattern[i - 1], *y = &set->pattern[i];
         if (x->length == y->length && memcmp(x->text, y->text, x->length) == 0)
-            return cud_fail(err, CUDDLE_E_UNSUPPORTED, "tokenizer.json: added tokens \"%.60s\" and \"%.60s\" are equal after normalization",
+            return cud_fail(err, CUDDLE_E_UNSUPPORTED,
+                            "tokenizer.json: added tokens \"%.60s\" and \"%.60s\" are equal after normalization",
                             a->token[x->token].content, a->token[y->token].content);
     }
     uint32_t at = 0;
@@ -169,15 +172,19 @@ static const cud_added_pattern *longest(const cud_added_set *set, const char *te
         uint32_t from = low, to = high; /* narrow to those whose next byte is the text's */
         while (from < to) {
             const uint32_t middle = from + (to - from) / 2;
-            if ((unsigned char)set->pattern[middle].text[depth] < next) from = middle + 1;
-            else to = middle;
+            if ((unsigned char)set->pattern[middle].text[depth] < next)
+                from = middle + 1;
+            else
+                to = middle;
         }
         low = from;
         to = high;
         while (from < to) {
             const uint32_t middle = from + (to - from) / 2;
-            if ((unsigned char)set->pattern[middle].text[depth] <= next) from = middle + 1;
-            else to = middle;
+            if ((unsigned char)set->pattern[middle].text[depth] <= next)
+                from = middle + 1;
+            else
+                to = middle;
         }
         high = from;
     }
@@ -212,7 +219,8 @@ static cuddle_status cut_piece(cutter *c, const cud_added *a, const cud_added_se
     cuddle_status status = CUDDLE_OK;
     for (size_t at = 0; at < c->length && !status;) {
         const unsigned char byte = (unsigned char)c->text[at];
-        const cud_added_pattern *found = set->first[byte] < set->first[byte + 1] ? longest(set, c->text + at, c->length - at) : NULL;
+        const cud_added_pattern *found =
+            set->first[byte] < set->first[byte + 1] ? longest(set, c->text + at, c->length - at) : NULL;
         if (!found) {
             at++;
             continue;
@@ -221,7 +229,7 @@ static cuddle_status cut_piece(cutter *c, const cud_added *a, const cud_added_se
         size_t begin = at, end = at + found->length;
         at = end; /* also past a match that is rejected */
         if (token->single_word && inside_word(c, begin, end)) continue;
-        if (0) begin = done; /* the one before took white space of this one's own */
+        if (token->lstrip && begin < done) begin = done; /* the one before took white space of this one's own */
         if (token->lstrip)
             while (begin > done && cud_is_white(cud_utf8_decode_before(c->text, c->text + begin, &size))) begin -= size;
         if (token->rstrip)
@@ -242,9 +250,12 @@ cuddle_status cud_added_extract(const cud_added *a, const cud_added_set *set, cu
         c.text = cud_piece_text(p, &piece);
         c.base = piece.begin;
         c.length = piece.end - piece.begin;
-        if (piece.token >= 0) status = cud_pieces_add(p, &c.count, piece.begin, piece.end, piece.origin, piece.token, err);
-        else if (set->count) status = cut_piece(&c, a, set);
-        else status = cut(&c, 0, c.length, -1);
+        if (piece.token >= 0)
+            status = cud_pieces_add(p, &c.count, piece.begin, piece.end, piece.origin, piece.token, err);
+        else if (set->count)
+            status = cut_piece(&c, a, set);
+        else
+            status = cut(&c, 0, c.length, -1);
     }
     if (!status) cud_pieces_commit(p, c.count);
     return status;

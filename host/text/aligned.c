@@ -11,7 +11,8 @@ enum { MAX_BYTES = INT32_MAX }; /* of a buffer: spans are 32 bit, and rewriting 
 static cuddle_status reserve(cud_aligned *a, size_t more, cuddle_error *err)
 {
     if (a->bytes && more <= a->room - a->length) return CUDDLE_OK; /* never without a buffer: pointers into it are computed */
-    if (more > MAX_BYTES - a->length) return cud_fail(err, CUDDLE_E_LIMIT, "the text grows beyond %d bytes in normalization", MAX_BYTES);
+    if (more > MAX_BYTES - a->length)
+        return cud_fail(err, CUDDLE_E_LIMIT, "the text grows beyond %d bytes in normalization", MAX_BYTES);
     const size_t need = a->length + more;
     size_t room = a->room + a->room / 2;
     if (room < need) room = need;
@@ -128,10 +129,16 @@ cuddle_status cud_pieces_rewrite(cud_pieces *p, cud_rewrite_fn fn, const void *c
     for (size_t i = 0; !status && i < p->count; i++) {
         cud_piece *piece = &p->piece[i];
         const size_t begin = p->spare.length, length = piece->end - piece->begin;
-        cud_writer w = { .to = &p->spare, .from = p->text.bytes + piece->begin, .align = p->text.align + piece->begin, .length = length,
-                         .origin = piece->origin, .err = err };
-        if (piece->token >= 0) cud_keep(&w, length);
-        else if (length) status = fn(&w, config);
+        cud_writer w = { .to = &p->spare,
+                         .from = p->text.bytes + piece->begin,
+                         .align = p->text.align + piece->begin,
+                         .length = length,
+                         .origin = piece->origin,
+                         .err = err };
+        if (piece->token >= 0)
+            cud_keep(&w, length);
+        else if (length)
+            status = fn(&w, config);
         if (!status) status = w.status;
         piece->begin = begin;
         piece->end = p->spare.length;
@@ -148,7 +155,8 @@ cuddle_status cud_pieces_rewrite(cud_pieces *p, cud_rewrite_fn fn, const void *c
 
 /* ---- splitting ---- */
 
-cuddle_status cud_pieces_add(cud_pieces *p, size_t *count, size_t begin, size_t end, uint32_t origin, int32_t token, cuddle_error *err)
+cuddle_status cud_pieces_add(cud_pieces *p, size_t *count, size_t begin, size_t end, uint32_t origin, int32_t token,
+                             cuddle_error *err)
 {
     if (*count == p->spare_room) {
         const size_t room = p->spare_room ? p->spare_room + p->spare_room / 2 : 16;
@@ -238,7 +246,8 @@ cuddle_status cud_split_match(cud_splitter *s, size_t begin, size_t end)
     return status;
 }
 
-cuddle_status cud_pieces_split(cud_pieces *p, cud_find_fn fn, const void *config, cud_behavior behavior, bool invert, cuddle_error *err)
+cuddle_status cud_pieces_split(cud_pieces *p, cud_find_fn fn, const void *config, cud_behavior behavior, bool invert,
+                               cuddle_error *err)
 {
     split_job job = { .count = 0 };
     cuddle_status status = CUDDLE_OK;

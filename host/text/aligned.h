@@ -56,12 +56,12 @@ typedef struct cud_writer {
 typedef cuddle_status (*cud_rewrite_fn)(cud_writer *w, const void *config);
 cuddle_status cud_pieces_rewrite(cud_pieces *p, cud_rewrite_fn fn, const void *config, cuddle_error *err);
 
-void cud_skip(cud_writer *w, size_t bytes);                    /* uses up bytes that become nothing */
-void cud_keep(cud_writer *w, size_t bytes);                    /* uses up bytes that stay as they are */
-void cud_put(cud_writer *w, int32_t c);                        /* c replaces the next character */
+void cud_skip(cud_writer *w, size_t bytes); /* uses up bytes that become nothing */
+void cud_keep(cud_writer *w, size_t bytes); /* uses up bytes that stay as they are */
+void cud_put(cud_writer *w, int32_t c);     /* c replaces the next character */
 /* The reference's way of saying it: change 1 inserts c, 0 replaces the next character, -n replaces it and removes n more. */
 void cud_change(cud_writer *w, int32_t c, int change);
-void cud_insert(cud_writer *w, const char *s, size_t size);    /* new text, with the range of what was used up last */
+void cud_insert(cud_writer *w, const char *s, size_t size); /* new text, with the range of what was used up last */
 void cud_insert_char(cud_writer *w, int32_t c);
 /* s, then the rest; all of s gets the range of the first character (which must exist), as the reference's prepend() does. */
 void cud_prepend(cud_writer *w, const char *s, size_t size);
@@ -70,7 +70,11 @@ void cud_replace_char(cud_writer *w, const char *s, size_t size, size_t used);
 
 /* ---- splitting ---- */
 typedef enum cud_behavior {
-    CUD_SPLIT_REMOVED, CUD_SPLIT_ISOLATED, CUD_SPLIT_MERGED_WITH_PREVIOUS, CUD_SPLIT_MERGED_WITH_NEXT, CUD_SPLIT_CONTIGUOUS
+    CUD_SPLIT_REMOVED,
+    CUD_SPLIT_ISOLATED,
+    CUD_SPLIT_MERGED_WITH_PREVIOUS,
+    CUD_SPLIT_MERGED_WITH_NEXT,
+    CUD_SPLIT_CONTIGUOUS
 } cud_behavior;
 
 /* Receives the matches of one piece from left to right; what lies between them is added by itself. */
@@ -89,10 +93,12 @@ typedef struct cud_splitter {
 /* Finds all matches in text[0..length) and calls cud_split_match() for each. */
 typedef cuddle_status (*cud_find_fn)(cud_splitter *s, const char *text, size_t length, const void *config);
 cuddle_status cud_split_match(cud_splitter *s, size_t begin, size_t end);
-cuddle_status cud_pieces_split(cud_pieces *p, cud_find_fn fn, const void *config, cud_behavior behavior, bool invert, cuddle_error *err);
+cuddle_status cud_pieces_split(cud_pieces *p, cud_find_fn fn, const void *config, cud_behavior behavior, bool invert,
+                               cuddle_error *err);
 
 /* For steps that make pieces their own way: append to the new list, then commit. */
-cuddle_status cud_pieces_add(cud_pieces *p, size_t *count, size_t begin, size_t end, uint32_t origin, int32_t token, cuddle_error *err);
+cuddle_status cud_pieces_add(cud_pieces *p, size_t *count, size_t begin, size_t end, uint32_t origin, int32_t token,
+                             cuddle_error *err);
 void cud_pieces_commit(cud_pieces *p, size_t count);
 
 #endif

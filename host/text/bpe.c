@@ -39,7 +39,8 @@ static cuddle_status parse_vocab(const cud_part *in, cuddle_error *err)
     scanner scan;
     cuddle_status status = cud_document_scan(&scan, in->document, CUD_LARGE_VOCAB, err);
     if (status) return status;
-    if (scan.token != SCAN_OBJECT) return cud_fail(err, CUDDLE_E_FORMAT, "tokenizer.json: %s: \"vocab\" is not an object", in->label);
+    if (scan.token != SCAN_OBJECT)
+        return cud_fail(err, CUDDLE_E_FORMAT, "tokenizer.json: %s: \"vocab\" is not an object", in->label);
     while (cud_scan_next(&scan) == SCAN_KEY) {
         const char *token = scan.text;
         const size_t length = scan.length;
@@ -47,12 +48,14 @@ static cuddle_status parse_vocab(const cud_part *in, cuddle_error *err)
         cud_scan_next(&scan);
         if (!cud_scan_u64(&scan, &id) || id > CUD_TOKENIZER_MAX_ID) {
             char found[64];
-            return cud_fail(err, CUDDLE_E_FORMAT, "tokenizer.json: the id of token \"%.60s\" is %s, expected an integer from 0 to %d", token,
+            return cud_fail(err, CUDDLE_E_FORMAT,
+                            "tokenizer.json: the id of token \"%.60s\" is %s, expected an integer from 0 to %d", token,
                             cud_scan_show(&scan, found), CUD_TOKENIZER_MAX_ID);
         }
         const char *other = cud_vocab_token(in->vocab, (int32_t)id, NULL);
         if (other)
-            return cud_fail(err, CUDDLE_E_FORMAT, "tokenizer.json: tokens \"%.60s\" and \"%.60s\" have the same id %d", other, token, (int)id);
+            return cud_fail(err, CUDDLE_E_FORMAT, "tokenizer.json: tokens \"%.60s\" and \"%.60s\" have the same id %d", other,
+                            token, (int)id);
         if (cud_vocab_find(in->vocab, token, length) >= 0)
             return cud_fail(err, CUDDLE_E_FORMAT, "tokenizer.json: token \"%.60s\" is in the vocabulary twice", token);
         status = cud_vocab_add(in->vocab, token, length, (int32_t)id, err);
@@ -89,19 +92,22 @@ static bool read_pair(pair *out, scanner *scan)
 
 static cuddle_status missing_token(size_t index, const char *token, size_t length, cuddle_error *err)
 {
-    return cud_fail(err, CUDDLE_E_FORMAT, "tokenizer.json: merge %zu: \"%.*s\" is not in the vocabulary", index, (int)(length < 60 ? length : 60), token);
+    return cud_fail(err, CUDDLE_E_FORMAT, "tokenizer.json: merge %zu: \"%.*s\" is not in the vocabulary", index,
+                    (int)(length < 60 ? length : 60), token);
 }
 
-static cuddle_status add_merge(bpe_config *c, const cud_vocab *vocab, const pair *p, uint32_t rank, size_t index, cud_bytes *both, cuddle_error *err)
+static cuddle_status add_merge(bpe_config *c, const cud_vocab *vocab, const pair *p, uint32_t rank, size_t index, cud_bytes *both,
+                               cuddle_error *err)
 {
     const size_t prefix = c->prefix ? strlen(c->prefix) : 0;
-    if (p->length[1] < prefix) return cud_fail(err, CUDDLE_E_FORMAT, "tokenizer.json: merge %zu: the second token has no prefix", index);
+    if (p->length[1] < prefix)
+        return cud_fail(err, CUDDLE_E_FORMAT, "tokenizer.json: merge %zu: the second token has no prefix", index);
     both->used = 0;
     cuddle_status status = cud_bytes_add(both, p->part[0], p->length[0], err);
     if (!status) status = cud_bytes_add(both, p->part[1] + prefix, p->length[1] - prefix, err);
     if (status) return status;
-    const cud_merge merge = { cud_vocab_find(vocab, p->part[0], p->length[0]), cud_vocab_find(vocab, p->part[1], p->length[1]), rank,
-                              cud_vocab_find(vocab, both->data, both->used) };
+    const cud_merge merge = { cud_vocab_find(vocab, p->part[0], p->length[0]), cud_vocab_find(vocab, p->part[1], p->length[1]),
+                              rank, cud_vocab_find(vocab, both->data, both->used) };
     for (int i = 0; i < 2; i++)
         if ((i ? merge.right : merge.left) < 0) return missing_token(index, p->part[i], p->length[i], err);
     return merge.id < 0 ? missing_token(index, both->data, both->used, err) : cud_merges_add(&c->merges, merge, err);
@@ -115,12 +121,15 @@ static cuddle_status parse_merges(bpe_config *c, const cud_part *in, cuddle_erro
     cud_bytes both = { 0 };
     cuddle_status status = cud_document_scan(&scan, in->document, CUD_LARGE_MERGES, err);
     if (status) return status;
-    if (scan.token != SCAN_ARRAY) return cud_fail(err, CUDDLE_E_FORMAT, "tokenizer.json: %s: \"merges\" is not an array", in->label);
+    if (scan.token != SCAN_ARRAY)
+        return cud_fail(err, CUDDLE_E_FORMAT, "tokenizer.json: %s: \"merges\" is not an array", in->label);
     for (size_t index = 0; !status && cud_scan_next(&scan) != SCAN_ARRAY_END; index++) {
         pair p;
         if (scan.token == SCAN_STRING && strncmp(scan.text, "#version", 8) == 0) continue;
         if (scan.token == SCAN_ERROR || !read_pair(&p, &scan)) {
-            status = scan.token == SCAN_ERROR ? CUDDLE_E_FORMAT : cud_fail(err, CUDDLE_E_FORMAT, "tokenizer.json: merge %zu is not two tokens", index);
+            status = scan.token == SCAN_ERROR
+                         ? CUDDLE_E_FORMAT
+                         : cud_fail(err, CUDDLE_E_FORMAT, "tokenizer.json: merge %zu is not two tokens", index);
             break;
         }
         status = add_merge(c, in->vocab, &p, rank++, index, &both, err);
@@ -151,8 +160,10 @@ static void look_up_characters(bpe_config *c, const cud_vocab *vocab)
 
 static cuddle_status bpe_parse(void **config, const cud_part *in, cuddle_error *err)
 {
-    static const char *const fields[] = { "vocab", "merges", "dropout", "unk_token", "continuing_subword_prefix", "end_of_word_suffix", "fuse_unk",
-                                          "byte_fallback", "ignore_merges", NULL };
+    static const char *const fields[] = {
+        "vocab",    "merges",        "dropout",       "unk_token", "continuing_subword_prefix", "end_of_word_suffix",
+        "fuse_unk", "byte_fallback", "ignore_merges", NULL
+    };
     double dropout = 0;
     bpe_config *c = calloc(1, sizeof *c);
     if (!c) return cud_nomem(err, sizeof *c, in->label);
@@ -204,7 +215,8 @@ static bool has_bytes(const bpe_config *c, const char *s, size_t size)
     return true;
 }
 
-static cuddle_status symbols(cud_bpe_scratch *s, const bpe_config *c, const cud_vocab *vocab, const char *word, size_t length, cuddle_error *err)
+static cuddle_status symbols(cud_bpe_scratch *s, const bpe_config *c, const cud_vocab *vocab, const char *word, size_t length,
+                             cuddle_error *err)
 {
     size_t unknown = 0; /* bytes of unknown characters not yet added; the reference adds them late, behind fallback bytes too */
     affixed a;
@@ -232,7 +244,9 @@ static cuddle_status symbols(cud_bpe_scratch *s, const bpe_config *c, const cud_
             for (size_t i = 0; i < text_length && !status; i++) status = cud_bpe_symbol(s, c->byte[(unsigned char)text[i]], 1, err);
         } else if (c->unk_token) {
             if (c->unk < 0)
-                return cud_fail(err, CUDDLE_E_FORMAT, "tokenizer.json: unk_token \"%.60s\" is not in the vocabulary, and the text needs it", c->unk_token);
+                return cud_fail(err, CUDDLE_E_FORMAT,
+                                "tokenizer.json: unk_token \"%.60s\" is not in the vocabulary, and the text needs it",
+                                c->unk_token);
             if (unknown && !c->fuse_unk) status = cud_bpe_symbol(s, c->unk, unknown, err), unknown = 0;
             unknown += size;
         } /* without an unknown token the character is dropped, as in the reference */
@@ -240,7 +254,8 @@ static cuddle_status symbols(cud_bpe_scratch *s, const bpe_config *c, const cud_
     return unknown && !status ? cud_bpe_symbol(s, c->unk, unknown, err) : status;
 }
 
-static cuddle_status bpe_encode(cud_tokens *out, const void *config, const cud_vocab *vocab, const char *word, size_t length, cuddle_error *err)
+static cuddle_status bpe_encode(cud_tokens *out, const void *config, const cud_vocab *vocab, const char *word, size_t length,
+                                cuddle_error *err)
 {
     const bpe_config *c = config;
     if (c->ignore_merges) {

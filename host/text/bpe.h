@@ -16,12 +16,12 @@ typedef struct cud_merges { /* open addressing, by pair */
     uint64_t seed;
 } cud_merges;
 
-cuddle_status cud_merges_add(cud_merges *m, cud_merge merge, cuddle_error *err); /* replaces a rule for the same pair */
+cuddle_status cud_merges_add(cud_merges *m, cud_merge merge, cuddle_error *err);    /* replaces a rule for the same pair */
 const cud_merge *cud_merges_find(const cud_merges *m, int32_t left, int32_t right); /* NULL if there is none */
 
 typedef struct cud_symbol {
     int32_t id;
-    uint32_t length; /* bytes of the word; 0: merged into the one before */
+    uint32_t length;        /* bytes of the word; 0: merged into the one before */
     int32_t previous, next; /* -1 at the ends */
 } cud_symbol;
 

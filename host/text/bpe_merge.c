@@ -62,7 +62,10 @@ const cud_merge *cud_merges_find(const cud_merges *m, int32_t left, int32_t righ
 
 /* ---- heap ---- */
 
-static bool before(const cud_candidate *a, const cud_candidate *b) { return a->rank != b->rank ? a->rank < b->rank : a->at < b->at; }
+static bool before(const cud_candidate *a, const cud_candidate *b)
+{
+    return a->rank != b->rank ? a->rank < b->rank : a->at < b->at;
+}
 
 static cuddle_status push(cud_bpe_scratch *s, cud_candidate c, cuddle_error *err)
 {

@@ -51,8 +51,10 @@ static cuddle_status byte_level_parse(void **config, const cud_part *in, cuddle_
     if (!status) status = cud_part_bool(&c->add_prefix_space, in, "add_prefix_space", CUD_JSON_REQUIRED, err);
     if (!status) status = cud_part_bool(&c->trim_offsets, in, "trim_offsets", CUD_JSON_REQUIRED, err);
     if (!status) status = cud_part_bool(&c->use_regex, in, "use_regex", CUD_JSON_OPTIONAL, err);
-    if (status) byte_level_free(c);
-    else *config = c;
+    if (status)
+        byte_level_free(c);
+    else
+        *config = c;
     return status;
 }
 
@@ -71,8 +73,10 @@ static cuddle_status pre_tokenizer_parse(void **config, const cud_part *in, cudd
 static cuddle_status prefix_piece(cud_writer *w, const void *config)
 {
     (void)config;
-    if (w->from[0] == ' ') cud_keep(w, w->length);
-    else cud_prepend(w, " ", 1);
+    if (w->from[0] == ' ')
+        cud_keep(w, w->length);
+    else
+        cud_prepend(w, " ", 1);
     return CUDDLE_OK;
 }
 
@@ -131,8 +135,8 @@ static size_t forward(const cud_processing *p, size_t at, size_t end, size_t cou
 
 static size_t backward(const cud_processing *p, size_t at, size_t begin, size_t count)
 {
-    for (; count > 0 && at > begin; count--)
-        do at--;
+    for (; count > 0 && at > begin; count--) do
+            at--;
         while (at > begin && ((unsigned char)p->text[at] & 0xc0) == 0x80);
     return at;
 }
@@ -214,4 +218,6 @@ static cuddle_status decoder_finish(cud_stream *s, cuddle_error *err)
     return status ? status : cud_stream_emit(s, "", 0, CUD_TOKEN_END, err);
 }
 
-const cud_decoder_type cud_decoder_byte_level = { { "ByteLevel", byte_level_parse, byte_level_free }, decoder_feed, decoder_finish };
+const cud_decoder_type cud_decoder_byte_level = { { "ByteLevel", byte_level_parse, byte_level_free },
+                                                  decoder_feed,
+                                                  decoder_finish };

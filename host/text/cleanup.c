@@ -1,4 +1,5 @@
-/* transformers' clean_up_tokenization(): spaces before punctuation go, one replacement after the other on the whole decoded text. */
+/* transformers' clean_up_tokenization(): spaces before punctuation go, one replacement after the other on the whole decoded text.
+ */
 #include "text/load.h"
 #include "text/substitute.h"
 

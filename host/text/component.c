@@ -10,13 +10,13 @@
 
 /* ---- the tables: a new type is a row here ---- */
 static const cud_component_type *const normalizer_types[] = {
-    &cud_normalizer_byte_level.base, &cud_normalizer_lowercase.base, &cud_normalizer_nfc.base,     &cud_normalizer_nfd.base,
-    &cud_normalizer_nfkc.base,       &cud_normalizer_nfkd.base,      &cud_normalizer_prepend.base, &cud_normalizer_replace.base,
+    &cud_normalizer_byte_level.base, &cud_normalizer_lowercase.base,     &cud_normalizer_nfc.base,     &cud_normalizer_nfd.base,
+    &cud_normalizer_nfkc.base,       &cud_normalizer_nfkd.base,          &cud_normalizer_prepend.base, &cud_normalizer_replace.base,
     &cud_normalizer_strip.base,      &cud_normalizer_strip_accents.base,
 };
 static const cud_component_type *const pre_tokenizer_types[] = {
-    &cud_pre_tokenizer_byte_level.base,  &cud_pre_tokenizer_delimiter.base,   &cud_pre_tokenizer_digits.base,
-    &cud_pre_tokenizer_metaspace.base,   &cud_pre_tokenizer_punctuation.base, &cud_pre_tokenizer_split.base,
+    &cud_pre_tokenizer_byte_level.base, &cud_pre_tokenizer_delimiter.base,        &cud_pre_tokenizer_digits.base,
+    &cud_pre_tokenizer_metaspace.base,  &cud_pre_tokenizer_punctuation.base,      &cud_pre_tokenizer_split.base,
     &cud_pre_tokenizer_whitespace.base, &cud_pre_tokenizer_whitespace_split.base,
 };
 static const cud_component_type *const model_types[] = { &cud_model_bpe.base };
@@ -37,8 +37,10 @@ const cud_kind cud_decoders = { .name = "decoder", .list = "decoders", TYPES(dec
 
 static void free_config(const cud_component_type *type, void *config)
 {
-    if (type->free) type->free(config);
-    else free(config);
+    if (type->free)
+        type->free(config);
+    else
+        free(config);
 }
 
 cuddle_status cud_components_add(cud_components *out, const cud_component_type *type, void *config, cuddle_error *err)
@@ -59,7 +61,8 @@ void cud_components_free(cud_components *c)
     }
 }
 
-static cuddle_status parse_one(cud_components *out, const cud_kind *kind, const json_view *json, const cud_part *outer, int depth, cuddle_error *err);
+static cuddle_status parse_one(cud_components *out, const cud_kind *kind, const json_view *json, const cud_part *outer, int depth,
+                               cuddle_error *err);
 
 static cuddle_status parse_sequence(cud_components *out, const cud_kind *kind, const cud_part *in, int depth, cuddle_error *err)
 {
@@ -86,7 +89,8 @@ static const char *guess_type(const cud_kind *kind, const json_view *json)
     return cud_json_has(json, "continuing_subword_prefix") && cud_json_has(json, "max_input_chars_per_word") ? "WordPiece" : NULL;
 }
 
-static cuddle_status parse_one(cud_components *out, const cud_kind *kind, const json_view *json, const cud_part *outer, int depth, cuddle_error *err)
+static cuddle_status parse_one(cud_components *out, const cud_kind *kind, const json_view *json, const cud_part *outer, int depth,
+                               cuddle_error *err)
 {
     cud_part in = { .vocab = outer->vocab, .document = outer->document };
     cuddle_status status = cud_json_object(&in.json, json, NULL, CUD_JSON_REQUIRED, err);
@@ -106,7 +110,8 @@ static cuddle_status parse_one(cud_components *out, const cud_kind *kind, const 
     return cud_fail(err, CUDDLE_E_UNSUPPORTED, "tokenizer.json: %s type \"%.100s\" is not supported", kind->name, in.type);
 }
 
-cuddle_status cud_components_parse(cud_components *out, const cud_kind *kind, cud_document *document, cud_vocab *vocab, cuddle_error *err)
+cuddle_status cud_components_parse(cud_components *out, const cud_kind *kind, cud_document *document, cud_vocab *vocab,
+                                   cuddle_error *err)
 {
     const json_view root = cud_json_view(document->root, "tokenizer.json");
     const cud_part outer = { .vocab = vocab, .document = document };
@@ -121,10 +126,13 @@ cuddle_status cud_part_fields(const cud_part *in, const char *const *names, cudd
 {
     const char *key;
     json_t *value;
-    json_object_foreach(in->json.value, key, value) {
+    json_object_foreach(in->json.value, key, value)
+    {
         bool known = strcmp(key, "type") == 0;
         for (size_t i = 0; !known && names[i]; i++) known = strcmp(key, names[i]) == 0;
-        if (!known) return cud_fail(err, CUDDLE_E_UNSUPPORTED, "tokenizer.json: %s has a field \"%.60s\", which is not supported", in->label, key);
+        if (!known)
+            return cud_fail(err, CUDDLE_E_UNSUPPORTED, "tokenizer.json: %s has a field \"%.60s\", which is not supported",
+                            in->label, key);
     }
     return CUDDLE_OK;
 }
@@ -134,7 +142,8 @@ cuddle_status cud_part_bool(bool *out, const cud_part *in, const char *key, unsi
     return cud_json_bool(out, &in->json, key, flags, err);
 }
 
-cuddle_status cud_part_string(const char **out, size_t *length, const cud_part *in, const char *key, unsigned flags, cuddle_error *err)
+cuddle_status cud_part_string(const char **out, size_t *length, const cud_part *in, const char *key, unsigned flags,
+                              cuddle_error *err)
 {
     const cuddle_status status = cud_json_string(out, &in->json, key, flags, err);
     if (!status) *length = *out ? strlen(*out) : 0;

@@ -17,7 +17,7 @@ enum { CUD_MAX_COMPONENTS = 64, CUD_MAX_NESTING = 8 }; /* of one kind; Sequences
 typedef struct cud_part {
     json_view json;
     const char *type;
-    char label[64];   /* `normalizer "Replace"`, for messages */
+    char label[64];         /* `normalizer "Replace"`, for messages */
     cud_vocab *vocab;       /* models fill it; for the others it is complete */
     cud_document *document; /* for models: their large values */
 } cud_part;
@@ -38,8 +38,8 @@ typedef struct cud_step_type {
 /* ---- models: one word to ids ---- */
 typedef struct cud_token {
     int32_t id;
-    bool special;            /* added by the post-processor */
-    size_t begin, end;       /* from the model: in the word; afterwards: in the given text */
+    bool special;                /* added by the post-processor */
+    size_t begin, end;           /* from the model: in the word; afterwards: in the given text */
     size_t text_end, text_begin; /* an added token's text in the pieces' buffer; both 0 for the model's tokens */
 } cud_token;
 
@@ -52,7 +52,8 @@ cuddle_status cud_tokens_add(cud_tokens *t, cud_token token, cuddle_error *err);
 
 typedef struct cud_model_type {
     cud_component_type base; /* parse also fills in->vocab */
-    cuddle_status (*encode)(cud_tokens *out, const void *config, const cud_vocab *vocab, const char *word, size_t length, cuddle_error *err);
+    cuddle_status (*encode)(cud_tokens *out, const void *config, const cud_vocab *vocab, const char *word, size_t length,
+                            cuddle_error *err);
     void (*scratch_free)(void *scratch); /* NULL is fine */
 } cud_model_type;
 
@@ -88,12 +89,12 @@ typedef struct cud_stream {
     struct cud_stream *next; /* NULL: the end of the chain, which writes to out */
     cud_bytes *out;
     cud_bytes held;
-    size_t tokens;      /* begun so far */
-    size_t matched;     /* bytes of a pattern, or of a character, that may be complete soon */
-    size_t count;       /* what else the decoder counts */
-    int phase;          /* where in a token or run it is */
+    size_t tokens;  /* begun so far */
+    size_t matched; /* bytes of a pattern, or of a character, that may be complete soon */
+    size_t count;   /* what else the decoder counts */
+    int phase;      /* where in a token or run it is */
     cud_utf8_state utf8;
-    char tail[8];       /* the bytes of an unfinished character or short token */
+    char tail[8]; /* the bytes of an unfinished character or short token */
     struct cud_regex_scratch *regex;
 } cud_stream;
 cuddle_status cud_stream_emit(cud_stream *s, const char *text, size_t size, unsigned edges, cuddle_error *err);
@@ -124,8 +125,10 @@ typedef struct cud_kind {
 extern const cud_kind cud_normalizers, cud_pre_tokenizers, cud_models, cud_processors, cud_decoders;
 
 /* Reads member `kind->name` of the root, absent or null being no component. Appends to *out, which the caller frees either way. */
-cuddle_status cud_components_parse(cud_components *out, const cud_kind *kind, cud_document *document, cud_vocab *vocab, cuddle_error *err);
-cuddle_status cud_components_add(cud_components *out, const cud_component_type *type, void *config, cuddle_error *err); /* takes config */
+cuddle_status cud_components_parse(cud_components *out, const cud_kind *kind, cud_document *document, cud_vocab *vocab,
+                                   cuddle_error *err);
+cuddle_status cud_components_add(cud_components *out, const cud_component_type *type, void *config,
+                                 cuddle_error *err); /* takes config */
 void cud_components_free(cud_components *c);
 
 /* ---- for parse functions ---- */
@@ -135,6 +138,7 @@ cuddle_status cud_part_bool(bool *out, const cud_part *in, const char *key, unsi
 /* A string that is one character. */
 cuddle_status cud_part_char(int32_t *out, const cud_part *in, const char *key, unsigned flags, cuddle_error *err);
 /* A string's bytes, borrowed from the JSON. */
-cuddle_status cud_part_string(const char **out, size_t *length, const cud_part *in, const char *key, unsigned flags, cuddle_error *err);
+cuddle_status cud_part_string(const char **out, size_t *length, const cud_part *in, const char *key, unsigned flags,
+                              cuddle_error *err);
 
 #endif

@@ -1,6 +1,6 @@
-/* tokenizer_config.json, as transformers 5 applies it to a tokenizer.json: added_tokens_decoder may change flags and add tokens, named
- * special tokens are added if they are not yet, clean_up_tokenization_spaces changes decoding (but not for BPE). Chat templates are
- * another file's business, and add_bos_token and add_eos_token are in the post-processor as it was saved. */
+/* tokenizer_config.json, as transformers 5 applies it to a tokenizer.json: added_tokens_decoder may change flags and add tokens,
+ * named special tokens are added if they are not yet, clean_up_tokenization_spaces changes decoding (but not for BPE). Chat
+ * templates are another file's business, and add_bos_token and add_eos_token are in the post-processor as it was saved. */
 #include "text/load.h"
 
 #include <stdlib.h>
@@ -39,10 +39,12 @@ static cuddle_status load_added_tokens_decoder(cuddle_tokenizer *t, const json_v
     const char *key;
     json_t *value;
     size_t used = 0;
-    json_object_foreach(object.value, key, value) {
+    json_object_foreach(object.value, key, value)
+    {
         entry[used] = (decoder_entry){ parse_id(key), key };
         if (entry[used++].id < 0 && !status)
-            status = cud_fail(err, CUDDLE_E_FORMAT, "tokenizer_config.json: \"added_tokens_decoder\" has a key \"%.40s\", expected an id", key);
+            status = cud_fail(err, CUDDLE_E_FORMAT,
+                              "tokenizer_config.json: \"added_tokens_decoder\" has a key \"%.40s\", expected an id", key);
     }
     qsort(entry, used, sizeof *entry, by_id);
     for (size_t i = 0; i < used && !status; i++) {
@@ -89,7 +91,8 @@ static cuddle_status load_extra(cuddle_tokenizer *t, const json_view *config, co
         const char *name;
         json_t *member;
         status = cud_json_object(&in, config, key, CUD_JSON_REQUIRED, err);
-        json_object_foreach(value, name, member) {
+        json_object_foreach(value, name, member)
+        {
             if (!status) status = load_named(t, &in, name, err);
         }
         return status;
@@ -104,7 +107,9 @@ static cuddle_status load_extra(cuddle_tokenizer *t, const json_view *config, co
 
 cuddle_status cud_load_config(cuddle_tokenizer *t, const json_view *config, cuddle_error *err)
 {
-    static const char *const names[] = { "bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token" };
+    static const char *const names[] = {
+        "bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"
+    };
     bool clean = false, clean_bpe = false;
     cuddle_status status = load_added_tokens_decoder(t, config, err);
     for (size_t i = 0; i < sizeof names / sizeof *names && !status; i++) status = load_named(t, config, names[i], err);
@@ -112,7 +117,8 @@ cuddle_status cud_load_config(cuddle_tokenizer *t, const json_view *config, cudd
     if (!status) status = load_extra(t, config, "extra_special_tokens", err);
     if (!status) status = cud_json_bool(&clean, config, "clean_up_tokenization_spaces", CUD_JSON_NULLABLE, err);
     if (!status)
-        status = cud_json_bool(&clean_bpe, config, "clean_up_tokenization_spaces_for_bpe_even_though_it_will_corrupt_output", CUD_JSON_NULLABLE, err);
+        status = cud_json_bool(&clean_bpe, config, "clean_up_tokenization_spaces_for_bpe_even_though_it_will_corrupt_output",
+                               CUD_JSON_NULLABLE, err);
     if (status || !clean) return status;
     return strcmp(t->model.item[0].type->name, "BPE") != 0 || clean_bpe ? cud_cleanup_add(&t->decoders, err) : CUDDLE_OK;
 }

@@ -1,13 +1,16 @@
 #include "text/document.h"
 
+#include "text/tokenizer.h"
+
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_REST = 16 << 20 }; /* bytes of everything else; jansson takes about 20 times that in the worst case */
-
 static const char *const keys[] = { [CUD_LARGE_VOCAB] = "vocab", [CUD_LARGE_MERGES] = "merges" };
 
-static bool is_key(const scanner *in, const char *key) { return in->token == SCAN_KEY && in->length == strlen(key) && memcmp(in->text, key, in->length) == 0; }
+static bool is_key(const scanner *in, const char *key)
+{
+    return in->token == SCAN_KEY && in->length == strlen(key) && memcmp(in->text, key, in->length) == 0;
+}
 
 /* Inside the model: notes where the large values lie. */
 static cuddle_status find_in_model(cud_document *d, scanner *in, cuddle_error *err)
@@ -53,8 +56,9 @@ static cuddle_status parse_rest(cud_document *d, const char *text, size_t size, 
     size_t rest_size = size, used = 0, at = 0;
     for (int i = 0; i < CUD_LARGE_COUNT; i++)
         if (d->end[i]) rest_size -= d->end[i] - d->begin[i] - 2;
-    if (rest_size > MAX_REST)
-        return cud_fail(err, CUDDLE_E_LIMIT, "tokenizer.json: %zu bytes beside the vocabulary and the merges, expected at most %d", rest_size, MAX_REST);
+    if (rest_size > CUD_TOKENIZER_MAX_REST) /* jansson takes about 20 times that in the worst case */
+        return cud_fail(err, CUDDLE_E_LIMIT, "tokenizer.json: %zu bytes beside the vocabulary and the merges, expected at most %d",
+                        rest_size, CUD_TOKENIZER_MAX_REST);
     char *rest = malloc(rest_size + 1);
     if (!rest) return cud_nomem(err, rest_size + 1, "tokenizer.json");
     for (int i = 0; i < CUD_LARGE_COUNT; i++) {
@@ -100,7 +104,9 @@ void cud_document_free(cud_document *d)
 
 cuddle_status cud_document_scan(scanner *in, cud_document *d, cud_large which, cuddle_error *err)
 {
-    if (!d->end[which]) return cud_fail(err, CUDDLE_E_FORMAT, "tokenizer.json: \"model.%s\" is missing or neither an object nor an array", keys[which]);
+    if (!d->end[which])
+        return cud_fail(err, CUDDLE_E_FORMAT, "tokenizer.json: \"model.%s\" is missing or neither an object nor an array",
+                        keys[which]);
     cud_scan_init(in, d->text + d->begin[which], d->end[which] - d->begin[which], "tokenizer.json", d->begin[which], err);
     cud_scan_next(in);
     return in->token == SCAN_ERROR ? CUDDLE_E_FORMAT : CUDDLE_OK;

@@ -1,5 +1,5 @@
-/* A tokenizer.json in two parts: "vocab" and "merges" of the model, which can be millions of tokens and are read by the pull scanner,
- * and everything else, which is small and becomes a jansson document in which the two are empty. */
+/* A tokenizer.json in two parts: "vocab" and "merges" of the model, which can be millions of tokens and are read by the pull
+ * scanner, and everything else, which is small and becomes a jansson document in which the two are empty. */
 #ifndef CUD_TEXT_DOCUMENT_H
 #define CUD_TEXT_DOCUMENT_H
 
@@ -9,7 +9,7 @@
 typedef enum cud_large { CUD_LARGE_VOCAB, CUD_LARGE_MERGES, CUD_LARGE_COUNT } cud_large;
 
 typedef struct cud_document {
-    char *text; /* the file; values are decoded where they lie, so each can be read once */
+    char *text;                                          /* the file; values are decoded where they lie, so each can be read once */
     size_t begin[CUD_LARGE_COUNT], end[CUD_LARGE_COUNT]; /* both 0: not there */
     json_t *root;
 } cud_document;

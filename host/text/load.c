@@ -18,14 +18,16 @@ static int32_t assigned_id(const cuddle_tokenizer *t, const char *content, size_
     return last >= size ? last + 1 : size;
 }
 
-cuddle_status cud_load_added_token(cuddle_tokenizer *t, cud_added_token token, int64_t id, bool replace, const char *file, cuddle_error *err)
+cuddle_status cud_load_added_token(cuddle_tokenizer *t, cud_added_token token, int64_t id, bool replace, const char *file,
+                                   cuddle_error *err)
 {
     if (!token.length) return CUDDLE_OK; /* as in the reference */
     const cud_added_token *old = cud_added_find(&t->added, token.content, token.length);
     token.id = old ? old->id : assigned_id(t, token.content, token.length);
     if (id >= 0 && id != token.id)
-        return cud_fail(err, CUDDLE_E_UNSUPPORTED, "%s: added token \"%.60s\" has id %lld where the reference implementation gives it %d", file,
-                        token.content, (long long)id, (int)token.id);
+        return cud_fail(err, CUDDLE_E_UNSUPPORTED,
+                        "%s: added token \"%.60s\" has id %lld where the reference implementation gives it %d", file, token.content,
+                        (long long)id, (int)token.id);
     if (old && !replace &&
         (old->single_word != token.single_word || old->lstrip != token.lstrip || old->rstrip != token.rstrip ||
          old->normalized != token.normalized || old->special != token.special))
@@ -74,14 +76,16 @@ static cuddle_status load_added_tokens(cuddle_tokenizer *t, const json_view *roo
 
 static cuddle_status check_root(const json_view *root, cuddle_error *err)
 {
-    static const char *const known[] = { "version", "truncation", "padding", "added_tokens", "normalizer", "pre_tokenizer", "post_processor",
-                                         "decoder", "model" }; /* transformers ignores truncation and padding unless it is asked */
+    static const char *const known[] = {
+        "version", "truncation", "padding", "added_tokens", "normalizer", "pre_tokenizer", "post_processor", "decoder", "model"
+    }; /* transformers ignores truncation and padding unless it is asked */
     const char *version = "1.0", *key;
     json_t *value;
     cuddle_status status = cud_json_string(&version, root, "version", CUD_JSON_OPTIONAL, err);
     if (status) return status;
     if (strcmp(version, "1.0") != 0) return cud_json_wrong(root, "version", err, CUDDLE_E_UNSUPPORTED, "\"1.0\"");
-    json_object_foreach(root->value, key, value) {
+    json_object_foreach(root->value, key, value)
+    {
         bool found = false;
         for (size_t i = 0; i < sizeof known / sizeof *known; i++) found |= strcmp(key, known[i]) == 0;
         if (!found) return cud_fail(err, CUDDLE_E_UNSUPPORTED, "tokenizer.json: field \"%.60s\" is not supported", key);
@@ -98,20 +102,26 @@ static cuddle_status finish(cuddle_tokenizer *t, cuddle_error *err)
     return cud_added_ready(&t->added, &t->normalizers, err);
 }
 
+static cuddle_status check_size(const char *file, uint64_t size, int most, cuddle_error *err)
+{
+    if (size <= (uint64_t)most) return CUDDLE_OK;
+    return cud_fail(err, CUDDLE_E_LIMIT, "%s: %llu bytes, expected at most %d", file, (unsigned long long)size, most);
+}
+
 cuddle_status cud_tokenizer_parse(cuddle_tokenizer **out, const char *json, size_t size, const char *config, size_t config_size,
                                   cuddle_error *err)
 {
     *out = NULL;
-    if (size > CUD_TOKENIZER_MAX_FILE || config_size > CUD_TOKENIZER_MAX_FILE)
-        return cud_fail(err, CUDDLE_E_LIMIT, "tokenizer.json: %zu bytes, expected at most %d", size > config_size ? size : config_size,
-                        CUD_TOKENIZER_MAX_FILE);
+    cuddle_status status = check_size("tokenizer.json", size, CUD_TOKENIZER_MAX_FILE, err);
+    if (!status) status = check_size("tokenizer_config.json", config_size, CUD_TOKENIZER_MAX_REST, err);
+    if (status) return status;
     cud_document document = { 0 };
     json_t *config_root = NULL;
     cuddle_tokenizer *t = calloc(1, sizeof *t);
     if (!t) return cud_nomem(err, sizeof *t, "a tokenizer");
     cud_vocab_init(&t->model_vocab);
     cud_vocab_init(&t->added_vocab);
-    cuddle_status status = cud_document_parse(&document, json, size, err);
+    status = cud_document_parse(&document, json, size, err);
     if (!status && config) status = cud_json_parse(&config_root, config, config_size, "tokenizer_config.json", err);
     if (status) goto end;
     const json_view view = cud_json_view(document.root, "tokenizer.json");
@@ -132,25 +142,24 @@ cuddle_status cud_tokenizer_parse(cuddle_tokenizer **out, const char *json, size
 end:
     cud_document_free(&document);
     json_decref(config_root);
-    if (status) cud_tokenizer_free(t);
-    else *out = t;
+    if (status)
+        cud_tokenizer_free(t);
+    else
+        *out = t;
     return status;
 }
 
-static cuddle_status read_file(char **out, size_t *size, const char *path, cuddle_error *err)
+static cuddle_status read_file(char **out, size_t *size, const char *path, int most, cuddle_error *err)
 {
     source *s = NULL;
     cuddle_status status = cud_source_open_file(&s, path, err);
     if (status) return status;
-    if (s->size > CUD_TOKENIZER_MAX_FILE) {
-        status = cud_fail(err, CUDDLE_E_LIMIT, "%s: %llu bytes, expected at most %d", cud_path_name(path), (unsigned long long)s->size,
-                          CUD_TOKENIZER_MAX_FILE);
-        goto end;
+    status = check_size(cud_path_name(path), s->size, most, err);
+    if (!status) {
+        *size = (size_t)s->size;
+        *out = malloc(*size + 1);
+        status = *out ? cud_source_read(s, *out, 0, *size, err) : cud_nomem(err, *size + 1, cud_path_name(path));
     }
-    *size = (size_t)s->size;
-    *out = malloc(*size + 1);
-    status = *out ? cud_source_read(s, *out, 0, *size, err) : cud_nomem(err, *size + 1, cud_path_name(path));
-end:
     cud_source_close(s);
     return status;
 }
@@ -173,8 +182,8 @@ cuddle_status cud_tokenizer_load(cuddle_tokenizer **out, const char *path, cuddl
     cuddle_status status = folder ? CUDDLE_OK : cud_nomem(err, strlen(path) + 1, "a path");
     if (!status) status = cud_path_join(&file, is_folder ? folder : "", is_folder ? "tokenizer.json" : path, err);
     if (!status) status = cud_path_join(&config, folder, "tokenizer_config.json", err);
-    if (!status) status = read_file(&text, &size, file, err);
-    if (!status && cud_path_is_file(config)) status = read_file(&config_text, &config_size, config, err);
+    if (!status) status = read_file(&text, &size, file, CUD_TOKENIZER_MAX_FILE, err);
+    if (!status && cud_path_is_file(config)) status = read_file(&config_text, &config_size, config, CUD_TOKENIZER_MAX_REST, err);
     if (!status) status = cud_tokenizer_parse(out, text, size, config_text, config_size, err);
     free(file);
     free(folder);

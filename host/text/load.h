@@ -5,9 +5,10 @@
 #include "text/internal.h"
 #include "text/types.h"
 
-/* Adds a token under the id the reference would give it. id: what the file says, or -1. replace: a token of this content that is there
- * already takes these flags. The content is copied. */
-cuddle_status cud_load_added_token(cuddle_tokenizer *t, cud_added_token token, int64_t id, bool replace, const char *file, cuddle_error *err);
+/* Adds a token under the id the reference would give it. id: what the file says, or -1. replace: a token of this content that is
+ * there already takes these flags. The content is copied. */
+cuddle_status cud_load_added_token(cuddle_tokenizer *t, cud_added_token token, int64_t id, bool replace, const char *file,
+                                   cuddle_error *err);
 /* Content and flags of {"content": ..., "special": ...}; the content is borrowed. */
 cuddle_status cud_load_added_flags(cud_added_token *token, const json_view *json, unsigned flags, cuddle_error *err);
 /* Applies tokenizer_config.json. */

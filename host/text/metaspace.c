@@ -31,8 +31,10 @@ static cuddle_status metaspace_parse(void **config, const cud_part *in, cuddle_e
     int found = name ? -1 : prefix ? ALWAYS : NEVER;
     for (int i = ALWAYS; name && i <= NEVER; i++)
         if (strcmp(name, schemes[i]) == 0) found = i;
-    if (found < 0) return cud_json_wrong(&in->json, "prepend_scheme", err, CUDDLE_E_UNSUPPORTED, "\"always\", \"first\" or \"never\"");
-    if (!prefix && found != NEVER) return cud_json_wrong(&in->json, "prepend_scheme", err, CUDDLE_E_FORMAT, "\"never\", as add_prefix_space is false");
+    if (found < 0)
+        return cud_json_wrong(&in->json, "prepend_scheme", err, CUDDLE_E_UNSUPPORTED, "\"always\", \"first\" or \"never\"");
+    if (!prefix && found != NEVER)
+        return cud_json_wrong(&in->json, "prepend_scheme", err, CUDDLE_E_FORMAT, "\"never\", as add_prefix_space is false");
     metaspace_config *c = calloc(1, sizeof *c);
     if (!c) return cud_nomem(err, sizeof *c, in->label);
     c->length = cud_utf8_encode(c->replacement, replacement);
@@ -59,8 +61,10 @@ static cuddle_status prepend_piece(cud_writer *w, const void *config)
 {
     const metaspace_config *c = config;
     const bool there = w->length >= c->length && memcmp(w->from, c->replacement, c->length) == 0;
-    if (there || (c->prepend == FIRST && w->origin != 0)) cud_keep(w, w->length);
-    else cud_prepend(w, c->replacement, c->length);
+    if (there || (c->prepend == FIRST && w->origin != 0))
+        cud_keep(w, w->length);
+    else
+        cud_prepend(w, c->replacement, c->length);
     return CUDDLE_OK;
 }
 

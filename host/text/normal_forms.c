@@ -131,10 +131,22 @@ static cuddle_status form_piece(cud_writer *w, const void *config)
 
 static const form nfc = { false, true }, nfd = { false, false }, nfkc = { true, true }, nfkd = { true, false };
 
-static cuddle_status nfc_apply(cud_pieces *p, const void *config, cuddle_error *err) { return (void)config, cud_pieces_rewrite(p, form_piece, &nfc, err); }
-static cuddle_status nfd_apply(cud_pieces *p, const void *config, cuddle_error *err) { return (void)config, cud_pieces_rewrite(p, form_piece, &nfd, err); }
-static cuddle_status nfkc_apply(cud_pieces *p, const void *config, cuddle_error *err) { return (void)config, cud_pieces_rewrite(p, form_piece, &nfkc, err); }
-static cuddle_status nfkd_apply(cud_pieces *p, const void *config, cuddle_error *err) { return (void)config, cud_pieces_rewrite(p, form_piece, &nfkd, err); }
+static cuddle_status nfc_apply(cud_pieces *p, const void *config, cuddle_error *err)
+{
+    return (void)config, cud_pieces_rewrite(p, form_piece, &nfc, err);
+}
+static cuddle_status nfd_apply(cud_pieces *p, const void *config, cuddle_error *err)
+{
+    return (void)config, cud_pieces_rewrite(p, form_piece, &nfd, err);
+}
+static cuddle_status nfkc_apply(cud_pieces *p, const void *config, cuddle_error *err)
+{
+    return (void)config, cud_pieces_rewrite(p, form_piece, &nfkc, err);
+}
+static cuddle_status nfkd_apply(cud_pieces *p, const void *config, cuddle_error *err)
+{
+    return (void)config, cud_pieces_rewrite(p, form_piece, &nfkd, err);
+}
 
 const cud_step_type cud_normalizer_nfc = { { "NFC", NULL, NULL }, nfc_apply };
 const cud_step_type cud_normalizer_nfd = { { "NFD", NULL, NULL }, nfd_apply };

@@ -92,7 +92,10 @@ static cuddle_status strip_piece(cud_writer *w, const void *config)
     return CUDDLE_OK;
 }
 
-static cuddle_status strip_apply(cud_pieces *p, const void *config, cuddle_error *err) { return cud_pieces_rewrite(p, strip_piece, config, err); }
+static cuddle_status strip_apply(cud_pieces *p, const void *config, cuddle_error *err)
+{
+    return cud_pieces_rewrite(p, strip_piece, config, err);
+}
 
 const cud_step_type cud_normalizer_strip = { { "Strip", strip_parse, NULL }, strip_apply };
 
@@ -102,8 +105,10 @@ static cuddle_status strip_accents_piece(cud_writer *w, const void *config)
     (void)config;
     while (w->at < w->length && !w->status) {
         size_t size;
-        if (cud_is_mark(cud_utf8_decode(w->from + w->at, &size))) cud_skip(w, size);
-        else cud_keep(w, size);
+        if (cud_is_mark(cud_utf8_decode(w->from + w->at, &size)))
+            cud_skip(w, size);
+        else
+            cud_keep(w, size);
     }
     return CUDDLE_OK;
 }

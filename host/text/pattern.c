@@ -17,8 +17,8 @@ cuddle_status cud_pattern_parse(cud_pattern *out, const cud_part *in, cuddle_err
     if (regex) return cud_regex_compile(&out->regex, regex, strlen(regex), in->label, err);
     out->length = strlen(string);
     if (!out->length || out->length > CUD_REGEX_MAX)
-        return cud_fail(err, CUDDLE_E_UNSUPPORTED, "tokenizer.json: %s: a string pattern of %zu bytes, expected 1 to %d", in->label, out->length,
-                        CUD_REGEX_MAX);
+        return cud_fail(err, CUDDLE_E_UNSUPPORTED, "tokenizer.json: %s: a string pattern of %zu bytes, expected 1 to %d", in->label,
+                        out->length, CUD_REGEX_MAX);
     out->string = strdup(string);
     return out->string ? CUDDLE_OK : cud_nomem(err, out->length + 1, "a pattern");
 }
@@ -35,7 +35,8 @@ cuddle_status cud_pattern_each(const cud_pattern *p, cud_regex_scratch **scratch
 {
     if (!p->string) return cud_regex_each(p->regex, scratch, text, length, fn, user, err);
     for (size_t at = 0; at < length;) {
-        const char *found = p->length == 1 ? memchr(text + at, p->string[0], length - at) : memmem(text + at, length - at, p->string, p->length);
+        const char *found =
+            p->length == 1 ? memchr(text + at, p->string[0], length - at) : memmem(text + at, length - at, p->string, p->length);
         if (!found) break;
         const size_t begin = (size_t)(found - text);
         at = begin + p->length;

@@ -45,24 +45,28 @@ cuddle_status cud_regex_compile(cud_regex **out, const char *pattern, size_t len
     pcre2_set_bsr(context, PCRE2_BSR_UNICODE);
     int error = 0;
     PCRE2_SIZE at = 0;
-    const uint32_t options = PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C; /* Ruby's ^ and $ are those of lines */
+    const uint32_t options =
+        PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C; /* Ruby's ^ and $ are those of lines */
     r->code = pcre2_compile((PCRE2_SPTR)text, text_length, options, &error, &at, context);
     if (!r->code) {
         PCRE2_UCHAR reason[128] = "unknown";
         pcre2_get_error_message(error, reason, sizeof reason);
         status = error == PCRE2_ERROR_HEAP_FAILED
                      ? cud_nomem(err, text_length, "a regular expression")
-                     : cud_fail(err, CUDDLE_E_UNSUPPORTED, "tokenizer.json: %s: regex \"%.80s\" is not supported: %s", where, pattern,
-                                (const char *)reason);
+                     : cud_fail(err, CUDDLE_E_UNSUPPORTED, "tokenizer.json: %s: regex \"%.80s\" is not supported: %s", where,
+                                pattern, (const char *)reason);
         goto end;
     }
-    pcre2_jit_compile(r->code, PCRE2_JIT_COMPLETE); /* without it (no JIT on this machine) the interpreter runs, with the same results */
+    pcre2_jit_compile(r->code,
+                      PCRE2_JIT_COMPLETE); /* without it (no JIT on this machine) the interpreter runs, with the same results */
 end:
     free(text);
     pcre2_compile_context_free(context);
     pcre2_general_context_free(memory);
-    if (status) cud_regex_free(r);
-    else *out = r;
+    if (status)
+        cud_regex_free(r);
+    else
+        *out = r;
     return status;
 }
 

@@ -74,22 +74,41 @@ static int32_t hex(const char **s, const char *end, int digits)
     int32_t value = -1;
     for (; digits > 0 && *s < end; digits--, ++*s) {
         const char c = **s;
-        const int digit = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+        const int digit = c >= '0' && c <= '9'   ? c - '0'
+                          : c >= 'a' && c <= 'f' ? c - 'a' + 10
+                          : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                                 : -1;
         if (digit < 0) break;
         value = (value < 0 ? 0 : value) * 16 + digit;
     }
     return value;
 }
 
-static const char *const categories[] = { "C",  "Cc", "Cf", "Cn", "Co", "Cs", "L",  "Ll", "Lm", "Lo", "Lt", "Lu", "M",  "Mc", "Me", "Mn", "N", "Nd",
-                                          "Nl", "No", "P",  "Pc", "Pd", "Pe", "Pf", "Pi", "Po", "Ps", "S",  "Sc", "Sk", "Sm", "So", "Z",  "Zl", "Zp", "Zs" };
+static const char *const categories[] = { "C",  "Cc", "Cf", "Cn", "Co", "Cs", "L",  "Ll", "Lm", "Lo", "Lt", "Lu", "M",
+                                          "Mc", "Me", "Mn", "N",  "Nd", "Nl", "No", "P",  "Pc", "Pd", "Pe", "Pf", "Pi",
+                                          "Po", "Ps", "S",  "Sc", "Sk", "Sm", "So", "Z",  "Zl", "Zp", "Zs" };
 static const struct {
     const char *name, *property;
-} properties[] = { { "Any", "Any" }, { "Letter", "L" }, { "Mark", "M" }, { "Number", "N" }, { "Punctuation", "P" }, { "Symbol", "S" },
-                   { "Separator", "Z" }, { "Other", "C" }, { "Alphabetic", "Alphabetic" }, { "Alpha", "Alphabetic" }, { "Digit", "Nd" },
-                   { "White_Space", "White_Space" }, { "Space", "White_Space" }, { "Uppercase", "Uppercase" }, { "Upper", "Uppercase" },
-                   { "Lowercase", "Lowercase" }, { "Lower", "Lowercase" }, { "Emoji", "Emoji" } };
-static const char *const not_scripts[] = { "Alnum", "Punct", "Word", "Print", "Graph", "Cntrl", "XDigit", "Blank", "ASCII", "Assigned", "LC" };
+} properties[] = { { "Any", "Any" },
+                   { "Letter", "L" },
+                   { "Mark", "M" },
+                   { "Number", "N" },
+                   { "Punctuation", "P" },
+                   { "Symbol", "S" },
+                   { "Separator", "Z" },
+                   { "Other", "C" },
+                   { "Alphabetic", "Alphabetic" },
+                   { "Alpha", "Alphabetic" },
+                   { "Digit", "Nd" },
+                   { "White_Space", "White_Space" },
+                   { "Space", "White_Space" },
+                   { "Uppercase", "Uppercase" },
+                   { "Upper", "Uppercase" },
+                   { "Lowercase", "Lowercase" },
+                   { "Lower", "Lowercase" },
+                   { "Emoji", "Emoji" } };
+static const char *const not_scripts[] = { "Alnum",  "Punct", "Word",  "Print",    "Graph", "Cntrl",
+                                           "XDigit", "Blank", "ASCII", "Assigned", "LC" };
 
 static bool same_name(const char *a, const char *b, size_t length)
 {
@@ -206,8 +225,10 @@ static bool escape(translation *t, bool in_class)
         put(t, begin, 2);
         return true;
     case 'b':
-        if (in_class) put_string(t, "\\x08");
-        else put_string(t, "(?:" BOUNDARY_BEHIND NO_BOUNDARY_AHEAD "|" NO_BOUNDARY_BEHIND BOUNDARY_AHEAD ")");
+        if (in_class)
+            put_string(t, "\\x08");
+        else
+            put_string(t, "(?:" BOUNDARY_BEHIND NO_BOUNDARY_AHEAD "|" NO_BOUNDARY_BEHIND BOUNDARY_AHEAD ")");
         return false;
     case 'B':
         if (in_class) refuse(t, begin, 2);
@@ -236,7 +257,8 @@ static void set(translation *t, int depth)
     bool first = true, after_set = false; /* after_set: a '-' here cannot begin a range */
     while (!t->status) {
         if (t->s == t->end) {
-            t->status = cud_fail(t->err, CUDDLE_E_FORMAT, "tokenizer.json: %s: regex \"%.80s\" has a set that is not closed", t->where, t->pattern);
+            t->status = cud_fail(t->err, CUDDLE_E_FORMAT, "tokenizer.json: %s: regex \"%.80s\" has a set that is not closed",
+                                 t->where, t->pattern);
             return;
         }
         const char *at = t->s;
@@ -279,7 +301,8 @@ static void braces(translation *t)
     const bool comma = s < t->end && *s == ',';
     if (comma) {
         s++;
-        for (; s < t->end && *s >= '0' && *s <= '9' && high_digits < 5; high_digits++) high = (high < 0 ? 0 : high) * 10 + (*s++ - '0');
+        for (; s < t->end && *s >= '0' && *s <= '9' && high_digits < 5; high_digits++)
+            high = (high < 0 ? 0 : high) * 10 + (*s++ - '0');
     }
     if (t->atom == SIZE_MAX || s == t->end || *s != '}' || (!low_digits && !high_digits)) {
         t->atom = t->used;
@@ -288,9 +311,12 @@ static void braces(translation *t)
     }
     t->s = s + 1;
     char text[32];
-    if (!comma) snprintf(text, sizeof text, "{%d}", low);
-    else if (high < 0) snprintf(text, sizeof text, "{%d,}", low);
-    else snprintf(text, sizeof text, "{%d,%d}", low, high);
+    if (!comma)
+        snprintf(text, sizeof text, "{%d}", low);
+    else if (high < 0)
+        snprintf(text, sizeof text, "{%d,}", low);
+    else
+        snprintf(text, sizeof text, "{%d,%d}", low, high);
     const char next = t->s < t->end ? *t->s : 0;
     if (next == '?' && !comma) {
         refuse(t, begin, (size_t)(t->s + 1 - begin)); /* Ruby: optional, not lazy */
@@ -313,7 +339,8 @@ static void open_group(translation *t)
     const char *begin = t->s - 1;
     const size_t left = (size_t)(t->end - t->s);
     if (t->groups == MAX_GROUPS) {
-        t->status = cud_fail(t->err, CUDDLE_E_LIMIT, "tokenizer.json: %s: a regex with groups nested more than %d deep", t->where, MAX_GROUPS);
+        t->status = cud_fail(t->err, CUDDLE_E_LIMIT, "tokenizer.json: %s: a regex with groups nested more than %d deep", t->where,
+                             MAX_GROUPS);
         return;
     }
     t->group[t->groups++] = t->used;
@@ -370,9 +397,11 @@ static void translate(translation *t)
             break;
         case '(': open_group(t); break;
         case ')':
-            if (t->groups > 0) t->atom = t->group[--t->groups];
+            if (t->groups > 0)
+                t->atom = t->group[--t->groups];
             else if (!t->status)
-                t->status = cud_fail(t->err, CUDDLE_E_FORMAT, "tokenizer.json: %s: regex \"%.80s\" closes a group that is not open", t->where, t->pattern);
+                t->status = cud_fail(t->err, CUDDLE_E_FORMAT, "tokenizer.json: %s: regex \"%.80s\" closes a group that is not open",
+                                     t->where, t->pattern);
             put(t, ")", 1);
             break;
         case '{': braces(t); break;
@@ -402,14 +431,16 @@ cuddle_status cud_regex_translate(char **out, size_t *out_length, const char *pa
 {
     *out = NULL;
     if (length > CUD_REGEX_MAX)
-        return cud_fail(err, CUDDLE_E_LIMIT, "tokenizer.json: %s: a regex of %zu bytes, expected at most %d", where, length, CUD_REGEX_MAX);
+        return cud_fail(err, CUDDLE_E_LIMIT, "tokenizer.json: %s: a regex of %zu bytes, expected at most %d", where, length,
+                        CUD_REGEX_MAX);
     translation t = { .s = pattern, .end = pattern + length, .pattern = pattern, .where = where, .atom = SIZE_MAX, .err = err };
     t.room = length * 2 + GROWTH;
     t.out = malloc(t.room);
     if (!t.out) return cud_nomem(err, t.room, "a regular expression");
     translate(&t);
     if (t.groups > 0 && !t.status)
-        t.status = cud_fail(err, CUDDLE_E_FORMAT, "tokenizer.json: %s: regex \"%.80s\" has a group that is not closed", where, pattern);
+        t.status =
+            cud_fail(err, CUDDLE_E_FORMAT, "tokenizer.json: %s: regex \"%.80s\" has a group that is not closed", where, pattern);
     put(&t, "", 1);
     if (t.status) {
         free(t.out);

@@ -1,4 +1,5 @@
-/* Replace: every match of a pattern becomes a string (which cannot refer to groups, as in the reference). Normalizer and decoder. */
+/* Replace: every match of a pattern becomes a string (which cannot refer to groups, as in the reference). Normalizer and decoder.
+ */
 #include "text/pattern.h"
 #include "text/substitute.h"
 #include "text/types.h"
@@ -32,8 +33,10 @@ static cuddle_status replace_parse(void **config, const cud_part *in, cuddle_err
     if (!status) status = cud_pattern_parse(&c->pattern, in, err);
     if (!status) status = cud_part_string(&content, &c->length, in, "content", CUD_JSON_REQUIRED, err);
     if (!status && !(c->content = strdup(content))) status = cud_nomem(err, c->length + 1, in->label);
-    if (status) replace_free(c);
-    else *config = c;
+    if (status)
+        replace_free(c);
+    else
+        *config = c;
     return status;
 }
 

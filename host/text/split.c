@@ -11,8 +11,11 @@ static cuddle_status parse_behavior(cud_behavior *out, const cud_part *in, unsig
     static const struct {
         const char *name;
         cud_behavior behavior;
-    } names[] = { { "Removed", CUD_SPLIT_REMOVED }, { "Isolated", CUD_SPLIT_ISOLATED }, { "Contiguous", CUD_SPLIT_CONTIGUOUS },
-                  { "MergedWithPrevious", CUD_SPLIT_MERGED_WITH_PREVIOUS }, { "MergedWithNext", CUD_SPLIT_MERGED_WITH_NEXT } };
+    } names[] = { { "Removed", CUD_SPLIT_REMOVED },
+                  { "Isolated", CUD_SPLIT_ISOLATED },
+                  { "Contiguous", CUD_SPLIT_CONTIGUOUS },
+                  { "MergedWithPrevious", CUD_SPLIT_MERGED_WITH_PREVIOUS },
+                  { "MergedWithNext", CUD_SPLIT_MERGED_WITH_NEXT } };
     const char *name = NULL;
     const cuddle_status status = cud_json_string(&name, &in->json, "behavior", flags, err);
     if (status || !name) return status;
@@ -48,8 +51,10 @@ static cuddle_status split_parse(void **config, const cud_part *in, cuddle_error
     if (!status) status = parse_behavior(&c->behavior, in, CUD_JSON_REQUIRED, err);
     if (!status) status = cud_part_bool(&c->invert, in, "invert", CUD_JSON_REQUIRED, err);
     if (!status) status = cud_pattern_parse(&c->pattern, in, err);
-    if (status) split_free(c);
-    else *config = c;
+    if (status)
+        split_free(c);
+    else
+        *config = c;
     return status;
 }
 
@@ -108,7 +113,8 @@ static cuddle_status digits_parse(void **config, const cud_part *in, cuddle_erro
     cuddle_status status = cud_part_fields(in, (const char *const[]){ "individual_digits", NULL }, err);
     if (!status) status = cud_part_bool(&individual, in, "individual_digits", CUD_JSON_REQUIRED, err);
     if (status) return status;
-    return keep_class(config, &(class_config){ cud_is_numeric, 0, individual ? CUD_SPLIT_ISOLATED : CUD_SPLIT_CONTIGUOUS }, in, err);
+    return keep_class(config, &(class_config){ cud_is_numeric, 0, individual ? CUD_SPLIT_ISOLATED : CUD_SPLIT_CONTIGUOUS }, in,
+                      err);
 }
 
 static cuddle_status punctuation_parse(void **config, const cud_part *in, cuddle_error *err)

@@ -14,7 +14,8 @@ void cud_substitution_borders(uint32_t *fallback, const char *pattern, size_t le
     }
 }
 
-cuddle_status cud_substitute(cud_stream *s, const cud_substitution *what, const char *text, size_t size, unsigned edges, cuddle_error *err)
+cuddle_status cud_substitute(cud_stream *s, const cud_substitution *what, const char *text, size_t size, unsigned edges,
+                             cuddle_error *err)
 {
     cuddle_status status = edges & CUD_TOKEN_BEGIN ? cud_stream_emit(s, "", 0, CUD_TOKEN_BEGIN, err) : CUDDLE_OK;
     size_t plain = 0; /* text[plain..i) holds no match and goes out in one piece */

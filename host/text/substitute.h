@@ -13,7 +13,8 @@ typedef struct cud_substitution {
 } cud_substitution;
 
 /* Feeds one part of a token; the state is s->matched. Edges are passed on. */
-cuddle_status cud_substitute(cud_stream *s, const cud_substitution *what, const char *text, size_t size, unsigned edges, cuddle_error *err);
+cuddle_status cud_substitute(cud_stream *s, const cud_substitution *what, const char *text, size_t size, unsigned edges,
+                             cuddle_error *err);
 void cud_substitution_borders(uint32_t *fallback, const char *pattern, size_t length);
 
 #endif

@@ -8,13 +8,14 @@
 enum { MAX_PIECES = 256, SEQUENCE = -1 };
 
 typedef struct template_config { /* of "single"; a pair of texts is never encoded here, its template is only checked */
-    int32_t piece[MAX_PIECES]; /* an id, or SEQUENCE */
+    int32_t piece[MAX_PIECES];   /* an id, or SEQUENCE */
     int count;
 } template_config;
 
 static cuddle_status add(template_config *c, int32_t piece, cuddle_error *err)
 {
-    if (c->count == MAX_PIECES) return cud_fail(err, CUDDLE_E_LIMIT, "tokenizer.json: a template of more than %d tokens", MAX_PIECES);
+    if (c->count == MAX_PIECES)
+        return cud_fail(err, CUDDLE_E_LIMIT, "tokenizer.json: a template of more than %d tokens", MAX_PIECES);
     c->piece[c->count++] = piece;
     return CUDDLE_OK;
 }
@@ -54,8 +55,8 @@ static cuddle_status add_piece(template_config *c, const json_view *piece, const
     return add(c, SEQUENCE, err);
 }
 
-static cuddle_status read_template(template_config *c, const cud_part *in, const char *key, unsigned flags, const json_view *specials,
-                                   cuddle_error *err)
+static cuddle_status read_template(template_config *c, const cud_part *in, const char *key, unsigned flags,
+                                   const json_view *specials, cuddle_error *err)
 {
     json_view list;
     size_t count = 0;
@@ -79,8 +80,10 @@ static cuddle_status template_parse(void **config, const cud_part *in, cuddle_er
     if (!status) status = read_template(c, in, "pair", CUD_JSON_OPTIONAL, &specials, err);
     c->count = 0;
     if (!status) status = read_template(c, in, "single", CUD_JSON_REQUIRED, &specials, err);
-    if (status) free(c);
-    else *config = c;
+    if (status)
+        free(c);
+    else
+        *config = c;
     return status;
 }
 

@@ -12,7 +12,6 @@ const char *cud_tokenizer_token(const cuddle_tokenizer *t, int32_t id)
     return text ? text : cud_vocab_token(&t->model_vocab, id, NULL);
 }
 
-
 int32_t cud_tokenizer_id(const cuddle_tokenizer *t, const char *token)
 {
     const size_t length = strlen(token);
@@ -97,17 +96,19 @@ static cuddle_status make_encoding(cuddle_encoding **out, const cud_tokens *toke
     return CUDDLE_OK;
 }
 
-cuddle_status cud_tokenizer_encode(cuddle_encoding **out, const cuddle_tokenizer *t, const char *text, size_t length, unsigned flags,
-                                   cuddle_error *err)
+cuddle_status cud_tokenizer_encode(cuddle_encoding **out, const cuddle_tokenizer *t, const char *text, size_t length,
+                                   unsigned flags, cuddle_error *err)
 {
     *out = NULL;
-    if (length > CUD_TOKENIZER_MAX_TEXT) return cud_fail(err, CUDDLE_E_LIMIT, "a text of %zu bytes, expected at most %d", length, CUD_TOKENIZER_MAX_TEXT);
+    if (length > CUD_TOKENIZER_MAX_TEXT)
+        return cud_fail(err, CUDDLE_E_LIMIT, "a text of %zu bytes, expected at most %d", length, CUD_TOKENIZER_MAX_TEXT);
     const size_t valid = cud_utf8_valid(text, length);
     if (valid < length) return cud_fail(err, CUDDLE_E_ARG, "the text is not UTF-8 at byte %zu", valid);
 
     cud_pieces p = { 0 };
-    cud_processing run = { .pieces = &p, .vocab = &t->model_vocab, .text = text, .length = length,
-                           .add_special = !(flags & CUDDLE_TOKENIZE_NO_SPECIAL) };
+    cud_processing run = {
+        .pieces = &p, .vocab = &t->model_vocab, .text = text, .length = length, .add_special = !(flags & CUDDLE_TOKENIZE_NO_SPECIAL)
+    };
     cuddle_status status = cud_pieces_set(&p, text, length, err);
     if (!status) status = cud_added_extract(&t->added, &t->added.raw, &p, err);
     if (!status) status = run_steps(&p, &t->normalizers, err);

@@ -11,8 +11,9 @@
 
 /* cuddle_tokenizer, cuddle_encoding and cuddle_detokenizer are the types of cuddle.h. */
 
-enum { CUD_TOKENIZER_MAX_FILE = 64 << 20 };  /* bytes of a tokenizer.json or tokenizer_config.json */
-enum { CUD_TOKENIZER_MAX_TEXT = 1 << 30 };   /* bytes of one text */
+enum { CUD_TOKENIZER_MAX_FILE = 64 << 20 }; /* bytes of a tokenizer.json */
+enum { CUD_TOKENIZER_MAX_REST = 8 << 20 };  /* of it without vocabulary and merges, and of a tokenizer_config.json */
+enum { CUD_TOKENIZER_MAX_TEXT = 1 << 30 };  /* bytes of one text */
 enum { CUD_TOKENIZER_MAX_ID = (1 << 24) - 1 };
 
 /* True if the directory holds a tokenizer.json. */
@@ -32,8 +33,8 @@ int32_t cud_tokenizer_id(const cuddle_tokenizer *t, const char *token); /* -1 if
 bool cud_tokenizer_is_special(const cuddle_tokenizer *t, int32_t id);   /* an added token that is marked special */
 
 /* flags: CUDDLE_TOKENIZE_*. Release the encoding with cud_encoding_free(). */
-cuddle_status cud_tokenizer_encode(cuddle_encoding **out, const cuddle_tokenizer *t, const char *text, size_t length, unsigned flags,
-                                   cuddle_error *err);
+cuddle_status cud_tokenizer_encode(cuddle_encoding **out, const cuddle_tokenizer *t, const char *text, size_t length,
+                                   unsigned flags, cuddle_error *err);
 void cud_encoding_free(cuddle_encoding *e);
 
 /* flags: CUDDLE_DETOKENIZE_*. Ids that have no token give no text, as in the reference; negative ids are CUDDLE_E_ARG.

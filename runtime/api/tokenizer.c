@@ -31,8 +31,8 @@ int32_t cuddle_tokenizer_id(const cuddle_tokenizer *tokenizer, const char *token
     return tokenizer && token ? cud_tokenizer_id(tokenizer, token) : -1;
 }
 
-cuddle_status cuddle_tokenize(cuddle_encoding **out, const cuddle_tokenizer *tokenizer, const char *text, size_t length, unsigned flags,
-                              cuddle_error *err)
+cuddle_status cuddle_tokenize(cuddle_encoding **out, const cuddle_tokenizer *tokenizer, const char *text, size_t length,
+                              unsigned flags, cuddle_error *err)
 {
     cud_error_clear(err);
     if (!out) return missing(err, "cuddle_tokenize", "out");
@@ -54,7 +54,8 @@ cuddle_status cuddle_detokenize(char **text, size_t *length, const cuddle_tokeni
     *text = NULL;
     if (!tokenizer) return missing(err, "cuddle_detokenize", "tokenizer");
     if (!ids && count) return missing(err, "cuddle_detokenize", "ids");
-    if (flags & ~(unsigned)CUDDLE_DETOKENIZE_SKIP_SPECIAL) return cud_fail(err, CUDDLE_E_ARG, "cuddle_detokenize: flags 0x%x", flags);
+    if (flags & ~(unsigned)CUDDLE_DETOKENIZE_SKIP_SPECIAL)
+        return cud_fail(err, CUDDLE_E_ARG, "cuddle_detokenize: flags 0x%x", flags);
     return cud_tokenizer_decode(text, length, tokenizer, ids, count, flags, err);
 }
 
@@ -66,12 +67,14 @@ cuddle_status cuddle_detokenizer_new(cuddle_detokenizer **out, const cuddle_toke
     if (!out) return missing(err, "cuddle_detokenizer_new", "out");
     *out = NULL;
     if (!tokenizer) return missing(err, "cuddle_detokenizer_new", "tokenizer");
-    if (flags & ~(unsigned)CUDDLE_DETOKENIZE_SKIP_SPECIAL) return cud_fail(err, CUDDLE_E_ARG, "cuddle_detokenizer_new: flags 0x%x", flags);
+    if (flags & ~(unsigned)CUDDLE_DETOKENIZE_SKIP_SPECIAL)
+        return cud_fail(err, CUDDLE_E_ARG, "cuddle_detokenizer_new: flags 0x%x", flags);
     return cud_detokenizer_new(out, tokenizer, flags, err);
 }
 
 /* What push and finish have in common: the outputs are defined whatever happens. */
-static cuddle_status piece_outputs(cuddle_detokenizer *d, const char **piece, size_t *length, const char *function, cuddle_error *err)
+static cuddle_status piece_outputs(cuddle_detokenizer *d, const char **piece, size_t *length, const char *function,
+                                   cuddle_error *err)
 {
     cud_error_clear(err);
     if (piece) *piece = "";

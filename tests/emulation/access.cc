@@ -22,4 +22,10 @@ void check_lane_read(const void *p, size_t n, int lane, Site site)
     check_access(p, n, false, running_thread() / 32 * 32 + unsigned(lane), site);
 }
 
+void check_vector(const void *p, size_t n, bool write, Site site)
+{
+    check_aligned(p, n, site);
+    race_kernel_access(p, n, write, site);
+}
+
 } // namespace emu

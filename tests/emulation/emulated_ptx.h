@@ -8,6 +8,7 @@ namespace emu {
 void check_lane_read(const void *address, size_t size, int lane, Site site);
 /* The kernel is about to access `size` bytes at once. */
 void check_aligned(const void *address, size_t size, Site site);
+void check_vector(const void *address, size_t size, bool write, Site site);
 void check_shared(const void *address, size_t size, Site site);
 
 void copy_async(void *shared, const void *global, int size, int valid, Site site);
@@ -100,25 +101,26 @@ template <typename T> EMU_UNCHECKED void mma_lanes(Lane *lanes, unsigned mask)
 
 } // namespace emu
 
-template <typename V> inline V dev_load(const void *p, EMU_SITE)
+/* The accesses themselves are seen by ASan and UBSan; the race checker is told, so that it can name the caller's line. */
+template <typename V> EMU_UNCHECKED inline V dev_load(const void *p, EMU_SITE)
 {
-    emu::check_aligned(p, sizeof(V), EMU_AT("dev_load"));
+    emu::check_vector(p, sizeof(V), false, EMU_AT("dev_load"));
     return *static_cast<const V *>(p);
 }
-template <typename V> inline V dev_load_stream(const void *p, EMU_SITE)
+template <typename V> EMU_UNCHECKED inline V dev_load_stream(const void *p, EMU_SITE)
 {
     static_assert(sizeof(V) <= 16, "one access is at most 16 bytes");
-    emu::check_aligned(p, sizeof(V), EMU_AT("dev_load_stream"));
+    emu::check_vector(p, sizeof(V), false, EMU_AT("dev_load_stream"));
     return *static_cast<const V *>(p);
 }
-template <typename V> inline void dev_store(void *p, V v, EMU_SITE)
+template <typename V> EMU_UNCHECKED inline void dev_store(void *p, V v, EMU_SITE)
 {
-    emu::check_aligned(p, sizeof(V), EMU_AT("dev_store"));
+    emu::check_vector(p, sizeof(V), true, EMU_AT("dev_store"));
     *static_cast<V *>(p) = v;
 }
-template <typename V> inline void dev_store_stream(void *p, V v, EMU_SITE)
+template <typename V> EMU_UNCHECKED inline void dev_store_stream(void *p, V v, EMU_SITE)
 {
-    emu::check_aligned(p, sizeof(V), EMU_AT("dev_store_stream"));
+    emu::check_vector(p, sizeof(V), true, EMU_AT("dev_store_stream"));
     *static_cast<V *>(p) = v;
 }
 inline void dev_prefetch_l2(const void *) {}

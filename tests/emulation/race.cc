@@ -24,6 +24,8 @@
 
 namespace emu {
 
+extern "C" char __executable_start, _end; /* from the linker */
+
 enum ByteState : uint8_t { OUTSIDE = 0, FRESH = 1, WRITTEN = 2, IN_FLIGHT = 3 };
 
 constexpr uint16_t THREAD = 0x03ff;        /* bits of a cell's thread fields */
@@ -40,7 +42,8 @@ struct Cell {
 static_assert(sizeof(Cell) == 16, "16 bytes of shadow per byte");
 
 static uint32_t epoch = 1, launch_start = 1, block_start = 1;
-static const void *code; /* where the kernel makes this access, for messages */
+static const void *code; /* where the kernel makes this access, for messages: an address or */
+static Site site_of_access;
 
 /* ---- shadow memory ---- */
 
@@ -189,13 +192,16 @@ static bool is_ordered(uint32_t when, uint16_t who, uint16_t sync, unsigned thre
 
 static std::string code_place()
 {
-    if (!code) return "";
     char text[512] = "";
+    if (site_of_access.file) {
+        std::snprintf(text, sizeof text, " at %s:%d", site_of_access.file, site_of_access.line);
+        return text;
+    }
+    if (!code) return "";
 #ifdef EMU_ASAN
     __sanitizer_symbolize_pc(const_cast<void *>(code), " at %S", text, sizeof text);
 #else
-    extern char executable_start __asm__("__executable_start");
-    std::snprintf(text, sizeof text, " (code offset %#zx: addr2line -e PROGRAM)", size_t(static_cast<const char *>(code) - &executable_start - 1));
+    std::snprintf(text, sizeof text, " at code offset %#zx (addr2line -e PROGRAM)", size_t(static_cast<const char *>(code) - &__executable_start - 1));
 #endif
     return text;
 }
@@ -323,15 +329,11 @@ void race_atomic(const void *p, size_t n, unsigned thread)
 
 /* ---- what the compiler calls ---- */
 
-extern "C" char __executable_start, _end;
-
 static bool in_program(const void *p) { return p >= &__executable_start && p < &_end; }
 
-static void kernel_access(const void *p, size_t n, bool write, const void *where)
+/* Local, device, shared or pinned memory, or a constant of the program. */
+static void check_place(const void *p, size_t n, bool write, int thread)
 {
-    const int thread = checked_thread();
-    if (thread < 0) return;
-    code = where;
     if (in_fiber_stack(p, unsigned(thread))) return;
     if (in_device_space(p) || in_shared_window(p)) {
         access(p, n, write, false, unsigned(thread));
@@ -342,7 +344,24 @@ static void kernel_access(const void *p, size_t n, bool write, const void *where
     } else if (!is_pinned(p, n)) {
         fail("the kernel %s %p, which is neither device, shared, local nor pinned memory%s", write ? "writes" : "reads", p, code_place().c_str());
     }
+}
+
+static void kernel_access(const void *p, size_t n, bool write, const void *where)
+{
+    const int thread = checked_thread();
+    if (thread < 0) return;
+    code = where;
+    check_place(p, n, write, thread);
     code = nullptr;
+}
+
+void race_kernel_access(const void *p, size_t n, bool write, Site site)
+{
+    const int thread = checked_thread();
+    if (thread < 0) return;
+    site_of_access = site;
+    check_place(p, n, write, thread);
+    site_of_access = Site{};
 }
 
 static void aligned_access(const void *p, size_t n, bool write, const void *where)

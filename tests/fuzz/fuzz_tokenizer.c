@@ -43,7 +43,8 @@ static void check_encoding(const cuddle_tokenizer *t, const char *text, size_t l
     const cuddle_status status = cud_tokenizer_encode(&e, t, text, length, flags, &err);
     require(status == err.status && (status == CUDDLE_OK) == (e != NULL));
     if (status) return;
-    for (size_t i = 0; i < e->count; i++) require(e->ids[i] >= 0 && e->begin[i] <= e->end[i] && e->end[i] <= length && e->special[i] <= 1);
+    for (size_t i = 0; i < e->count; i++)
+        require(e->ids[i] >= 0 && e->begin[i] <= e->end[i] && e->end[i] <= length && e->special[i] <= 1);
     check_decoding(t, e->ids, e->count, flags & 1);
     cud_encoding_free(e);
 }
