@@ -4,6 +4,8 @@
 
 #include "core/op_checks.h"
 
+#include <string.h>
+
 static cuddle_status check_attend_table(const exec *ex, const char *what, tensor t, int rank, int64_t heads, cuddle_error *err)
 {
     if (!cud_present(t)) return CUDDLE_OK;
@@ -36,8 +38,10 @@ static cuddle_status cud_check_attend(const exec *ex, const attend_args *a, cudd
     if (status == CUDDLE_OK && (kv_heads < 1 || heads % kv_heads != 0 || a->sequences < 0))
         status = cud_fail(err, CUDDLE_E_INTERNAL, "attend on %s: %lld heads on %lld KV heads, %d sequences", on, (long long)heads,
                           (long long)kv_heads, a->sequences);
-    if (status == CUDDLE_OK && a->mask != MASK_CAUSAL && a->mask != MASK_FULL)
-        status = cud_fail(err, CUDDLE_E_UNSUPPORTED, "attend on %s: mask kind %d", on, (int)a->mask);
+    int mask; /* C++ may not load an enumerator that there is not */
+    memcpy(&mask, &a->mask, sizeof mask);
+    if (status == CUDDLE_OK && mask != MASK_CAUSAL && mask != MASK_FULL)
+        status = cud_fail(err, CUDDLE_E_UNSUPPORTED, "attend on %s: mask kind %d", on, mask);
     if (status == CUDDLE_OK) status = cud_check_vector(ex, "attend", "sinks", a->sinks, heads, err);
     if (status == CUDDLE_OK) status = check_attend_table(ex, "ALiBi slopes", a->alibi, 1, heads, err);
     if (status == CUDDLE_OK) status = check_attend_table(ex, "the position bias", a->bias, 2, heads, err);

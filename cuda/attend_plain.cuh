@@ -131,7 +131,7 @@ template <int DIM> __global__ void __launch_bounds__(ATTEND_THREADS, 2) plain_ke
             const float w[2] = { weights[down][n], weights[down + 16][n] };
 #pragma unroll
             for (int c = 0; c < COLS; c++) {
-                if (c * 32 >= j.v.dim) break;
+                if (c * 32 + across * 4 >= j.v.dim) break;
                 const float4 v = dev_load<float4>(kv + n * STRIDE + across * 4 + c * 32);
 #pragma unroll
                 for (int i = 0; i < 2; i++) {

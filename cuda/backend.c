@@ -133,7 +133,7 @@ static cuddle_status describe(int device, cuda_device *out, cuddle_error *err)
     if (!p) return cud_nomem(err, sizeof *p, "a device's properties");
     cuddle_status status = cud_cuda_check(cudaGetDeviceProperties(p, device), "asking for a device", err);
     if (!status) {
-        snprintf(out->name, sizeof out->name, "%s", p->name);
+        memcpy(out->name, p->name, strnlen(p->name, sizeof out->name - 1)); /* *out is zero */
         out->capability = p->major * 10 + p->minor;
         size_t free_bytes = 0, total = 0;
         status = cud_cuda_check(cudaSetDevice(device), "choosing the device", err);

@@ -140,11 +140,11 @@ static void copy_windows(loader *l, int index, void *argument)
     /* A window whose copies were not all handed over is not whole, but then the load has failed. */
     const bool drained = stream && cud_cuda_loader_check(l, ops->stream_wait(l->device->self, stream), "waiting for copies", NULL);
     const bool whole = drained && going;
+    if (stream) (void)ops->stream_free(l->device->self, stream); /* before what it reads from, should waiting have failed */
     for (int i = 0; i < LOAD_SLOTS; i++) {
-        (void)close_window(l, &slots[i], whole);
         if (slots[i].event) (void)ops->event_free(l->device->self, slots[i].event);
+        (void)close_window(l, &slots[i], whole);
     }
-    if (stream) (void)ops->stream_free(l->device->self, stream);
 }
 
 bool cud_cuda_windows_load(loader *l, const load_window *windows, size_t count, bool *refused)

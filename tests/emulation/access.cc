@@ -14,7 +14,7 @@ void check_access(const void *p, size_t n, bool write, unsigned thread, Site sit
     }
     const void *bad = first_poisoned(p, n);
     if (bad) fail("%s at %s:%d: %s of %zu bytes at %p is out of bounds at %p", site.op, site.file, site.line, write ? "write" : "read", n, p, bad);
-    race_access(p, n, write, thread);
+    race_access(p, n, write, thread, site);
 }
 
 void check_lane_read(const void *p, size_t n, int lane, Site site)

@@ -155,7 +155,7 @@ void race_require_written(const char *who, const void *p, size_t n);
 void race_copy_begins(const void *shared, size_t n); /* until it has ended, reading there is an error */
 void race_copy_ends(const void *shared, size_t n);
 void race_kernel_access(const void *p, size_t n, bool write, Site site); /* by the running thread, wherever p points */
-void race_access(const void *p, size_t n, bool write, unsigned thread);
+void race_access(const void *p, size_t n, bool write, unsigned thread, Site site);
 void race_atomic(const void *p, size_t n, unsigned thread);
 
 /* ---- stream.cc ---- */

@@ -315,7 +315,12 @@ static void access(const void *p, size_t n, bool write, bool atomic, unsigned th
     if (write) std::memset(state, WRITTEN, n);
 }
 
-void race_access(const void *p, size_t n, bool write, unsigned thread) { access(p, n, write, false, thread); }
+void race_access(const void *p, size_t n, bool write, unsigned thread, Site site)
+{
+    site_of_access = site;
+    access(p, n, write, false, thread);
+    site_of_access = Site{};
+}
 
 void race_atomic(const void *p, size_t n, unsigned thread)
 {

@@ -15,7 +15,7 @@ void race_require_written(const char *, const void *, size_t) {}
 void race_copy_begins(const void *, size_t) {}
 void race_copy_ends(const void *, size_t) {}
 void race_kernel_access(const void *, size_t, bool, Site) {}
-void race_access(const void *, size_t, bool, unsigned) {}
+void race_access(const void *, size_t, bool, unsigned, Site) {}
 void race_atomic(const void *, size_t, unsigned) {}
 
 } // namespace emu
