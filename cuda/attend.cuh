@@ -129,7 +129,8 @@ DEV_FN attend_span attend_sees_rows(const attend_job &j, const attend_rows &r, i
 DEV_FN int64_t attend_key_at(const attend_memory &m, const attend_rows &r, int position)
 {
     if (!r.table) return (int64_t(r.key_start) + position) * m.row + r.kv_head * m.head;
-    return __ldg(r.table + position / CUD_PAGE) * m.page + r.kv_head * m.head + position % CUD_PAGE * m.row;
+    const unsigned page = unsigned(position) / CUD_PAGE, offset = unsigned(position) % CUD_PAGE;
+    return __ldg(r.table + page) * m.page + r.kv_head * m.head + int(offset) * m.row;
 }
 
 /* Which rows block `index` of the kernels without split works on: sequences are cut into tiles of `tile` rows, and the last come first, because

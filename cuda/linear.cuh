@@ -95,33 +95,30 @@ template <typename X, int E> DEV_FN void linear_load_x(float (&v)[E], const line
 
 /* ---- writing ---- */
 
-DEV_FN float linear_finish(const linear_output &o, float v, float bias)
+/* Every kernel must round here alike: no product may be left that one compilation fuses with an addition and another does not. */
+DEV_FN float linear_finish(const linear_output &o, float v, float bias, float residual)
 {
-    v = activate(v + bias, o.act) * o.scale;
-    return o.soft_cap > 0.0f ? o.soft_cap * dev_tanh(v / o.soft_cap) : v;
+    v = activate(v + bias, o.act);
+    return o.soft_cap > 0.0f ? fmaf(o.soft_cap, dev_tanh(v * o.scale / o.soft_cap), residual) : fmaf(v, o.scale, residual);
 }
 
 DEV_FN void linear_store(const linear_output &o, int64_t row, int col, float v)
 {
-    v = linear_finish(o, v, o.bias ? typed_load(o.bias, o.bias_type, col) : 0.0f);
-    if (o.residual) v += typed_load(o.residual, o.residual_type, row * o.residual_stride + col);
-    typed_store(o.out, o.out_type, row * o.out_stride + col, v);
+    const float bias = o.bias ? typed_load(o.bias, o.bias_type, col) : 0.0f;
+    const float residual = o.residual ? typed_load(o.residual, o.residual_type, row * o.residual_stride + col) : 0.0f;
+    typed_store(o.out, o.out_type, row * o.out_stride + col, linear_finish(o, v, bias, residual));
 }
 
 /* Elements [col, col + left) of a row, at most 8; col is a multiple of 8. */
 DEV_FN void linear_store8(const linear_output &o, int64_t row, int col, float (&v)[8], int left)
 {
-    float other[8];
+    float bias[8], residual[8];
 #pragma unroll
-    for (int i = 0; i < 8; i++) other[i] = 0.0f;
-    if (o.bias) typed_load_some(other, o.bias, o.bias_type, col, left, o.wide);
+    for (int i = 0; i < 8; i++) bias[i] = residual[i] = 0.0f;
+    if (o.bias) typed_load_some(bias, o.bias, o.bias_type, col, left, o.wide);
+    if (o.residual) typed_load_some(residual, o.residual, o.residual_type, row * o.residual_stride + col, left, o.wide);
 #pragma unroll
-    for (int i = 0; i < 8; i++) v[i] = linear_finish(o, v[i], other[i]);
-    if (o.residual) {
-        typed_load_some(other, o.residual, o.residual_type, row * o.residual_stride + col, left, o.wide);
-#pragma unroll
-        for (int i = 0; i < 8; i++) v[i] += other[i];
-    }
+    for (int i = 0; i < 8; i++) v[i] = linear_finish(o, v[i], bias[i], residual[i]);
     typed_store_some(o.out, o.out_type, row * o.out_stride + col, v, left, o.wide);
 }
 

@@ -1,28 +1,35 @@
 #include "model_runner.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 void runner_open(model_runner *r, const char *dir, dtype compute, bool map, int threads, bool deterministic)
 {
     cuddle_error err = { CUDDLE_OK, "" };
-    *r = (model_runner){ 0 };
+    backend *b;
     const cud_cpu_options cpu = { .threads = threads, .onednn = true };
-    ck_ok(cud_cpu_backend_new(&r->b, &cpu, &err));
+    ck_ok(cud_cpu_backend_new(&b, &cpu, &err));
+    runner_open_on(r, b, dir, compute, map, deterministic);
+}
+
+void runner_open_on(model_runner *r, backend *b, const char *dir, dtype compute, bool map, bool deterministic)
+{
+    cuddle_error err = { CUDDLE_OK, "" };
+    *r = (model_runner){ .b = b };
     const model_options options = { .compute = compute, .map = map, .deterministic = deterministic, .max_sequences = RUNNER_SEQUENCES,
                                     .max_batch = RUNNER_BATCH, .kv_tokens = 64 * 8 };
     ck_ok(cud_model_open(&r->m, r->b, dir, &options, NULL, &err));
     ck_ok(cud_model_allocate(r->m, &err));
     ck_ok(cud_model_load(r->m, NULL, NULL, &err));
-    r->block = calloc(1, r->m->step_bytes);
+    ck_ok(b->ops->alloc_host(b, &r->block, r->m->step_bytes, "the step on the host", &err));
+    memset(r->block, 0, r->m->step_bytes);
     cud_step_bind(&r->host, &r->m->caps, r->block);
     cud_step_bind(&r->device, &r->m->caps, r->m->step_block);
 }
 
 void runner_close(model_runner *r)
 {
+    r->b->ops->release_host(r->b, r->block);
     cud_model_free(r->m);
-    free(r->block);
     r->b->ops->destroy(r->b);
 }
 

@@ -334,6 +334,47 @@ START_TEST(neighbours_do_not_matter)
 }
 END_TEST
 
+/* A captured graph has bounds of its own: the longest query and context it may be replayed with. So far, that not all sequences' partial sums
+ * fit the workspace at once. */
+START_TEST(bounds_may_be_far_above_the_step)
+{
+    static const scene s = { "bounds", 16, 1, 256, 256, 4, { 3, 0, 270, 40 }, { 1, 1, 1, 1 }, MASK_CAUSAL, 0, 0, false, false, false, false, false };
+    op_env e;
+    if (!op_open(&e, _i, 2)) return;
+    for (int t = 0; t < OP_TYPES; t++) {
+        for (int most = 1; most < 40; most += 20) {
+            stage st;
+            set_up(&e, &s, &st, op_types[t], op_types[t], op_types[t], 8);
+            st.args.max_kv = 512 * 256;
+            st.args.max_query = most;
+            OP_RUN(&e, e.b->ops->attend(&e.ex, &st.args, &err));
+            check_scene(&e, &s, &st, "bounds above the step");
+            op_reset(&e);
+        }
+    }
+    op_close(&e);
+}
+END_TEST
+
+START_TEST(no_rows_is_no_work)
+{
+    op_env e;
+    if (!op_open(&e, _i, 1)) return;
+    stage st;
+    set_up(&e, &scenes[2], &st, CUDDLE_BF16, CUDDLE_BF16, CUDDLE_BF16, 8);
+    for (int sequences = 0; sequences < 2; sequences++) {
+        attend_args a = st.args;
+        a.q.size[0] = a.out.size[0] = 0;
+        a.starts = op_ints(&e, (int32_t[]){ 0, 0 }, 2);
+        a.sequences = sequences, a.max_query = a.max_kv = 0;
+        OP_RUN(&e, e.b->ops->attend(&e.ex, &a, &err));
+    }
+    const float *out = op_download(&e, st.args.out);
+    for (int64_t i = 0; i < op_span(st.args.out); i++) ck_assert(isnan(out[i]));
+    op_close(&e);
+}
+END_TEST
+
 /* What lies at positions a query may not see does not reach it, whatever it is. */
 START_TEST(hidden_values_do_not_leak)
 {
@@ -419,6 +460,8 @@ int main(void)
     tcase_add_loop_test(tc, matches_double_for_every_scene_and_type, 0, OP_LEVELS);
     tcase_add_loop_test(tc, is_deterministic, 0, OP_LEVELS);
     tcase_add_loop_test(tc, neighbours_do_not_matter, 0, OP_LEVELS);
+    tcase_add_loop_test(tc, bounds_may_be_far_above_the_step, 0, OP_LEVELS);
+    tcase_add_loop_test(tc, no_rows_is_no_work, 0, OP_LEVELS);
     tcase_add_loop_test(tc, hidden_values_do_not_leak, 0, OP_LEVELS);
     tcase_add_loop_test(tc, refuses_by_name, 0, OP_LEVELS);
     tcase_add_loop_test(tc, recording_touches_nothing_and_bounds_smaller_steps, 0, OP_LEVELS);

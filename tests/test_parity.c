@@ -1,7 +1,7 @@
 /* Every checkpoint of tests/parity/ against transformers' float32 logits, alone, in chunks and in mixed steps. */
-#include "format/checkpoint.h"
 #include "format/json.h"
 #include "model_runner.h"
+#include "parity.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -12,83 +12,7 @@ static const char *const cases[] = {
     "gpt2/base", "gpt2/inverse-layer-scale", "gpt2/unprefixed", "llama/base", "llama/llama3-rope", "llama/llama3-rope-v4", "llama/sharded-bf16",
     "llama/linear-rope", "llama/yarn", "llama/yarn-mscale",
 };
-enum { CASES = sizeof cases / sizeof *cases, SEQUENCES = 3 };
-#define TOLERANCE 1e-4 /* of the largest logit */
-
-typedef struct expectation {
-    int length[SEQUENCES], vocabulary;
-    int32_t *ids[SEQUENCES];
-    float *logits[SEQUENCES];
-    int32_t *prompt, *greedy;
-    int prompt_count, greedy_count;
-    double largest;
-} expectation;
-
-static void *read_tensor(const checkpoint *c, const char *name, const cuddle_tensor_info **info)
-{
-    cuddle_error err = { CUDDLE_OK, "" };
-    const int64_t index = cud_checkpoint_find(c, name);
-    ck_assert_msg(index >= 0, "expected.safetensors has no %s", name);
-    *info = cud_checkpoint_get(c, index);
-    void *data = malloc((*info)->bytes);
-    ck_ok(cud_checkpoint_read(c, index, data, 0, (size_t)(*info)->bytes, &err));
-    return data;
-}
-
-static int32_t *read_ids(const checkpoint *c, const char *name, int *count)
-{
-    const cuddle_tensor_info *info;
-    int64_t *wide = read_tensor(c, name, &info);
-    ck_assert_int_eq(info->type, CUDDLE_I64);
-    *count = (int)info->shape[0];
-    int32_t *ids = malloc((size_t)*count * sizeof *ids);
-    for (int i = 0; i < *count; i++) ids[i] = (int32_t)wide[i];
-    free(wide);
-    return ids;
-}
-
-static void expectation_read(expectation *e, const char *dir)
-{
-    cuddle_error err = { CUDDLE_OK, "" };
-    char path[1024], name[32];
-    checkpoint *c;
-    *e = (expectation){ 0 };
-    snprintf(path, sizeof path, "%s/expected.safetensors", dir);
-    ck_ok(cud_checkpoint_open(&c, path, &err));
-    for (int i = 0; i < SEQUENCES; i++) {
-        const cuddle_tensor_info *info;
-        snprintf(name, sizeof name, "ids.%d", i);
-        e->ids[i] = read_ids(c, name, &e->length[i]);
-        snprintf(name, sizeof name, "logits.%d", i);
-        e->logits[i] = read_tensor(c, name, &info);
-        ck_assert_int_eq(info->shape[0], e->length[i]);
-        e->vocabulary = (int)info->shape[1];
-        for (int k = 0; k < e->length[i] * e->vocabulary; k++)
-            if (fabs((double)e->logits[i][k]) > e->largest) e->largest = fabs((double)e->logits[i][k]);
-    }
-    e->prompt = read_ids(c, "greedy.prompt", &e->prompt_count);
-    e->greedy = read_ids(c, "greedy.ids", &e->greedy_count);
-    cud_checkpoint_free(c);
-}
-
-static void expectation_free(expectation *e)
-{
-    for (int i = 0; i < SEQUENCES; i++) {
-        free(e->ids[i]);
-        free(e->logits[i]);
-    }
-    free(e->prompt);
-    free(e->greedy);
-}
-
-static void expect_close(const expectation *e, int sequence, int row, const float *got, const char *how)
-{
-    for (int i = 0; i < e->vocabulary; i++) {
-        const double want = (double)e->logits[sequence][row * e->vocabulary + i], off = fabs((double)got[i] - want) / e->largest;
-        ck_assert_msg(off <= TOLERANCE, "%s: sequence %d row %d token %d: %g, expected %g", how, sequence, row, i, (double)got[i], want);
-    }
-}
-
+enum { CASES = sizeof cases / sizeof *cases };
 static runner_sequence sequence_of(const expectation *e, int i)
 {
     /* Pages in no order, and not shared with the neighbours. */

@@ -4,7 +4,8 @@
 
 namespace emu {
 
-static bool same_site(Site a, Site b) { return a.line == b.line && std::strcmp(a.file, b.file) == 0 && std::strcmp(a.op, b.op) == 0; }
+static bool same_text(const char *a, const char *b) { return a == b || std::strcmp(a, b) == 0; }
+static bool same_site(Site a, Site b) { return a.line == b.line && same_text(a.file, b.file) && same_text(a.op, b.op); }
 
 static Meeting *find_meeting(Warp &warp, unsigned mask)
 {

@@ -34,6 +34,8 @@
 #define __shared__ static_assert(false, "a kernel's shared memory is declared with DEV_SHARED or DEV_DYN_SHARED");
 
 #define EMU_UNCHECKED __attribute__((no_sanitize("thread")))
+/* Arithmetic on the emulation's own variables, done for a whole warp at once: no sanitizer looks at it. */
+#define EMU_ARITHMETIC __attribute__((no_sanitize("thread", "address", "undefined")))
 
 extern uint3 threadIdx, blockIdx; /* plain globals: one kernel thread runs at a time */
 extern dim3 blockDim, gridDim;

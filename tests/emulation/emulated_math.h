@@ -12,7 +12,7 @@ inline float __fdividef(float a, float b) { return a / b; }
 inline float __frcp_rn(float x) { return 1.0f / x; }
 inline float __fmaf_rn(float a, float b, float c) { return std::fma(a, b, c); }
 
-template <typename TO, typename FROM> EMU_UNCHECKED inline TO emu_bits(FROM from)
+template <typename TO, typename FROM> EMU_ARITHMETIC inline TO emu_bits(FROM from)
 {
     static_assert(sizeof(TO) == sizeof(FROM), "the same bits");
     TO to;

@@ -27,7 +27,7 @@ struct MatrixRow {
     Site site;
 };
 
-template <int COUNT, bool TRANS> EMU_UNCHECKED void ldmatrix_lanes(Lane *lanes, unsigned mask)
+template <int COUNT, bool TRANS> EMU_ARITHMETIC void ldmatrix_lanes(Lane *lanes, unsigned mask)
 {
     require_full_warp("ldmatrix", mask);
     for (int matrix = 0; matrix < COUNT; matrix++) {
@@ -62,16 +62,16 @@ struct MmaInput {
     uint32_t a[4], b[2];
 };
 
-template <typename T> EMU_UNCHECKED inline float half_to_float(uint32_t bits);
-template <> EMU_UNCHECKED inline float half_to_float<__nv_bfloat16>(uint32_t bits) { return emu_bits<float>(bits << 16); }
-template <> EMU_UNCHECKED inline float half_to_float<__half>(uint32_t bits)
+template <typename T> EMU_ARITHMETIC inline float half_to_float(uint32_t bits);
+template <> EMU_ARITHMETIC inline float half_to_float<__nv_bfloat16>(uint32_t bits) { return emu_bits<float>(bits << 16); }
+template <> EMU_ARITHMETIC inline float half_to_float<__half>(uint32_t bits)
 {
     __half_raw raw;
     raw.x = uint16_t(bits);
     return __half2float(__half(raw));
 }
 
-template <typename T> EMU_UNCHECKED void mma_lanes(Lane *lanes, unsigned mask)
+template <typename T> EMU_ARITHMETIC void mma_lanes(Lane *lanes, unsigned mask)
 {
     require_full_warp("mma.sync", mask);
     float a[16][16], b[16][8];

@@ -29,7 +29,7 @@ template <typename T> struct ShuffleInput {
 };
 
 /* The lane that `lane` reads, as the PTX ISA has it for shfl.sync: itself where the source is outside its segment. */
-EMU_UNCHECKED inline int shuffle_source(int lane, int operand, int width, Shuffle mode)
+EMU_ARITHMETIC inline int shuffle_source(int lane, int operand, int width, Shuffle mode)
 {
     const int segment = lane & ~(width - 1);
     int from = 0;
@@ -42,7 +42,7 @@ EMU_UNCHECKED inline int shuffle_source(int lane, int operand, int width, Shuffl
     return from < segment || from >= segment + width ? lane : from;
 }
 
-template <typename T> EMU_UNCHECKED void shuffle_lanes(Lane *lanes, unsigned mask)
+template <typename T> EMU_ARITHMETIC void shuffle_lanes(Lane *lanes, unsigned mask)
 {
     for (int lane = 0; lane < 32; lane++) {
         if (!(mask >> lane & 1)) continue;
@@ -66,7 +66,7 @@ template <typename T> EMU_UNCHECKED inline T shuffle(unsigned mask, T value, int
 
 enum class Vote { BALLOT, ANY, ALL };
 
-template <Vote VOTE> EMU_UNCHECKED void vote_lanes(Lane *lanes, unsigned mask)
+template <Vote VOTE> EMU_ARITHMETIC void vote_lanes(Lane *lanes, unsigned mask)
 {
     unsigned ballot = 0;
     for (int lane = 0; lane < 32; lane++)
@@ -90,7 +90,7 @@ struct And { template <typename T> static T join(T a, T b) { return a & b; } };
 struct Or { template <typename T> static T join(T a, T b) { return a | b; } };
 struct Xor { template <typename T> static T join(T a, T b) { return a ^ b; } };
 
-template <typename T, typename OP> EMU_UNCHECKED void reduce_lanes(Lane *lanes, unsigned mask)
+template <typename T, typename OP> EMU_ARITHMETIC void reduce_lanes(Lane *lanes, unsigned mask)
 {
     T result{};
     bool first = true;
