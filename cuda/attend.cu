@@ -11,7 +11,7 @@
 
 namespace {
 
-enum { MAX_DIM = 256, MAX_KEYS = 1 << 30, MAX_GRID = 65535 };
+enum { MAX_DIM = 256, MAX_KEYS = 1 << 30, MAX_GRID = 65535, MAX_DISTANCE = 4096 };
 
 /* From this context on a lone query beside long ones is worth two launches more. */
 enum { MIXED_CONTEXT = 1024 };
@@ -35,7 +35,9 @@ cuddle_status check(exec *ex, const attend_args *a, cuddle_error *err)
     const cuddle_status status = cud_check_attend(ex, a, err);
     if (status != CUDDLE_OK) return status;
     const int64_t k_dim = a->q.size[2], v_dim = a->out.size[2], kv_heads = a->kv.heads ? a->kv.heads : a->k.size[1];
-    if (cud_present(a->bias)) return cud_fail(err, CUDDLE_E_UNSUPPORTED, "attend on cuda: a position bias by buckets");
+    if (cud_present(a->bias) && (a->bias.size[1] > attend_bias::BOUNDS || a->bias_max_distance > MAX_DISTANCE))
+        return cud_fail(err, CUDDLE_E_UNSUPPORTED, "attend on cuda: a position bias of %lld buckets up to distance %d, expected up to %d and %d",
+                        (long long)a->bias.size[1], a->bias_max_distance, int(attend_bias::BOUNDS), int(MAX_DISTANCE));
     if (k_dim < 1 || k_dim > MAX_DIM || v_dim < 1 || v_dim > MAX_DIM)
         return cud_fail(err, CUDDLE_E_UNSUPPORTED, "attend on cuda: heads of %lld and %lld elements, expected 1 to %d", (long long)k_dim, (long long)v_dim,
                         int(MAX_DIM));
@@ -56,6 +58,24 @@ attend_memory paged(const void *data, const kv_view &kv, int dim)
 attend_memory packed(const tensor &t) { return { t.data, t.type, int(t.size[2]), 0, t.stride[1], t.stride[0] }; }
 
 bool wide(const attend_memory &m) { return typed_wide(m.data, dtype(m.type), m.row, m.head); }
+
+/* The borders are found here, with the host's logf: what transformers rounds down, a distance at a border, must not depend on the device. */
+attend_bias bias_of(const attend_args *a)
+{
+    attend_bias b = {};
+    if (!cud_present(a->bias)) return b;
+    const int buckets = int(a->bias.size[1]), side = a->mask == MASK_FULL ? buckets / 2 : buckets;
+    b.data = static_cast<const float *>(a->bias.data);
+    b.head = a->bias.stride[0];
+    b.exact = side / 2;
+    b.after = a->mask == MASK_FULL ? side : 0;
+    const float range = logf(float(a->bias_max_distance) / float(b.exact)), shared = float(side - b.exact);
+    for (int distance = b.exact; distance <= a->bias_max_distance; distance++) {
+        const int bucket = b.exact + int(logf(float(distance) / float(b.exact)) / range * shared);
+        while (b.exact + b.count < bucket && b.exact + b.count < side - 1) b.bounds[b.count++] = distance;
+    }
+    return b;
+}
 
 attend_job job_of(const exec *ex, const attend_args *a)
 {
@@ -91,6 +111,7 @@ attend_job job_of(const exec *ex, const attend_args *a)
     j.scale = a->scale;
     j.soft_cap = a->soft_cap;
     j.inverse_cap = a->soft_cap > 0.0f ? 1.0f / a->soft_cap : 0.0f;
+    j.bias = bias_of(a);
     return j;
 }
 
@@ -101,7 +122,7 @@ attend_plan plan_of(const exec *ex, const attend_args *a)
     attend_job &j = p.job;
     j = job_of(ex, a);
     p.rows = a->q.size[0] * j.group;
-    p.tensor = j.q_type != CUDDLE_F32 && j.k.type == j.q_type && j.out_type == j.q_type && j.k.dim == j.v.dim && j.k.dim % 8 == 0 && j.wide_kv;
+    p.tensor = j.q_type != CUDDLE_F32 && j.k.type == j.q_type && j.out_type == j.q_type && j.k.dim == j.v.dim && j.k.dim % 8 == 0 && j.wide_kv && !cud_present(a->bias);
 
     const int few = j.group < DECODE_ROWS ? DECODE_ROWS / j.group : 1, longest = a->max_query > 0 ? a->max_query : 1;
     p.tiles = longest > few;

@@ -10,8 +10,8 @@
  * that row a sees to the last that row b - 1 sees.
  *
  * One reduction order, in which nothing depends on the chunk, the batch or the kernel a row is computed by:
- *   - keys go by tiles that begin at multiples of the tile's length (attend_keys), with a running maximum, sum and weighted sum per row
- *     (online softmax); the weights are rounded to the type of V, and their sum is that of the rounded ones;
+ *   - keys go by tiles that begin at multiples of the tile's length, with a running maximum, sum and weighted sum per row (online softmax);
+ *     tensor cores get weights rounded to the type of V, and the sum is that of the rounded ones;
  *   - tiles go by chunks that begin at multiples of ATTEND_CHUNK positions; each chunk has sums of its own, and these are folded
  *     together in order (attend_fold). Prefill leaves the chunks out unless the exec is deterministic: one running sum is faster.
  *   A tile or chunk in which a row sees nothing changes nothing: it multiplies with 1 and adds 0, or is passed by.
@@ -42,6 +42,16 @@ struct attend_memory {
     int64_t page, head, row; /* strides; page: of a page of CUD_PAGE rows, when there is a block table */
 };
 
+/* T5's bias by relative position: distances have a bucket each up to `exact`, then share them; `bounds` has where each shared one begins. */
+struct attend_bias {
+    enum { BOUNDS = 64 };
+    const float *data; /* [heads, buckets]; NULL: none */
+    int64_t head;      /* stride */
+    int exact, count;
+    int after; /* buckets of earlier keys; > 0: those of later keys follow. 0: later keys count as distance 0 */
+    int bounds[BOUNDS];
+};
+
 struct attend_job {
     const void *q;
     void *out;
@@ -58,6 +68,7 @@ struct attend_job {
     bool causal, fold;
     bool wide_q, wide_kv, wide_out; /* rows begin at multiples of 16 bytes */
     float scale, soft_cap, inverse_cap;
+    attend_bias bias; /* the plain kernel only */
 };
 
 /* Partial sums of chunks, in workspace: weighted sums, and a maximum and a sum for each. */
@@ -176,6 +187,15 @@ DEV_FN float attend_product(float a, float b) { return fmaf(a, b, 0.0f); }
 DEV_FN float attend_base(float most) { return most == -INFINITY ? 0.0f : most; }
 
 DEV_FN float attend_capped(const attend_job &j, float score) { return attend_product(j.soft_cap, dev_tanh(attend_product(score, j.inverse_cap))); }
+
+/* The bias of a key at `distance` behind (negative) or before (positive) the query. */
+DEV_FN float attend_bias_at(const attend_bias &b, int head, int distance)
+{
+    const int far = distance < 0 ? -distance : b.after > 0 ? distance : 0;
+    int bucket = min(far, b.exact);
+    for (int i = 0; i < b.count; i++) bucket += far >= b.bounds[i];
+    return __ldg(b.data + head * b.head + bucket + (distance > 0 ? b.after : 0));
+}
 
 struct attend_stat {
     float most, sum;

@@ -1,5 +1,5 @@
 /* attend in float32 arithmetic, for float32 and for whatever the tensor-core kernels do not take: mixed types, heads of any size up to 256, k and v
- * of different sizes, rows that are not aligned.
+ * of different sizes, rows that are not aligned, T5's bias.
  *
  * One block per KV head and tile of 32 rows; with parts, also per chunk (the same kernel does few queries and many). q, and in turn
  * K and V of 32 keys, are converted to float in shared memory. A thread has 2 rows x 4 keys of the scores, and 2 rows x DIM / 8 elements of
@@ -71,7 +71,7 @@ template <int DIM> __global__ void __launch_bounds__(ATTEND_THREADS, 2) plain_ke
         plain_load(q + i / q_quads * STRIDE, j.q, j.q_type, at, i % q_quads * 4, j.k.dim, valid, j.wide_q);
     }
 
-    int position[2];
+    int position[2], head[2];
     float slope[2];
     attend_span mine[2];
     attend_stat stat[2], total[2];
@@ -80,7 +80,8 @@ template <int DIM> __global__ void __launch_bounds__(ATTEND_THREADS, 2) plain_ke
     for (int i = 0; i < 2; i++) {
         const int row = min(first + down + i * 16, last);
         position[i] = attend_position(r, row);
-        slope[i] = j.alibi ? __ldg(j.alibi + attend_head(r, row)) : 0.0f;
+        head[i] = attend_head(r, row);
+        slope[i] = j.alibi ? __ldg(j.alibi + head[i]) : 0.0f;
         mine[i] = attend_sees(j, position[i], r.keys);
         stat[i] = total[i] = { -INFINITY, 0.0f };
 #pragma unroll
@@ -109,6 +110,7 @@ template <int DIM> __global__ void __launch_bounds__(ATTEND_THREADS, 2) plain_ke
                 float score = attend_product(s[i][n], j.scale);
                 if (j.soft_cap > 0.0f) score = attend_capped(j, score);
                 if (j.alibi) score = fmaf(slope[i], float(p - position[i]), score);
+                if (j.bias.data) score += attend_bias_at(j.bias, head[i], p - position[i]);
                 s[i][n] = p >= mine[i].low && p < mine[i].high ? score : -INFINITY;
                 most = fmaxf(most, s[i][n]);
             }

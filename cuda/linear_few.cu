@@ -5,8 +5,9 @@
  * W [k, n], few_transposed_kernel: a block owns the columns of 128 bytes; a thread takes 16 bytes of a row, for every 32nd run of E rows.
  *
  * Bound by memory: a launch should keep about 64 KiB per multiprocessor in flight, 512 threads of 128 bytes. __launch_bounds__ needs its second
- * argument: without it ptxas saves registers by loading later (/work/shared/reference/performance.md, section 2). More rows than fit
- * one pass run as more blocks, neighbours in the grid, so that W is read from memory once and then from L2. */
+ * argument: without it ptxas saves registers by loading later, and at most 4 loads are on their way; a kernel with fewer than
+ * 4 * 8 + 12 registers has fallen into that trap. More rows than fit one pass run as more blocks, neighbours in the grid, so that W is
+ * read from memory once and then from L2. */
 #include "linear.cuh"
 
 namespace {

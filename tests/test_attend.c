@@ -35,6 +35,7 @@ static const scene scenes[] = {
     { "heads of 128", 8, 1, 128, 128, 2, { 140, 250 }, { 33, 1 }, MASK_CAUSAL, 0, 0, false, false, false, false, false },
     { "heads of 256, soft cap", 2, 1, 256, 256, 2, { 10, 40 }, { 35, 1 }, MASK_CAUSAL, 0, 3, false, false, false, false, false },
     { "a window of few queries far on", 8, 1, 32, 32, 2, { 600, 250 }, { 2, 1 }, MASK_CAUSAL, 40, 0, false, false, true, false, false },
+    { "a window of several tiles", 2, 2, 32, 32, 2, { 0, 250 }, { 190, 9 }, MASK_CAUSAL, 100, 0, false, false, false, false, false },
     { "few queries, everything at once", 2, 2, 64, 64, 2, { 300, 3 }, { 3, 9 }, MASK_CAUSAL, 280, 4, false, false, true, true, false },
     { "cross attention of few queries", 4, 2, 32, 32, 3, { 300, 1, 0 }, { 1, 2, 1 }, MASK_FULL, 0, 0, true, true, false, false, false },
     { "an encoder of several tiles", 2, 2, 64, 64, 3, { 0 }, { 150, 64, 1 }, MASK_FULL, 0, 0, true, false, false, false, false },
@@ -231,9 +232,6 @@ START_TEST(matches_double_for_every_scene_and_type)
     op_env e;
     if (!op_open(&e, _i, 2)) return;
     for (int i = 0; i < SCENES; i++) {
-#ifdef OP_ON_CUDA
-        if (scenes[i].bias) continue;
-#endif
         for (int t = 0; t < KINDS; t++) {
             stage st;
             char what[128];
@@ -375,6 +373,34 @@ START_TEST(no_rows_is_no_work)
 }
 END_TEST
 
+#ifdef OP_ON_CUDA
+/* Tensor cores multiply hidden values with zero, but not beyond the chunk (cuda/attend.cuh). */
+START_TEST(hidden_values_do_not_leave_their_chunk)
+{
+    op_env e;
+    if (!op_open(&e, _i, 1)) return;
+    static const scene s = { "leak", 2, 1, 32, 32, 1, { 230 }, { 40 }, MASK_CAUSAL, 0, 0, false, false, false, false, false };
+    for (int t = 1; t < OP_TYPES; t++) {
+        stage st;
+        set_up(&e, &s, &st, op_types[t], op_types[t], op_types[t], 8);
+        OP_RUN(&e, e.b->ops->attend(&e.ex, &st.args, &err));
+        const float *clean = op_download(&e, st.args.out);
+        for (int d = 0; d < 32; d++) st.v[0][260 * 32 + d] = INFINITY, st.k[0][260 * 32 + d] = NAN;
+        fill_cache(&e, &s, &st, op_types[t]);
+        OP_RUN(&e, e.b->ops->attend(&e.ex, &st.args, &err));
+        const float *dirty = op_download(&e, st.args.out);
+        for (int row = 0; row < 40; row++) {
+            const size_t at = (size_t)(row * st.args.out.stride[0]);
+            if (230 + row < 256) ck_assert_mem_eq(clean + at, dirty + at, 64 * sizeof(float));
+            if (230 + row >= 260) ck_assert_msg(isnan(dirty[at]), "row %d hides a NaN it sees", row);
+        }
+        op_reset(&e);
+    }
+    op_close(&e);
+}
+END_TEST
+#endif
+
 /* What lies at positions a query may not see does not reach it, whatever it is. */
 START_TEST(hidden_values_do_not_leak)
 {
@@ -424,6 +450,8 @@ START_TEST(refuses_by_name)
 #ifdef OP_ON_CUDA
     a = st.args, a.kv.k_dim = 264, a.q = cud_split_heads(cud_matrix(NULL, CUDDLE_F32, a.q.size[0], 6 * 264), 6, 264);
     OP_REFUSED(&e, e.b->ops->attend(&e.ex, &a, &err), CUDDLE_E_UNSUPPORTED, "attend on cuda", "264");
+    a = st.args, a.bias = op_random(&e, CUDDLE_F32, 2, 6, 65, 0, 0), a.bias_max_distance = 128;
+    OP_REFUSED(&e, e.b->ops->attend(&e.ex, &a, &err), CUDDLE_E_UNSUPPORTED, "attend on cuda", "65 buckets");
     a = st.args, a.max_kv = 0x7fffffff;
     OP_REFUSED(&e, e.b->ops->attend(&e.ex, &a, &err), CUDDLE_E_UNSUPPORTED, "attend on cuda", "2147483647 keys");
 #endif
@@ -462,6 +490,9 @@ int main(void)
     tcase_add_loop_test(tc, neighbours_do_not_matter, 0, OP_LEVELS);
     tcase_add_loop_test(tc, bounds_may_be_far_above_the_step, 0, OP_LEVELS);
     tcase_add_loop_test(tc, no_rows_is_no_work, 0, OP_LEVELS);
+#ifdef OP_ON_CUDA
+    tcase_add_loop_test(tc, hidden_values_do_not_leave_their_chunk, 0, OP_LEVELS);
+#endif
     tcase_add_loop_test(tc, hidden_values_do_not_leak, 0, OP_LEVELS);
     tcase_add_loop_test(tc, refuses_by_name, 0, OP_LEVELS);
     tcase_add_loop_test(tc, recording_touches_nothing_and_bounds_smaller_steps, 0, OP_LEVELS);

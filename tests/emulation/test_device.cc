@@ -1,4 +1,4 @@
-/* What kernels are made of: every operation of cuda/device.h against plain loops. The same sources run on a real GPU. */
+/* What kernels are made of: every operation of cuda/device.h against plain loops. */
 #include "device_kernels.h"
 #include "self_test.h"
 
