@@ -1,6 +1,5 @@
 # The loader's tests: over a device of the tests' own, which needs no CUDA at all, and over the emulated CUDA runtime.
-set(load_wraps -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup,--wrap=posix_memalign,--wrap=pread
-    -Wl,--wrap=preadv2,--wrap=open,--wrap=mmap,--wrap=madvise,--wrap=pthread_create)
+set(load_wraps -Wl,--wrap=preadv2,--wrap=open,--wrap=mmap,--wrap=madvise,--wrap=pthread_create)
 
 file(GLOB loader_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/cuda/load*.c)
 list(FILTER loader_sources EXCLUDE REGEX "/load_copy\\.c$") # CUDA's side of it
@@ -11,4 +10,7 @@ target_link_options(test_cuda_load PRIVATE ${load_wraps})
 add_test(NAME cuda_load COMMAND test_cuda_load)
 set_tests_properties(cuda_load PROPERTIES LABELS unit TIMEOUT 900 ENVIRONMENT "CK_FORK=no;UBSAN_OPTIONS=print_stacktrace=1")
 
-cuddle_add_emulated_test(test_cuda_load_emulated SOURCES test_cuda_load_emulated.c load_fixture.c SUPPORT test_support LINK_OPTIONS ${load_wraps})
+if(COMMAND cuddle_add_emulated_test)
+    cuddle_add_emulated_test(test_cuda_load_emulated SOURCES test_cuda_load_emulated.c load_fixture.c SUPPORT test_support
+        LINK_OPTIONS ${load_wraps})
+endif()
