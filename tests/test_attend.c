@@ -28,7 +28,6 @@ static const scene scenes[] = {
     { "a decoder with T5's bias", 2, 2, 16, 16, 2, { 0, 150 }, { 160, 2 }, MASK_CAUSAL, 0, 0, false, false, false, false, true },
     { "cross attention", 4, 2, 16, 24, 3, { 33, 1, 0 }, { 5, 9, 2 }, MASK_FULL, 0, 0, true, true, false, false, false },
     { "many heads on one", 70, 1, 8, 8, 1, { 20 }, { 3 }, MASK_CAUSAL, 0, 0, false, false, false, false, false },
-    { "many heads on one, decoding", 35, 1, 16, 16, 2, { 20, 280 }, { 1, 1 }, MASK_CAUSAL, 0, 0, false, false, false, false, false },
     { "several decode, far and near", 4, 2, 64, 64, 4, { 299, 17, 0, 255 }, { 1, 1, 1, 2 }, MASK_CAUSAL, 0, 0, false, false, false, false, false },
     { "a prompt beside a long context", 2, 1, 32, 32, 2, { 1100, 0 }, { 1, 30 }, MASK_CAUSAL, 0, 0, false, false, false, false, false },
     { "heads of 80", 4, 2, 80, 80, 3, { 0, 70, 290 }, { 67, 3, 1 }, MASK_CAUSAL, 0, 0, false, false, false, false, false },

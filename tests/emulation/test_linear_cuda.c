@@ -1,8 +1,6 @@
 /* linear on CUDA where it differs from the CPU's: which kernel or library runs, and that nobody can tell by the bits. tests/test_linear.c
  * has what any backend must do. Parts that need the emulation are left out where it is not there. */
-#ifndef OP_ON_CUDA
 #define OP_ON_CUDA
-#endif
 #include "../op_support.h"
 
 #if __has_include("emulation.h")
