@@ -186,7 +186,12 @@ DEV_FN float attend_product(float a, float b) { return fmaf(a, b, 0.0f); }
 /* A maximum as what is subtracted: minus infinity, where nothing has been seen, would give infinity - infinity. */
 DEV_FN float attend_base(float most) { return most == -INFINITY ? 0.0f : most; }
 
-DEV_FN float attend_capped(const attend_job &j, float score) { return attend_product(j.soft_cap, dev_tanh(attend_product(score, j.inverse_cap))); }
+/* FAST: tanh to 2^-22 of 1, without branches. */
+template <bool FAST> DEV_FN float attend_capped(const attend_job &j, float score)
+{
+    const float x = attend_product(score, j.inverse_cap);
+    return attend_product(j.soft_cap, FAST ? fmaf(-2.0f, __fdividef(1.0f, 1.0f + dev_exp_fast(2.0f * x)), 1.0f) : dev_tanh(x));
+}
 
 /* The bias of a key at `distance` behind (negative) or before (positive) the query. */
 DEV_FN float attend_bias_at(const attend_bias &b, int head, int distance)
@@ -283,7 +288,7 @@ template <int N> DEV_FN void attend_finish(const attend_job &j, const attend_row
 #pragma unroll
         for (int n = 0; n < N; n++)
 #pragma unroll
-            for (int e = 0; e < 4; e++) s[n][e] = attend_capped(j, s[n][e]);
+            for (int e = 0; e < 4; e++) s[n][e] = attend_capped<true>(j, s[n][e]);
     }
     if (inside && !j.alibi) return;
 #pragma unroll

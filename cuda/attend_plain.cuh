@@ -108,7 +108,7 @@ template <int DIM> __global__ void __launch_bounds__(ATTEND_THREADS, 2) plain_ke
             for (int n = 0; n < 4; n++) {
                 const int p = key + across + 8 * n;
                 float score = attend_product(s[i][n], j.scale);
-                if (j.soft_cap > 0.0f) score = attend_capped(j, score);
+                if (j.soft_cap > 0.0f) score = attend_capped<false>(j, score);
                 if (j.alibi) score = fmaf(slope[i], float(p - position[i]), score);
                 if (j.bias.data) score += attend_bias_at(j.bias, head[i], p - position[i]);
                 s[i][n] = p >= mine[i].low && p < mine[i].high ? score : -INFINITY;

@@ -58,7 +58,7 @@ template <typename T, int DIM> struct prefill_warp {
             for (int n = 0; n < KEYS / 8; n++)
 #pragma unroll
                 for (int e = 0; e < 4; e++) s[t][n][e] = 0.0f;
-#pragma unroll
+#pragma unroll 2 /* in full, the loads that it lets begin early cost registers that are not there at 128 elements */
         for (int d = 0; d < DIM; d += 16) {
             uint32_t a[TILES][4];
 #pragma unroll
@@ -184,6 +184,12 @@ template <typename T, int DIM> struct prefill_warp {
     }
 };
 
+/* What a block works on. Where registers are short it lies in shared memory, and is read again when it is needed. */
+struct prefill_place {
+    attend_rows rows;
+    attend_span seen;
+};
+
 template <typename T, int DIM> __global__ void __launch_bounds__(ATTEND_THREADS, 2) prefill_kernel(const attend_job j)
 {
     typedef prefill_warp<T, DIM> warp_state;
@@ -195,8 +201,18 @@ template <typename T, int DIM> __global__ void __launch_bounds__(ATTEND_THREADS,
 
     int sequence, first;
     if (!attend_find(j, int(blockIdx.x), rows, &sequence, &first)) return; /* the whole block */
-    const attend_rows r = attend_rows_of(j, sequence, int(blockIdx.y));
-    const attend_span seen = attend_sees_rows(j, r, first, rows);
+    prefill_place own, *place = &own;
+    if constexpr (TILES > 1) {
+        DEV_SHARED(prefill_place, of_block, [1]);
+        place = of_block;
+    }
+    if (TILES == 1 || threadIdx.x == 0) {
+        place->rows = attend_rows_of(j, sequence, int(blockIdx.y));
+        place->seen = attend_sees_rows(j, place->rows, first, rows);
+    }
+    if constexpr (TILES > 1) __syncthreads();
+    const attend_rows &r = place->rows;
+    const attend_span &seen = place->seen;
     const int begin = seen.low / KEYS * KEYS;
     const auto load = [&](int key) {
         T *to = ring + (key - begin) / KEYS % 2 * (2 * KEYS * STRIDE);

@@ -1,5 +1,5 @@
 # The loader's tests: over a device of the tests' own, which needs no CUDA at all, and over the emulated CUDA runtime.
-set(load_wraps -Wl,--wrap=preadv2,--wrap=open,--wrap=mmap,--wrap=madvise,--wrap=pthread_create)
+set(load_wraps -Wl,--wrap=preadv2,--wrap=open,--wrap=mmap,--wrap=munmap,--wrap=madvise,--wrap=pthread_create)
 
 file(GLOB loader_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/cuda/load*.c)
 list(FILTER loader_sources EXCLUDE REGEX "/load_copy\\.c$") # CUDA's side of it

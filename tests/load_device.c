@@ -70,7 +70,11 @@ static int add_pin(host_device *d, char *at, size_t bytes)
         if (!p->at) free_pin = p;
     }
     if (!free_pin && d->pins < HOST_PINS) free_pin = &d->pin[d->pins++];
-    if (free_pin) *free_pin = (host_pin){ at, bytes, 0 };
+    if (free_pin) {
+        *free_pin = (host_pin){ at, bytes, 0 };
+        d->pinned += bytes;
+        if (d->pinned > d->pinned_peak) d->pinned_peak = d->pinned;
+    }
     pthread_mutex_unlock(&d->lock);
     return free_pin ? 0 : HOST_FAILED;
 }
@@ -85,6 +89,7 @@ static void remove_pin(host_device *d, const char *at)
     else {
         if (found->reading) complain(d, "memory is unpinned while a copy reads it");
         found->at = NULL;
+        d->pinned -= found->bytes;
     }
     pthread_mutex_unlock(&d->lock);
 }

@@ -39,6 +39,7 @@ typedef struct host_device {
     long calls, kind_calls[HOST_CALLS], pageable;
     host_pin pin[HOST_PINS];
     int pins, streams, events, allocations;
+    size_t pinned, pinned_peak; /* bytes */
     char complaint[160]; /* the first */
 } host_device;
 

@@ -67,7 +67,17 @@ void *__wrap_mmap(void *at, size_t bytes, int protection, int flags, int fd, off
         errno = ENOMEM;
         return MAP_FAILED;
     }
-    return __real_mmap(at, bytes, protection, flags, fd, offset);
+    void *map = __real_mmap(at, bytes, protection, flags, fd, offset);
+    if (map != MAP_FAILED) __atomic_add_fetch(&faults.mapped, 1, __ATOMIC_SEQ_CST);
+    return map;
+}
+
+int __real_munmap(void *at, size_t bytes);
+int __wrap_munmap(void *at, size_t bytes);
+int __wrap_munmap(void *at, size_t bytes)
+{
+    __atomic_sub_fetch(&faults.mapped, 1, __ATOMIC_SEQ_CST);
+    return __real_munmap(at, bytes);
 }
 
 int __real_madvise(void *at, size_t bytes, int advice);
@@ -221,6 +231,8 @@ void fixture_open_large(fixture *f)
     fixture_add(f, 3, 0, 50, 100, 9000, 128, 1);
     fixture_add(f, 0, 7, 300, 128, 300, 128, 2);
     fixture_add(f, 1, 1000, 20, 700, 30000, 700, 0);
+    fixture_add(f, 0, 0, 2, 30000, 100000, 30016, 3); /* rows too long to be read together, */
+    fixture_add(f, 0, 99000, 1, 500, 0, 0, 3);        /* and what lies before the second of them */
     fixture_make_arena(f);
 }
 

@@ -1,5 +1,5 @@
 /* What tests of the loader share: sources and random plans with their right answer, a progress function that checks its caller, and the
- * machine's obstacles, for which a program is linked with --wrap=preadv2,open,mmap,madvise,pthread_create beside those of support.h. */
+ * machine's obstacles, for which a program is linked with --wrap=preadv2,open,mmap,munmap,madvise,pthread_create beside those of support.h. */
 #ifndef CUD_TESTS_LOAD_FIXTURE_H
 #define CUD_TESTS_LOAD_FIXTURE_H
 
@@ -17,6 +17,7 @@ typedef struct load_faults {
     bool no_populate;        /* the kernel does not know MADV_POPULATE_READ */
     long mmap_fails_at, thread_fails_at;
     long mmaps, threads; /* counted */
+    long mapped;         /* that are not unmapped yet */
 } load_faults;
 extern load_faults faults;
 void reset_faults(void); /* those of support.h too */

@@ -5,6 +5,7 @@
 #include "load_device.h"
 #include "load_fixture.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -77,6 +78,7 @@ static cuddle_status load_it(host_device *d, const loader_settings *s, fixture *
 static void finish(host_device *d, const char *name)
 {
     const char *complaint = host_device_close(d);
+    ck_assert_msg(faults.mapped == 0, "%s: %ld mappings are left", name, faults.mapped);
     ck_assert_msg(!complaint[0], "%s: %s", name, complaint);
 }
 
@@ -106,6 +108,13 @@ START_TEST(random_plans_arrive_whole)
 }
 END_TEST
 
+static int open_descriptors(void)
+{
+    int count = 0;
+    for (int fd = 0; fd < 256; fd++) count += fcntl(fd, F_GETFD) >= 0;
+    return count;
+}
+
 START_TEST(every_way_is_taken_and_counted)
 {
     const way *w = &ways[_i];
@@ -114,7 +123,9 @@ START_TEST(every_way_is_taken_and_counted)
     host_device d;
     fixture_open_large(&f);
     const loader_settings s = prepare(w, &d, &f, true, 3);
+    const int descriptors = open_descriptors();
     ck_ok(load_it(&d, &s, &f, NULL, &err));
+    ck_assert_int_eq(open_descriptors(), descriptors);
     fixture_check(&f, w->name);
     const load_report *r = &f.report;
     ck_assert_uint_eq(r->bytes, f.plan.copy_bytes);
@@ -163,6 +174,7 @@ START_TEST(a_large_ring_is_locked_in_segments_that_slots_do_not_cross)
     ck_assert_int_eq(d.kind_calls[HOST_PIN], 3);
     ck_assert_int_eq(d.kind_calls[HOST_UNPIN], 2);
     ck_assert_uint_eq(f.report.pinned_bytes, 24 << 20);
+    ck_assert_uint_eq(d.pinned_peak, 24 << 20);
     ck_assert_uint_eq(f.report.fallback[LOAD_FALLBACK_PIN_SEGMENTS], 0);
     finish(&d, "segments");
     fixture_close(&f);
