@@ -108,7 +108,9 @@ DEV_FN void do_unit(const rope_kernel_args &a, const heads &x, const cache &c, i
     int to_type = x.type;
     bool wide = x.wide;
     if (c.p) {
-        const int64_t slot = a.slots[token], page = slot / CUD_PAGE;
+        const int64_t slot = a.slots[token];
+        if (slot < 0) return;
+        const int64_t page = slot / CUD_PAGE;
         to = c.p;
         at = ((page * a.cache_heads + h) * CUD_PAGE + slot % CUD_PAGE) * c.dim;
         to_type = a.cache_type;

@@ -33,6 +33,13 @@ static cuddle_status cpu_copy(exec *ex, void *to, const void *from, size_t bytes
     return CUDDLE_OK;
 }
 
+static cuddle_status cpu_memory(backend *b, uint64_t *free_bytes, uint64_t *total, cuddle_error *err)
+{
+    (void)b, (void)err;
+    cud_cpu_memory(total, free_bytes);
+    return CUDDLE_OK;
+}
+
 static cuddle_status cpu_finish(exec *ex, cuddle_error *err)
 {
     (void)ex, (void)err; /* ops return when they are done */
@@ -60,6 +67,7 @@ static const op_table cpu_ops = {
     .release_host = cpu_release,
     .upload = cpu_copy,
     .download = cpu_copy,
+    .memory = cpu_memory,
     .load = cud_cpu_load,
     .embed = cud_cpu_embed,
     .rmsnorm = cud_cpu_rmsnorm,

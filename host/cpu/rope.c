@@ -80,6 +80,7 @@ static void rope_rows(void *arg, int64_t first, int64_t last)
                 if (cos_sin) move_head(j, a->k, t, h, cos_sin, cud_at(a->k, t * a->k.stride[0] + h * a->k.stride[1]), a->k.type);
                 continue;
             }
+            if (a->kv.slots[t] < 0) break;
             const size_t width = cud_dtype_size(a->kv.type);
             const int64_t page = a->kv.slots[t] / CUD_PAGE, offset = a->kv.slots[t] % CUD_PAGE;
             const int64_t head = page * a->kv.heads + h; /* of all pages */

@@ -37,7 +37,7 @@ typedef struct kv_view {
     int64_t pages;              /* bound for every entry of the block table */
     const int32_t *block_table; /* [sequences, table_width], in device memory */
     int table_width;
-    const int32_t *slots; /* [tokens]: page * CUD_PAGE + offset where each token of this step is written */
+    const int32_t *slots; /* [tokens]: page * CUD_PAGE + offset where each token of this step is written; -1: nowhere */
 } kv_view;
 
 /* Bytes of one page of one layer, K and V together. */

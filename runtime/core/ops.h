@@ -110,6 +110,19 @@ typedef struct attend_args {
     int bias_max_distance;
 } attend_args;
 
+enum { SAMPLE_NONE = INT32_MIN };
+
+typedef struct sample_args {
+    tensor logits;          /* F32 [rows, vocabulary]; changed */
+    const sample_row *rows; /* [rows], in device memory */
+    uint32_t *seen;         /* [seats, mark_words]: tokens that the repetition penalty is for, bit id % 32 of word id / 32 */
+    const uint32_t *banned; /* the same: tokens that may not be picked */
+    int64_t mark_words;
+    int32_t *picked; /* [rows] */
+} sample_args;
+
+struct graph; /* the backend's: a captured step */
+
 typedef struct op_table {
     const char *name; /* "cpu", "cuda" */
 
@@ -125,6 +138,8 @@ typedef struct op_table {
      * finished when it returns. */
     cuddle_status (*upload)(exec *ex, void *device, const void *host, size_t bytes, cuddle_error *err);
     cuddle_status (*download)(exec *ex, void *host, const void *device, size_t bytes, cuddle_error *err);
+    /* Bytes of the device's memory: free now, and in all. */
+    cuddle_status (*memory)(struct backend *b, uint64_t *free_bytes, uint64_t *total, cuddle_error *err);
     /* Copies every piece into the arena. Returns when all of them have arrived or one failed; runs on the loading thread while steps of
      * other models run. */
     cuddle_status (*load)(struct backend *b, void *arena, const load_plan *plan, load_progress_fn progress, void *user, cuddle_error *err);
@@ -140,7 +155,7 @@ typedef struct op_table {
     cuddle_status (*layernorm)(exec *ex, const norm_args *args, cuddle_error *err);
     /* x [rows, k] with any row stride, out [rows, n]. Segments of w follow one another in the columns of out. ep may be NULL. */
     cuddle_status (*linear)(exec *ex, tensor out, tensor x, const weight *w, const epilogue *ep, cuddle_error *err);
-    /* Turns q and k by position and writes k and v to the cache. */
+    /* Turns q and k by position and writes k and v to the cache, except where the slot is -1. */
     cuddle_status (*rope)(exec *ex, const rope_args *args, cuddle_error *err);
     /* out = softmax(q k^T * scale + biases, masked) v, per sequence and head; query head h uses KV head h / (heads / kv_heads).
      * A query that may see no key at all gets zeros. Deterministic: keys are summed in blocks that begin at multiples of CUD_PAGE
@@ -150,6 +165,25 @@ typedef struct op_table {
     cuddle_status (*gate)(exec *ex, tensor out, tensor gate, tensor up, activation act, cuddle_error *err);
     /* out[i] = x[rows[i]], `out.size[0]` rows. */
     cuddle_status (*gather)(exec *ex, tensor out, tensor x, const int32_t *rows, cuddle_error *err);
+
+    /* NULL: the caller picks tokens from the downloaded logits. picked[r] = the token that cud_sample() picks on the host from the same
+     * logits, whatever else is running: what decides is integer sums and correctly rounded operations alone (core/draw.h). It becomes seen
+     * in the row's seat. If a logit is not a number, the bitwise complement of the first such token; if no token is left, SAMPLE_NONE. */
+    cuddle_status (*sample)(exec *ex, const sample_args *args, cuddle_error *err);
+    /* NULL where `sample` is. After a step of one row per sequence, with outputs and rows the same, the block becomes the next step's:
+     * ids are those picked (0 for none), positions, kv_lengths and counters go on by one, slots come from the block tables, which must be
+     * complete. Padding stays padding. */
+    cuddle_status (*advance)(exec *ex, const step *s, cuddle_error *err);
+
+    /* ---- graphs: a step captured once and replayed; NULL where the backend has none ---- */
+
+    /* From here on ops go into a graph instead of running; ex->mode is EXEC_CAPTURE until capture_end(), which must follow, also after
+     * an op failed. What ops get as scalars and pointers is fixed by it, what lies in device memory is not. No upload, download or finish. */
+    cuddle_status (*capture_begin)(exec *ex, cuddle_error *err);
+    /* *out is NULL after a failure, which may be that of an op during the capture: `failed` says so, and then nothing is reported. */
+    cuddle_status (*capture_end)(exec *ex, struct graph **out, bool failed, cuddle_error *err);
+    cuddle_status (*replay)(exec *ex, struct graph *g, cuddle_error *err);
+    void (*graph_free)(struct backend *b, struct graph *g); /* which is not running; NULL is allowed */
 
     /* Waits for everything called before and reports the first failure. */
     cuddle_status (*finish)(exec *ex, cuddle_error *err);
@@ -163,6 +197,7 @@ typedef struct backend {
     int threads;           /* that compute on the host */
     char device_name[128];
     char isa[64];
+    char notice[256]; /* what works less well than it could, for the log; empty: nothing. Set by open and load */
 } backend;
 
 #ifdef __cplusplus

@@ -14,6 +14,19 @@ extern "C" {
 
 enum { CUD_MAX_AXES = 4 };
 
+/* How a token is picked from one row of logits (transformers/generation/logits_process.py); 32-bit words, as the block's are. */
+typedef struct sample_row {
+    int32_t greedy;           /* 1: the largest logit; what follows up to counter does not matter, but for the penalty */
+    float temperature;        /* > 0 */
+    float top_p;              /* 1: off */
+    float min_p;              /* 0: off */
+    float repetition_penalty; /* 1: off */
+    int32_t top_k;            /* 0: off */
+    uint32_t seed[2];         /* low, high */
+    uint32_t counter;         /* tokens picked before: which of the seed's draws this one is */
+    int32_t seat;             /* row of the marks (ops.h); -1: nothing is marked */
+} sample_row;
+
 /* The largest step: what the block is laid out for. */
 typedef struct step_caps {
     int tokens, sequences, outputs;
@@ -34,11 +47,13 @@ typedef struct step {
     int32_t *ids;         /* [tokens] */
     int32_t *positions;   /* [axes, caps.tokens]: row stride is position_stride */
     int32_t *starts;      /* [sequences + 1]: first row of each sequence, last entry = tokens */
-    int32_t *kv_lengths;  /* [sequences]: positions that exist once this step has written its own */
+    int32_t *kv_lengths;  /* [sequences]: positions that exist once this step has written its own; 0: padding, its rows see nothing */
     int32_t *adapters;    /* [sequences]: 0 = none */
     int32_t *output_rows; /* [outputs]: rows whose logits are wanted, ascending */
-    int32_t *slots[CUD_MAX_KV_GROUPS];        /* [tokens] */
+    int32_t *slots[CUD_MAX_KV_GROUPS];        /* [tokens]; -1: a row of padding, which leaves nothing in the cache */
     int32_t *block_table[CUD_MAX_KV_GROUPS];  /* [sequences, table_width] */
+    sample_row *sampling; /* [outputs], for backends that pick tokens themselves */
+    int32_t *picked;      /* [outputs]: written by the op `sample` */
     int position_stride;
 } step;
 
