@@ -82,6 +82,52 @@ static cuddle_status cuda_download(exec *ex, void *host, const void *device, siz
     return status ? status : cuda_finish(ex, err);
 }
 
+static cuddle_status cuda_memory(backend *b, uint64_t *free_bytes, uint64_t *total, cuddle_error *err)
+{
+    size_t free_now = 0, all = 0;
+    cuddle_status status = cud_cuda_check(cudaSetDevice(((cuda_backend *)b)->device), "choosing the device", err);
+    if (!status) status = cud_cuda_check(cudaMemGetInfo(&free_now, &all), "asking for memory", err);
+    *free_bytes = free_now;
+    *total = all;
+    return status;
+}
+
+/* ---------------------------------------------------------------------------------------------------------- loading */
+
+typedef struct gemm_opening {
+    cuda_backend *b;
+    cuddle_error failure;
+} gemm_opening;
+
+static void *open_gemm(void *argument)
+{
+    gemm_opening *o = argument;
+    struct cuda_gemm *gemm = NULL;
+    if (cud_cuda_check(cudaSetDevice(o->b->device), "choosing the device", &o->failure) || cud_cuda_gemm_open(&gemm, &o->failure)) return NULL;
+    __atomic_store_n(&o->b->gemm, gemm, __ATOMIC_RELEASE);
+    return NULL;
+}
+
+/* Loads, and the first time opens cuBLASLt meanwhile: half a gigabyte of library takes a while. Without it our own kernels do all the work,
+ * which the report says. */
+static cuddle_status cuda_load(backend *base, void *arena, const load_plan *plan, load_progress_fn progress, void *user, cuddle_error *err)
+{
+    cuda_backend *b = (cuda_backend *)base;
+    pthread_t thread;
+    gemm_opening opening = { .b = b };
+    pthread_mutex_lock(&b->lock);
+    const bool first = !b->gemm_tried;
+    b->gemm_tried = true;
+    pthread_mutex_unlock(&b->lock);
+    const bool beside = first && pthread_create(&thread, NULL, open_gemm, &opening) == 0;
+    if (first && !beside) open_gemm(&opening);
+    const cuddle_status status = cud_cuda_load(base, arena, plan, progress, user, err);
+    if (beside) pthread_join(thread, NULL);
+    if (opening.failure.status && plan->report)
+        snprintf(plan->report->notice, sizeof plan->report->notice, "without cuBLASLt: %s", opening.failure.text);
+    return status;
+}
+
 /* ------------------------------------------------------------------------------------------------------------- life */
 
 static void cuda_destroy(backend *base)
@@ -92,6 +138,7 @@ static void cuda_destroy(backend *base)
     if (b->gemm) cud_cuda_gemm_free(b->gemm);
     if (b->stream) (void)cudaStreamDestroy(b->stream);
     (void)cudaGetLastError();
+    pthread_mutex_destroy(&b->lock);
     free(b);
 }
 
@@ -103,7 +150,8 @@ static const op_table cuda_ops = {
     .release_host = cuda_release_host,
     .upload = cuda_upload,
     .download = cuda_download,
-    .load = cud_cuda_load,
+    .memory = cuda_memory,
+    .load = cuda_load,
     .embed = cud_cuda_embed,
     .rmsnorm = cud_cuda_rmsnorm,
     .layernorm = cud_cuda_layernorm,
@@ -112,6 +160,10 @@ static const op_table cuda_ops = {
     .attend = cud_cuda_attend,
     .gate = cud_cuda_gate,
     .gather = cud_cuda_gather,
+    .capture_begin = cud_cuda_capture_begin,
+    .capture_end = cud_cuda_capture_end,
+    .replay = cud_cuda_replay,
+    .graph_free = cud_cuda_graph_free,
     .finish = cuda_finish,
     .destroy = cuda_destroy,
 };
@@ -160,6 +212,7 @@ static cuddle_status open_device(backend **out, int device, cuddle_error *err)
                         about.capability / 10, about.capability % 10);
     cuda_backend *b = calloc(1, sizeof *b);
     if (!b) return cud_nomem(err, sizeof *b, "the CUDA backend");
+    pthread_mutex_init(&b->lock, NULL);
     b->base.ops = &cuda_ops;
     b->base.threads = 1;
     b->device = device;

@@ -5,6 +5,7 @@
 #include "core/ops.h"
 
 #include <cuda_runtime_api.h>
+#include <pthread.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -18,10 +19,14 @@ typedef struct cuda_backend {
     int multiprocessors;
     int capability; /* 90 for compute capability 9.0 */
     cudaStream_t stream; /* every op of an exec goes here, in call order; never the default stream */
-    struct cuda_gemm *gemm; /* NULL until it is there: linear then uses kernels of ours */
+    struct cuda_gemm *gemm; /* cud_cuda_gemm_of() */
+    pthread_mutex_t lock;   /* guards gemm_tried */
+    bool gemm_tried;        /* the first load opens cuBLASLt, beside the weights */
 } cuda_backend;
 
 static inline cuda_backend *cud_cuda_of(const exec *ex) { return (cuda_backend *)ex->backend; }
+/* NULL until it is there: linear then uses kernels of ours. */
+static inline struct cuda_gemm *cud_cuda_gemm_of(const exec *ex) { return __atomic_load_n(&cud_cuda_of(ex)->gemm, __ATOMIC_ACQUIRE); }
 
 /* CUDDLE_OK, or CUDDLE_E_DEVICE with "<what> on CUDA: <the runtime's sentence>". Takes the runtime's last error back, so that a later
  * launch is not blamed for it. */
@@ -37,6 +42,10 @@ cuddle_status cud_cuda_rope(exec *ex, const rope_args *args, cuddle_error *err);
 cuddle_status cud_cuda_attend(exec *ex, const attend_args *args, cuddle_error *err);
 cuddle_status cud_cuda_gate(exec *ex, tensor out, tensor gate, tensor up, activation act, cuddle_error *err);
 cuddle_status cud_cuda_gather(exec *ex, tensor out, tensor x, const int32_t *rows, cuddle_error *err);
+cuddle_status cud_cuda_capture_begin(exec *ex, cuddle_error *err);
+cuddle_status cud_cuda_capture_end(exec *ex, struct graph **out, bool failed, cuddle_error *err);
+cuddle_status cud_cuda_replay(exec *ex, struct graph *g, cuddle_error *err);
+void cud_cuda_graph_free(backend *b, struct graph *g);
 cuddle_status cud_cuda_load(backend *b, void *arena, const load_plan *plan, load_progress_fn progress, void *user, cuddle_error *err);
 
 #ifdef __cplusplus

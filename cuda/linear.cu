@@ -176,7 +176,7 @@ cuddle_status run_segments(exec *ex, const linear_args &a, dtype type, bool tran
         bool done = false;
         cuddle_status status = CUDDLE_OK;
         if (g.x_stride >= g.k && g.out_stride >= g.n && (!g.residual || g.residual_stride >= g.n) && (!g.bias || aligned16(g.bias)))
-            status = cud_cuda_gemm_run(b->gemm, b->stream, &g, &done, err);
+            status = cud_cuda_gemm_run(cud_cuda_gemm_of(ex), b->stream, &g, &done, err);
         if (!status && !done) status = cud_cuda_check(run_own(ex, part, type, transposed), "linear", err);
         if (status) return status;
     }
@@ -195,7 +195,7 @@ cuddle_status run_library(exec *ex, tensor out, tensor x, const weight *w, const
     tensor sums = out;
     cuddle_status status = cud_ws_take(ex, &workspace, bytes, err);
     if (!status && !fused && !in_place) status = cud_ws_matrix(ex, &sums, CUDDLE_F32, chunk, w->n, err);
-    if (!status && ex->mode != EXEC_RECORD && !b->gemm) {
+    if (!status && ex->mode != EXEC_RECORD && !cud_cuda_gemm_of(ex)) {
         status = cud_cuda_check(run_own(ex, args_of(out, x, w, ep), type, w->transposed), "linear", err);
     } else if (!status && ex->mode != EXEC_RECORD) {
         const linear_args all = args_of(out, x, w, ep);

@@ -7,6 +7,7 @@
 #include <dlfcn.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 /* ------------------------------------------------------------------------------------------------- the CUDA module */
 
@@ -81,14 +82,6 @@ cuddle_status cud_backend_open(backend **out, cuddle_device_kind *kind, const ch
     return cud_cpu_backend_new(out, &options, err);
 }
 
-uint64_t cud_backend_free_memory(const backend *b)
-{
-    (void)b; /* the CPU's memory is the machine's */
-    uint64_t total = 0, available = 0;
-    cud_cpu_memory(&total, &available);
-    return available;
-}
-
 /* ------------------------------------------------------------------------------------------------------ the library */
 
 const char *cuddle_version(void)
@@ -103,29 +96,57 @@ int cuddle_abi(void) { return CUDDLE_ABI; }
 const char *cuddle_features(void)
 {
     /* Static storage without state: one string per outcome. */
-    const char *isa = cud_cpu_isa();
 #if CUD_HAVE_ONEDNN
-#define ONEDNN "onednn=on "
+#define BUILT "onednn=on hub=off "
 #else
-#define ONEDNN "onednn=off "
+#define BUILT "onednn=off hub=off "
 #endif
-    if (strcmp(isa, "avx512-bf16") == 0) return ONEDNN "cuda=off hub=off isa=avx512-bf16";
-    if (strcmp(isa, "avx512") == 0) return ONEDNN "cuda=off hub=off isa=avx512";
-    if (strcmp(isa, "avx2") == 0) return ONEDNN "cuda=off hub=off isa=avx2";
-    return ONEDNN "cuda=off hub=off isa=portable";
+    static const struct { const char *isa, *features[2]; } rows[] = {
+#define ROW(isa) { isa, { BUILT "cuda=off isa=" isa, BUILT "cuda=on isa=" isa } }
+        ROW("avx512-bf16"), ROW("avx512"), ROW("avx2"), ROW("portable"),
+#undef ROW
+    };
+    char path[4096];
+    const bool cuda = module_path(path, sizeof path, NULL) && access(path, F_OK) == 0;
+    size_t i = 0;
+    while (i + 1 < sizeof rows / sizeof *rows && strcmp(rows[i].isa, cud_cpu_isa()) != 0) i++;
+    return rows[i].features[cuda];
 }
 
-int cuddle_device_count(void) { return 1; }
+/* Device 0 is the CPU, the others are CUDA's 0, 1, ... */
+int cuddle_device_count(void)
+{
+    const cuda_module *module = open_module(NULL, NULL);
+    return 1 + (module ? module->count(NULL) : 0);
+}
+
+static cuddle_status describe_cuda(cuddle_device_info *info, int index, cuddle_error *err)
+{
+    cuda_device about;
+    const cuda_module *module = open_module(NULL, err);
+    const cuddle_status status = module ? module->describe(index, &about, err) : CUDDLE_E_DEVICE;
+    if (status) return status;
+    *info = (cuddle_device_info){ .kind = CUDDLE_DEVICE_CUDA, .index = index, .memory_total = about.memory_total, .memory_free = about.memory_free };
+    snprintf(info->name, sizeof info->name, "%s", about.name);
+    snprintf(info->isa, sizeof info->isa, "sm_%d", about.capability);
+    return CUDDLE_OK;
+}
 
 cuddle_status cuddle_device_get(int device, cuddle_device_info *out, cuddle_error *err)
 {
     cud_error_clear(err);
     if (!out) return cud_fail(err, CUDDLE_E_ARG, "cuddle_device_get: out is NULL");
-    if (device != 0) return cud_fail(err, CUDDLE_E_ARG, "there is no device %d, the last is 0", device);
     cuddle_device_info info = { .kind = CUDDLE_DEVICE_CPU, .threads = cud_cpu_threads_available() };
-    cud_cpu_memory(&info.memory_total, &info.memory_free);
-    cud_cpu_model_name(info.name, sizeof info.name);
-    snprintf(info.isa, sizeof info.isa, "%s", cud_cpu_isa());
+    if (device == 0) {
+        cud_cpu_memory(&info.memory_total, &info.memory_free);
+        cud_cpu_model_name(info.name, sizeof info.name);
+        snprintf(info.isa, sizeof info.isa, "%s", cud_cpu_isa());
+    } else {
+        const int last = cuddle_device_count() - 1;
+        if (device < 0 || device > last) return cud_fail(err, CUDDLE_E_ARG, "there is no device %d, the last is %d", device, last);
+        const cuddle_status status = describe_cuda(&info, device - 1, err);
+        if (status) return status;
+    }
     return cud_result_copy(out, &info, sizeof info, "cuddle_device_info", err);
 }
 

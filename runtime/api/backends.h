@@ -8,7 +8,4 @@
 cuddle_status cud_backend_open(backend **out, cuddle_device_kind *kind, const char *device, int cpu_threads, const char *backend_dir,
                                cuddle_error *err);
 
-/* Bytes that are free on the backend's device now. */
-uint64_t cud_backend_free_memory(const backend *b);
-
 #endif

@@ -33,13 +33,12 @@ cuddle_status cuddle_engine_new(cuddle_engine **out, const cuddle_engine_options
     cuddle_device_kind kind;
     cuddle_status status = cud_backend_open(&b, &kind, o.device, o.cpu_threads, o.backend_dir, err);
     if (status) return status;
-    status = cud_engine_new(out, b, &o, err);
+    if (o.deterministic == CUDDLE_AUTO) o.deterministic = kind == CUDDLE_DEVICE_CPU ? CUDDLE_ON : CUDDLE_OFF; /* where it costs little */
+    status = cud_engine_new(out, b, kind, &o, err);
     if (status) {
         b->ops->destroy(b);
         return status;
     }
-    (*out)->device = kind;
-    (*out)->kv_limit = cud_backend_free_memory(b) / 2;
     cud_log(&(*out)->log, CUDDLE_LOG_INFO, "device %s: %s, %d threads", kind == CUDDLE_DEVICE_CPU ? "cpu" : "cuda", b->device_name, b->threads);
     return CUDDLE_OK;
 }

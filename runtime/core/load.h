@@ -56,6 +56,7 @@ typedef struct load_report {
     uint64_t registered_bytes;                          /* copied from where the file is mapped */
     uint64_t pinned_bytes;                              /* page-locked by the ring */
     unsigned fallback[LOAD_FALLBACK_COUNT];
+    char notice[288]; /* what works less well than it could; empty: nothing */
 } load_report;
 
 struct load_fence; /* the backend's: which layers have arrived */

@@ -197,7 +197,6 @@ typedef struct backend {
     int threads;           /* that compute on the host */
     char device_name[128];
     char isa[64];
-    char notice[256]; /* what works less well than it could, for the log; empty: nothing. Set by open and load */
 } backend;
 
 #ifdef __cplusplus

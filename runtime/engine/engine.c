@@ -60,28 +60,43 @@ static int sweep(cuddle_model *h, cuddle_request **ended, int room)
     return count;
 }
 
-/* Runs the forward and takes the logits in. [step], no lock. */
-static cuddle_status compute(cuddle_model *h, produced *p, int count, cuddle_error *err)
+/* Runs h->host op by op: to the logits, and if `picks` to the picked tokens. */
+static cuddle_status run_plainly(cuddle_model *h, exec *ex, bool picks, cuddle_error *err)
 {
     model *m = h->m;
-    const op_table *ops = m->backend->ops;
-    exec ex;
     tensor logits;
-    cud_model_exec(&ex, m, EXEC_RUN);
     step *s = &h->device;
     s->tokens = h->host.tokens;
     s->sequences = h->host.sequences;
     s->outputs = h->host.outputs;
     s->max_query = h->host.max_query;
     s->max_kv = h->host.max_kv;
-    cuddle_status status = ops->upload(&ex, m->step_block, h->host_block, m->step_bytes, err);
-    if (!status) status = cud_model_forward(&ex, m, s, &logits, err);
+    h->ahead_count = 0;
+    h->block_uploads++;
+    cuddle_status status = ex->ops->upload(ex, m->step_block, h->host_block, m->step_bytes, err);
+    if (!status) status = cud_model_forward(ex, m, s, &logits, err);
+    if (!status && picks) return cud_model_sample(ex, m, s, logits, err);
     if (!status && s->outputs > 0)
-        status = ops->download(&ex, h->logits, logits.data, (size_t)s->outputs * (size_t)logits.size[1] * sizeof(float), err);
-    if (!status) status = ops->finish(&ex, err);
+        status = ex->ops->download(ex, h->logits, logits.data, (size_t)s->outputs * (size_t)logits.size[1] * sizeof(float), err);
+    return status;
+}
+
+/* Runs the step and takes its tokens in. [step], no lock. */
+static cuddle_status compute(cuddle_model *h, produced *p, int count, cuddle_error *err)
+{
+    exec ex;
+    cud_model_exec(&ex, h->m, EXEC_RUN);
+    const bool picks = cud_pick_on_device(h, p, count);
+    cuddle_status status = picks ? cud_pick_prepare(h, &ex, p, count, err) : CUDDLE_OK;
+    if (!status) status = picks && cud_replay_fits(h) ? cud_replay_run(h, &ex, p, count, err) : run_plainly(h, &ex, picks, err);
+    if (!status && picks) status = ex.ops->download(&ex, h->picked, h->device.picked, (size_t)h->device.outputs * sizeof *h->picked, err);
+    if (!status) status = ex.ops->finish(&ex, err);
     if (ex.ws.peak > h->workspace_peak) h->workspace_peak = ex.ws.peak;
-    if (status) return status;
-    for (int i = 0; i < count; i++) cud_output_take(&p[i], h);
+    if (status) {
+        h->ahead_count = 0;
+        return status;
+    }
+    for (int i = 0; i < count; i++) cud_output_take(&p[i], h, picks);
     return CUDDLE_OK;
 }
 
@@ -152,6 +167,7 @@ static bool run_step(cuddle_engine *e)
     h->stepping = true; /* lifetimes wait for this */
     const int ended_count = sweep(h, ended, ENDED);
     int count = 0, rows = 0;
+    h->settled = h->state == CUDDLE_MODEL_READY;
     if (h->state == CUDDLE_MODEL_READY) {
         cud_scheduler_admit(h);
         rows = cud_scheduler_fill(h);
@@ -218,7 +234,7 @@ cuddle_status cud_engine_step(cuddle_engine *e, bool *worked, cuddle_error *err)
 
 /* ------------------------------------------------------------------------------------------------------- lifetime */
 
-cuddle_status cud_engine_new(cuddle_engine **out, backend *b, const cuddle_engine_options *o, cuddle_error *err)
+cuddle_status cud_engine_new(cuddle_engine **out, backend *b, cuddle_device_kind kind, const cuddle_engine_options *o, cuddle_error *err)
 {
     *out = NULL;
     cuddle_engine *e = calloc(1, sizeof *e);
@@ -226,7 +242,8 @@ cuddle_status cud_engine_new(cuddle_engine **out, backend *b, const cuddle_engin
     e->backend = b;
     e->handles = 1;
     e->cpu_threads = b->threads;
-    e->deterministic = o->deterministic != CUDDLE_OFF; /* AUTO: on, for the CPU */
+    e->device = kind;
+    e->deterministic = o->deterministic == CUDDLE_ON;
     e->memory_budget = o->memory_budget;
     e->log = (logger){ o->log, o->log_user, o->log_level };
     memcpy(e->device_name, b->device_name, sizeof e->device_name);

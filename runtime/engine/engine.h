@@ -14,12 +14,25 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+enum { CUD_MAX_REPLAYS = 48 };
+
+typedef struct replay_entry { /* a shape of decode step that was seen */
+    int sequences, max_kv;
+    uint64_t used; /* when, by the model's clock; 0: the entry is free */
+    struct graph *graph; /* NULL until it is seen again */
+    bool plain;          /* it could not be captured */
+} replay_entry;
+
+typedef struct replay_ahead { /* a sequence whose next row is in the device's block */
+    const cuddle_request *request;
+    int count; /* of its ids by then */
+} replay_ahead;
+
 struct cuddle_engine {
     backend *backend; /* NULL once the engine was freed */
     bool deterministic, has_thread, stopping;
     int cpu_threads;
     uint64_t memory_budget, memory_planned; /* bytes; 0: no budget */
-    uint64_t kv_limit; /* bytes that a KV cache of default size may take */
     logger log;
     char device_name[128];
     cuddle_device_kind device;
@@ -75,6 +88,16 @@ struct cuddle_model {
     sampler sampler;
     struct produced *produced; /* [caps.sequences] */
     size_t workspace_peak;
+
+    /* [step] on backends that pick tokens themselves */
+    int32_t *picked;   /* [caps.outputs] */
+    uint32_t *marks;   /* [caps.sequences, 2, mark_words]: what was sent to a seat */
+    bool *seats;       /* [caps.sequences]: taken; guarded by the lock */
+    replay_entry replays[CUD_MAX_REPLAYS];
+    replay_ahead *ahead; /* [caps.sequences] */
+    int ahead_count;
+    uint64_t replay_clock, replayed, block_uploads;
+    bool settled; /* all weights had arrived when the step began */
 };
 
 typedef struct text_buffer {
@@ -101,6 +124,8 @@ struct cuddle_request {
     int32_t *ids; /* [prompt_count + max_tokens] */
     int32_t *pages; /* [page_count], held while running */
     int page_count;
+    int seat;   /* among the running: its rows of the device's marks */
+    int marked; /* [step] ids that those are up to date with; -1: none */
 
     /* [step] its part in the current step */
     int step_rows, step_outputs, step_first_output;
@@ -126,7 +151,8 @@ void cud_condition_init(pthread_cond_t *c); /* with the monotonic clock */
 bool cud_condition_wait(pthread_cond_t *c, pthread_mutex_t *lock, double at);
 
 /* ---- engine.c ---- */
-cuddle_status cud_engine_new(cuddle_engine **out, backend *b, const cuddle_engine_options *options, cuddle_error *err); /* takes the backend */
+/* Takes the backend. `deterministic` is ON or OFF. */
+cuddle_status cud_engine_new(cuddle_engine **out, backend *b, cuddle_device_kind kind, const cuddle_engine_options *options, cuddle_error *err);
 void cud_engine_free(cuddle_engine *e);
 cuddle_status cud_engine_step(cuddle_engine *e, bool *worked, cuddle_error *err);
 void cud_engine_release(cuddle_engine *e); /* one handle; the lock is not held */
@@ -157,6 +183,24 @@ bool cud_scheduler_has_work(const cuddle_model *h);
 /* Fills h->host from the running requests. Returns the number of rows. */
 int cud_scheduler_fill(cuddle_model *h);
 
+/* ---- pick.c: tokens picked by the device; [step], no lock ---- */
+
+struct produced;
+/* Can the device pick every token of the step? */
+bool cud_pick_on_device(const cuddle_model *h, const struct produced *p, int count);
+/* Fills the sampling rows of h->host and sends the marks that are not up to date. */
+cuddle_status cud_pick_prepare(cuddle_model *h, exec *ex, const struct produced *p, int count, cuddle_error *err);
+/* The token for a request from h->picked. */
+cuddle_status cud_pick_take(int32_t *token, cuddle_model *h, cuddle_request *r, cuddle_error *err);
+
+/* ---- replay.c: decode steps as graphs; [step], no lock ---- */
+
+/* Is h->host a step that can be replayed? The device must be able to pick its tokens. */
+bool cud_replay_fits(const cuddle_model *h);
+/* Runs h->host, padded, up to the picked tokens in the device's block. */
+cuddle_status cud_replay_run(cuddle_model *h, exec *ex, const struct produced *p, int count, cuddle_error *err);
+void cud_replay_free(cuddle_model *h, backend *b);
+
 /* ---- output.c: from logits to what a request has produced; [step], no lock ---- */
 
 typedef struct produced { /* by one request in one step */
@@ -167,8 +211,9 @@ typedef struct produced { /* by one request in one step */
     cuddle_error failure;
 } produced;
 
-/* Takes in the logits of p->request's rows: log-probabilities of its prompt, and a new token if it was its turn. */
-void cud_output_take(produced *p, cuddle_model *h);
+/* Takes in the logits of p->request's rows, or the token that the device picked: log-probabilities of its prompt, and a new token if it
+ * was its turn. */
+void cud_output_take(produced *p, cuddle_model *h, bool picked);
 cuddle_status cud_text_append(text_buffer *b, const char *text, size_t length, cuddle_error *err);
 
 #endif

@@ -34,7 +34,7 @@ static cuddle_status resolve(model_options *out, cuddle_model_options *o, const 
 {
     cuddle_model_options_init(o);
     cuddle_status status = options ? cud_options_copy(o, sizeof *o, options, "cuddle_model_options", err) : CUDDLE_OK;
-    *out = (model_options){ .deterministic = e->deterministic, .kv_limit = e->kv_limit };
+    *out = (model_options){ .deterministic = e->deterministic, };
     if (!status) status = parse_dtype(&out->compute, o->dtype, err);
     if (!status && (o->load < CUDDLE_LOAD_AUTO || o->load > CUDDLE_LOAD_READ))
         status = cud_fail(err, CUDDLE_E_ARG, "load is %d, expected AUTO, MAP or READ", (int)o->load);
@@ -69,8 +69,8 @@ static void describe(cuddle_plan *plan, const model *m)
 {
     *plan = (cuddle_plan){
         .struct_size = sizeof *plan, .weights = m->load.arena_bytes, .weights_in_place = m->load.in_place_bytes, .kv = m->kv_bytes,
-        .workspace = m->workspace_bytes, .step = m->step_bytes,
-        .total = m->load.arena_bytes + m->kv_bytes + m->workspace_bytes + m->step_bytes,
+        .workspace = m->workspace_bytes, .step = m->step_bytes + m->mark_bytes,
+        .total = m->load.arena_bytes + m->kv_bytes + m->workspace_bytes + m->step_bytes + m->mark_bytes,
         .parameters = m->parameters, .kv_tokens = m->pages * CUD_PAGE, .max_context = m->max_context,
         .max_sequences = m->caps.sequences, .max_batch = m->caps.tokens, .compute = m->compute,
     };
@@ -142,10 +142,18 @@ static cuddle_status prepare_host(cuddle_model *h, cuddle_error *err)
     h->logits = logits;
     if (status) return status;
     memset(h->host_block, 0, m->step_bytes);
+    void *picked = NULL, *marks = NULL;
+    status = ops->alloc_host(m->backend, &picked, outputs * sizeof *h->picked, "tokens on the host", err);
+    h->picked = picked;
+    if (!status && m->mark_bytes) status = ops->alloc_host(m->backend, &marks, m->mark_bytes, "marks on the host", err);
+    h->marks = marks;
+    if (status) return status;
+    h->seats = calloc((size_t)m->caps.sequences, sizeof *h->seats);
+    h->ahead = calloc((size_t)m->caps.sequences, sizeof *h->ahead);
     h->running = calloc((size_t)m->caps.sequences, sizeof *h->running);
     h->produced = calloc((size_t)m->caps.sequences, sizeof *h->produced);
     h->free_pages = malloc((size_t)m->pages * sizeof *h->free_pages);
-    if (!h->running || !h->produced || !h->free_pages)
+    if (!h->running || !h->produced || !h->free_pages || !h->seats || !h->ahead)
         return cud_nomem(err, (size_t)m->caps.sequences * sizeof *h->produced + (size_t)m->pages * sizeof *h->free_pages, "the scheduler");
     for (int64_t i = 0; i < m->pages; i++) h->free_pages[i] = (int32_t)(m->pages - 1 - i); /* low numbers are handed out first */
     h->free_count = m->pages;
@@ -251,8 +259,11 @@ void cud_engine_detach(cuddle_model *h)
     h->m = NULL;
     pthread_mutex_unlock(&e->lock);
     if (m) {
+        cud_replay_free(h, m->backend);
         if (h->host_block) m->backend->ops->release_host(m->backend, h->host_block);
         if (h->logits) m->backend->ops->release_host(m->backend, h->logits);
+        if (h->picked) m->backend->ops->release_host(m->backend, h->picked);
+        if (h->marks) m->backend->ops->release_host(m->backend, h->marks);
     }
     cud_model_free(m);
     pthread_mutex_lock(&e->lock);
@@ -274,6 +285,8 @@ void cud_engine_release_model(cuddle_model *h)
     free(h->running);
     free(h->produced);
     free(h->free_pages);
+    free(h->seats);
+    free(h->ahead);
     pthread_cond_destroy(&h->changed);
     free(h);
     cud_engine_release(e);

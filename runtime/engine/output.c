@@ -81,20 +81,24 @@ static void take_logprobs(cuddle_request *r, const float *logits, int vocabulary
     for (int i = 0; i < top; i++) r->top_logprobs[(size_t)at * (size_t)top + (size_t)i] = (cuddle_logprob){ ids[i], (float)((double)values[i] - total) };
 }
 
-/* A new token from the last row's logits. */
-static cuddle_status take_token(produced *p, cuddle_model *h, float *logits, cuddle_error *err)
+/* Picks a token from the last row's logits. */
+static cuddle_status pick(int32_t *token, cuddle_request *r, cuddle_model *h, float *logits, cuddle_error *err)
 {
-    cuddle_request *r = p->request;
     const int vocabulary = h->sampler.vocabulary;
     const history past = { r->ids, r->count, r->count - r->prompt_count };
     float *raw = h->logits + (size_t)h->m->caps.outputs * (size_t)vocabulary; /* a spare row: log-probabilities are of the untouched logits */
     if (r->g.logprobs >= 0) memcpy(raw, logits, (size_t)vocabulary * sizeof *raw);
-    int32_t token = 0;
-    cuddle_status status = cud_sample(&token, &h->sampler, &r->g.how, &past, logits, err);
-    if (status) return status;
-    if (r->g.logprobs >= 0) take_logprobs(r, raw, vocabulary, token);
-    r->ids[r->count++] = token;
+    const cuddle_status status = cud_sample(token, &h->sampler, &r->g.how, &past, logits, err);
+    if (!status && r->g.logprobs >= 0) take_logprobs(r, raw, vocabulary, *token);
+    return status;
+}
 
+/* Takes in a request's next token. */
+static cuddle_status take_token(produced *p, int32_t token, cuddle_error *err)
+{
+    cuddle_request *r = p->request;
+    cuddle_status status = CUDDLE_OK;
+    r->ids[r->count++] = token;
     bool stopped = false;
     const bool eos = ends(r, token), full = r->count - r->prompt_count == r->g.max_tokens;
     const char *piece = NULL;
@@ -113,7 +117,7 @@ static cuddle_status take_token(produced *p, cuddle_model *h, float *logits, cud
     return CUDDLE_OK;
 }
 
-void cud_output_take(produced *p, cuddle_model *h)
+void cud_output_take(produced *p, cuddle_model *h, bool picked)
 {
     cuddle_request *r = p->request;
     const int vocabulary = h->sampler.vocabulary;
@@ -128,5 +132,9 @@ void cud_output_take(produced *p, cuddle_model *h)
     }
     r->computed += r->step_rows;
     if (!r->step_samples) return;
-    if (take_token(p, h, logits + (size_t)(r->step_outputs - 1) * (size_t)vocabulary, &p->failure)) p->finish = CUDDLE_FINISH_FAILED;
+    int32_t token = 0;
+    float *last = logits + (size_t)(r->step_outputs - 1) * (size_t)vocabulary;
+    cuddle_status status = picked ? cud_pick_take(&token, h, r, &p->failure) : pick(&token, r, h, last, &p->failure);
+    if (!status) status = take_token(p, token, &p->failure);
+    if (status) p->finish = CUDDLE_FINISH_FAILED;
 }

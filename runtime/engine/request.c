@@ -199,6 +199,7 @@ void cud_request_remove(cuddle_request *r)
         while (h->running[at] != r) at++;
         memmove(&h->running[at], &h->running[at + 1], (size_t)(h->running_count - at - 1) * sizeof *h->running);
         h->running_count--;
+        h->seats[r->seat] = false;
         for (int i = 0; i < r->page_count; i++) h->free_pages[h->free_count++] = r->pages[i];
         r->running = false;
         return;

@@ -16,6 +16,9 @@ void cud_scheduler_admit(cuddle_model *h)
         h->queue_count--;
         r->queue_next = NULL;
         for (int i = 0; i < r->page_count; i++) r->pages[i] = h->free_pages[--h->free_count];
+        for (r->seat = 0; h->seats[r->seat];) r->seat++;
+        h->seats[r->seat] = true;
+        r->marked = -1;
         r->running = true;
         r->started = cud_now();
         h->running[h->running_count++] = r;
@@ -46,8 +49,7 @@ static void add_sequence(cuddle_model *h, const cuddle_request *r, int rows, int
     }
     for (int g = 0; g < s->groups; g++) {
         int32_t *table = s->block_table[g] + (size_t)sequence * (size_t)s->table_width[g];
-        const int used = (r->computed + rows + CUD_PAGE - 1) / CUD_PAGE;
-        memcpy(table, r->pages, (size_t)used * sizeof *table);
+        memcpy(table, r->pages, (size_t)r->page_count * sizeof *table); /* those of later steps too */
     }
     for (int i = 0; i < outputs; i++) s->output_rows[s->outputs++] = s->tokens + rows - outputs + i;
     s->tokens += rows;
@@ -60,6 +62,7 @@ int cud_scheduler_fill(cuddle_model *h)
 {
     step *s = &h->host;
     const step_caps *caps = &h->m->caps;
+    bool left_out = false;
     s->tokens = s->sequences = s->outputs = s->max_query = s->max_kv = 0;
     for (int pass = 0; pass < 2; pass++) { /* decoding, then prompts */
         for (int k = 0; k < h->running_count; k++) {
@@ -69,9 +72,10 @@ int cud_scheduler_fill(cuddle_model *h)
             int room = caps->tokens - s->tokens;
             /* Every row of a prompt whose log-probabilities are wanted is an output row. */
             if (r->g.prompt_logprobs && !decoding(r) && caps->outputs - s->outputs < room) room = caps->outputs - s->outputs;
-            if (room <= 0 || s->outputs == caps->outputs) continue;
-            const int rows = remaining(r) < room ? remaining(r) : room;
+            const int rows = room <= 0 || s->outputs == caps->outputs ? 0 : remaining(r) < room ? remaining(r) : room;
             const bool last = rows == remaining(r);
+            if (!last) left_out = true;
+            if (rows == 0) continue;
             r->step_rows = rows;
             r->step_outputs = r->g.prompt_logprobs && !decoding(r) ? rows : last ? 1 : 0;
             r->step_first_output = s->outputs;
@@ -79,6 +83,8 @@ int cud_scheduler_fill(cuddle_model *h)
             add_sequence(h, r, rows, r->step_outputs);
         }
     }
-    h->first = h->running_count ? (h->first + 1) % h->running_count : 0;
+    /* Another begins where not all found room; else the order stays, so that the device's block may. */
+    if (left_out) h->first = (h->first + 1) % h->running_count;
+    else if (h->first >= h->running_count) h->first = 0;
     return s->tokens;
 }

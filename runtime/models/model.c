@@ -61,8 +61,12 @@ static cuddle_status size_kv(model *m, const model_options *o, cuddle_error *err
         m->pages = (o->kv_tokens + CUD_PAGE - 1) / CUD_PAGE;
     } else {
         m->pages = sequence_pages * o->max_sequences;
-        const int64_t fit = (int64_t)(o->kv_limit / page_bytes);
-        if (o->kv_limit && m->pages > fit) m->pages = fit > sequence_pages ? fit : sequence_pages;
+        uint64_t free_bytes, total;
+        const cuddle_status status = m->backend->ops->memory(m->backend, &free_bytes, &total, err);
+        if (status) return status;
+        const uint64_t left = free_bytes > m->load.arena_bytes ? free_bytes - m->load.arena_bytes : 0;
+        const int64_t fit = (int64_t)(left / 2 / page_bytes);
+        if (m->pages > fit) m->pages = fit > sequence_pages ? fit : sequence_pages;
     }
     if (m->pages < 1 || m->pages > INT32_MAX / CUD_PAGE || (uint64_t)m->pages > ((uint64_t)1 << 50) / page_bytes)
         return cud_fail(err, CUDDLE_E_LIMIT, "a KV cache of %lld pages of %llu bytes is out of range", (long long)m->pages,
@@ -81,6 +85,10 @@ static cuddle_status size_kv(model *m, const model_options *o, cuddle_error *err
     m->caps.axes = 1;
     m->caps.groups = m->groups;
     m->step_bytes = cud_step_bytes(&m->caps);
+    if (m->backend->ops->sample) {
+        m->mark_words = (m->spec.stack[0].vocabulary + 31) / 32;
+        m->mark_bytes = 2 * (size_t)o->max_sequences * (size_t)m->mark_words * sizeof(uint32_t);
+    }
     return m->step_bytes ? CUDDLE_OK : cud_fail(err, CUDDLE_E_LIMIT, "a step of %d tokens is out of range", o->max_batch);
 }
 
@@ -120,7 +128,9 @@ static cuddle_status record(model *m, cuddle_error *err)
     tensor logits;
     cud_model_exec(&ex, m, EXEC_RECORD);
     cud_step_bind(&s, &m->caps, NULL);
-    const cuddle_status status = cud_model_forward(&ex, m, &s, &logits, err);
+    cuddle_status status = cud_model_forward(&ex, m, &s, &logits, err);
+    if (!status && ex.ops->sample) status = cud_model_sample(&ex, m, &s, logits, err);
+    if (!status && ex.ops->advance) status = ex.ops->advance(&ex, &s, err);
     m->workspace_bytes = ex.ws.peak;
     return status;
 }
@@ -189,6 +199,7 @@ cuddle_status cud_model_allocate(model *m, cuddle_error *err)
     if (!status) status = ops->alloc(m->backend, &m->kv, (size_t)m->kv_bytes, "the KV cache", err);
     if (!status) status = ops->alloc(m->backend, &m->workspace, m->workspace_bytes, "the workspace", err);
     if (!status) status = ops->alloc(m->backend, &m->step_block, m->step_bytes, "the step", err);
+    if (!status && m->mark_bytes) status = ops->alloc(m->backend, &m->marks, m->mark_bytes, "marks of tokens", err);
     return status;
 }
 
@@ -209,7 +220,7 @@ cuddle_status cud_model_load(model *m, load_progress_fn progress, void *user, cu
 void cud_model_free(model *m)
 {
     if (!m) return;
-    void *const memory[] = { m->arena, m->kv, m->workspace, m->step_block };
+    void *const memory[] = { m->arena, m->kv, m->workspace, m->step_block, m->marks };
     for (size_t i = 0; i < sizeof memory / sizeof *memory; i++)
         if (memory[i]) m->backend->ops->release(m->backend, memory[i]);
     for (int i = 0; i < CUD_MAX_ROPES; i++) {
@@ -255,4 +266,14 @@ cuddle_status cud_model_forward(exec *ex, const model *m, const step *s, tensor 
 {
     cud_ws_release(ex, 0);
     return cud_decoder_forward(ex, m, 0, s, logits, err);
+}
+
+uint32_t *cud_model_seen(const model *m, int seat) { return m->marks ? (uint32_t *)m->marks + (size_t)seat * (size_t)m->mark_words : NULL; }
+uint32_t *cud_model_banned(const model *m, int seat) { return m->marks ? cud_model_seen(m, m->caps.sequences + seat) : NULL; }
+
+cuddle_status cud_model_sample(exec *ex, const model *m, const step *s, tensor logits, cuddle_error *err)
+{
+    const sample_args args = { .logits = logits, .rows = s->sampling, .seen = cud_model_seen(m, 0), .banned = cud_model_banned(m, 0),
+                               .mark_words = m->mark_words, .picked = s->picked };
+    return ex->ops->sample(ex, &args, err);
 }

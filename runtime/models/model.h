@@ -13,8 +13,7 @@ typedef struct model_options {
     int max_context;   /* 0: what the checkpoint says, at most 8192 */
     int max_sequences; /* > 0 */
     int max_batch;     /* > 0: tokens of a step */
-    int64_t kv_tokens; /* 0: max_context * max_sequences, bounded by kv_limit */
-    uint64_t kv_limit; /* bytes the default KV cache may take */
+    int64_t kv_tokens; /* 0: max_context * max_sequences, bounded by half of what is free on the device beside the weights */
 } model_options;
 
 /* One layer's place in the KV cache. */
@@ -38,11 +37,13 @@ typedef struct model {
     int64_t pages;   /* of every group */
     step_caps caps;
     size_t workspace_bytes, step_bytes;
+    int64_t mark_words; /* of 32 bits, one per token of the vocabulary; 0: the backend does not pick tokens */
+    size_t mark_bytes;  /* two rows of them per sequence */
     uint64_t kv_bytes, parameters;
     uint64_t decode_bytes; /* of weights that one decoded token reads */
 
     /* memory, NULL until cud_model_allocate() */
-    void *arena, *kv, *workspace, *step_block;
+    void *arena, *kv, *workspace, *step_block, *marks;
     size_t kv_start[CUD_MAX_KV_GROUPS]; /* bytes from kv to the group's first page */
     float *rope_host[CUD_MAX_ROPES];    /* the tables, until they are loaded */
     source *rope_source[CUD_MAX_ROPES];
@@ -61,6 +62,12 @@ void cud_model_free(model *m); /* NULL is fine */
 void cud_model_exec(exec *ex, const model *m, exec_mode mode);
 /* Runs one step: *logits is [outputs, vocabulary] F32 in the workspace, valid until the next step. */
 cuddle_status cud_model_forward(exec *ex, const model *m, const step *s, tensor *logits, cuddle_error *err);
+
+/* Picks a token per output row, on a backend that does. Seats are rows of m->marks: cud_model_marks(). */
+cuddle_status cud_model_sample(exec *ex, const model *m, const step *s, tensor logits, cuddle_error *err);
+/* The marks of a seat in the device's memory: tokens seen, then tokens banned, mark_words each. */
+uint32_t *cud_model_seen(const model *m, int seat);
+uint32_t *cud_model_banned(const model *m, int seat);
 
 /* decoder.c: the forward of a decoder stack. */
 cuddle_status cud_decoder_forward(exec *ex, const model *m, int stack_index, const step *s, tensor *logits, cuddle_error *err);
