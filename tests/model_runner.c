@@ -1,13 +1,15 @@
 #include "model_runner.h"
 
+#include "api/backends.h"
+
 #include <string.h>
 
 void runner_open(model_runner *r, const char *dir, dtype compute, bool map, int threads, bool deterministic)
 {
     cuddle_error err = { CUDDLE_OK, "" };
     backend *b;
-    const cud_cpu_options cpu = { .threads = threads, .onednn = true };
-    ck_ok(cud_cpu_backend_new(&b, &cpu, &err));
+    cuddle_device_kind kind;
+    ck_ok(cud_backend_open(&b, &kind, test_device(), threads, test_backend_dir(), &err));
     runner_open_on(r, b, dir, compute, map, deterministic);
 }
 
@@ -45,6 +47,7 @@ static void add_part(model_runner *r, const runner_part *part)
         s->ids[s->tokens] = q->ids[position];
         s->positions[s->tokens] = position;
         for (int g = 0; g < s->groups; g++) s->slots[g][s->tokens] = q->pages[position / CUD_PAGE] * CUD_PAGE + position % CUD_PAGE;
+        s->sampling[s->outputs] = (sample_row){ .greedy = 1, .temperature = 1, .top_p = 1, .repetition_penalty = 1, .seat = -1 };
         s->output_rows[s->outputs++] = s->tokens++;
     }
     const int used = (q->computed + part->rows + CUD_PAGE - 1) / CUD_PAGE;
@@ -72,6 +75,7 @@ void runner_step(model_runner *r, runner_part *parts, int count, float *logits)
     ck_ok(ex.ops->upload(&ex, r->m->step_block, r->block, r->m->step_bytes, &err));
     ck_ok(cud_model_forward(&ex, r->m, &r->device, &out, &err));
     ck_ok(ex.ops->download(&ex, logits, out.data, (size_t)s->outputs * (size_t)out.size[1] * sizeof(float), &err));
+    if (ex.ops->sample) ck_ok(cud_model_sample(&ex, r->m, &r->device, out, &err));
     ck_ok(ex.ops->finish(&ex, &err));
     r->peak = ex.ws.peak;
     ck_assert_uint_le(r->peak, r->m->workspace_bytes);

@@ -9,6 +9,16 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+const char *test_device(void)
+{
+    const char *name = getenv("CUDDLE_TEST_DEVICE");
+    return name ? name : "cpu";
+}
+
+const char *test_backend_dir(void) { return getenv("CUDDLE_TEST_BACKEND_DIR"); }
+
+bool test_on_cpu(void) { return strcmp(test_device(), "cpu") == 0; }
+
 const char *test_path(const char *relative)
 {
     static char buffers[8][1024];

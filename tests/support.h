@@ -17,6 +17,12 @@ void test_write_file(const char *path, const void *data, size_t size);
 /* Whole file, NUL-terminated, to be freed; fails the test if it cannot be read. */
 char *test_read_file(const char *path, size_t *size);
 
+/* What engines and runners of a test run on: the CPU, or what CUDDLE_TEST_DEVICE and CUDDLE_TEST_BACKEND_DIR say (an emulated GPU). */
+const char *test_device(void);
+const char *test_backend_dir(void);
+/* On the CPU? Where not, a test of what only the CPU does returns at once. */
+bool test_on_cpu(void);
+
 /* The n-th allocation from now on (1 = the next) in this thread fails, and all after it if `all_after`; 0 switches off.
  * Returns how many were counted since the last call. */
 long test_fail_allocation(long n, bool all_after);

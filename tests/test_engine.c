@@ -20,7 +20,8 @@ static cuddle_engine *new_engine(int threads)
     cuddle_engine *engine;
     cuddle_engine_options o;
     cuddle_engine_options_init(&o);
-    o.device = "cpu";
+    o.device = test_device();
+    o.backend_dir = test_backend_dir();
     o.threads = threads;
     o.cpu_threads = 2;
     ck_ok(cuddle_engine_new(&engine, &o, &err));
@@ -588,7 +589,8 @@ START_TEST(a_budget_refuses_what_does_not_fit)
     cuddle_engine *engine;
     cuddle_engine_options e;
     cuddle_engine_options_init(&e);
-    e.device = "cpu";
+    e.device = test_device();
+    e.backend_dir = test_backend_dir();
     e.memory_budget = 1000000;
     ck_ok(cuddle_engine_new(&engine, &e, &err));
     cuddle_model *h;
@@ -621,7 +623,8 @@ START_TEST(every_failed_allocation_is_an_error_and_leaks_nothing)
         cuddle_request *r = NULL;
         cuddle_engine_options e;
         cuddle_engine_options_init(&e);
-        e.device = "cpu";
+        e.device = test_device();
+    e.backend_dir = test_backend_dir();
         e.threads = 0;
         e.cpu_threads = 1;
         cuddle_model_options o;

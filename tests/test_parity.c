@@ -95,7 +95,8 @@ START_TEST(greedy_tokens_equal_transformers)
     cuddle_model *model_;
     cuddle_engine_options options;
     cuddle_engine_options_init(&options);
-    options.device = "cpu";
+    options.device = test_device();
+    options.backend_dir = test_backend_dir();
     ck_ok(cuddle_engine_new(&engine, &options, &err));
     cuddle_model_options load;
     cuddle_model_options_init(&load);
@@ -130,7 +131,11 @@ START_TEST(the_demo_checkpoint_continues_as_transformers_does)
     ck_ok(cud_json_load(&root, test_path("models/kjv-gpt2/expected.json"), CUD_JSON_MAX, &err));
     cuddle_engine *engine;
     cuddle_model *h;
-    ck_ok(cuddle_engine_new(&engine, NULL, &err));
+    cuddle_engine_options options;
+    cuddle_engine_options_init(&options);
+    options.device = test_device();
+    options.backend_dir = test_backend_dir();
+    ck_ok(cuddle_engine_new(&engine, &options, &err));
     cuddle_model_options load;
     cuddle_model_options_init(&load);
     load.dtype = "float32";

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
+#include <dlfcn.h>
 #include <map>
 #include <unistd.h>
 
@@ -23,15 +25,17 @@ static std::map<const void *, KernelFacts> &kernels()
 }
 
 /* CUDDLE_EMU_LAUNCH_LOG: which kernels ran, for the script that lists those without a test. */
-extern "C" char __executable_start;
+extern "C" __attribute__((visibility("hidden"))) char __ehdr_start; /* from the linker: where this program or library begins */
 static void write_launch_log()
 {
     char program[512] = "";
-    const ssize_t length = readlink("/proc/self/exe", program, sizeof program - 1);
+    Dl_info self;
+    if (dladdr(&__ehdr_start, &self) && std::strchr(self.dli_fname, '/')) std::snprintf(program, sizeof program, "%s", self.dli_fname);
+    else if (readlink("/proc/self/exe", program, sizeof program - 1) <= 0) return;
     FILE *log = std::fopen(std::getenv("CUDDLE_EMU_LAUNCH_LOG"), "ae");
-    if (!log || length <= 0) return;
+    if (!log) return;
     for (const std::pair<const void *const, KernelFacts> &kernel : kernels()) {
-        const long offset = static_cast<const char *>(kernel.first) - &__executable_start;
+        const long offset = static_cast<const char *>(kernel.first) - &__ehdr_start;
         if (kernel.second.launches) std::fprintf(log, "%s %#lx %llu\n", program, static_cast<unsigned long>(offset), static_cast<unsigned long long>(kernel.second.launches));
     }
     std::fclose(log);

@@ -24,7 +24,7 @@
 
 namespace emu {
 
-extern "C" char __executable_start, _end; /* from the linker */
+extern "C" __attribute__((visibility("hidden"))) char __ehdr_start, _end; /* from the linker */
 
 enum ByteState : uint8_t { OUTSIDE = 0, FRESH = 1, WRITTEN = 2, IN_FLIGHT = 3 };
 
@@ -201,7 +201,7 @@ static std::string code_place()
 #ifdef EMU_ASAN
     __sanitizer_symbolize_pc(const_cast<void *>(code), " at %S", text, sizeof text);
 #else
-    std::snprintf(text, sizeof text, " at code offset %#zx (addr2line -e PROGRAM)", size_t(static_cast<const char *>(code) - &__executable_start - 1));
+    std::snprintf(text, sizeof text, " at code offset %#zx (addr2line -e PROGRAM)", size_t(static_cast<const char *>(code) - &__ehdr_start - 1));
 #endif
     return text;
 }
@@ -334,7 +334,7 @@ void race_atomic(const void *p, size_t n, unsigned thread)
 
 /* ---- what the compiler calls ---- */
 
-static bool in_program(const void *p) { return p >= &__executable_start && p < &_end; }
+static bool in_program(const void *p) { return p >= &__ehdr_start && p < &_end; }
 
 /* Local, device, shared or pinned memory, or a constant of the program. */
 static void check_place(const void *p, size_t n, bool write, int thread)
