@@ -31,29 +31,30 @@ bool cud_condition_wait(pthread_cond_t *c, pthread_mutex_t *lock, double at)
 
 /* ------------------------------------------------------------------------------------------------------- one step */
 
-/* Ends what was cancelled, or everything if the load failed. The lock is held. Returns how many ended; they stay referenced in `ended`. */
+/* Ends what was cancelled, or everything if the load failed or the device did. The lock is held. Returns how many ended; they stay referenced in `ended`. */
 static int sweep(cuddle_model *h, cuddle_request **ended, int room)
 {
     int count = 0;
+    const cuddle_error *lost = h->engine->lost.status ? &h->engine->lost : NULL;
     for (cuddle_request **link = &h->queue_head; *link && count < room;) {
         cuddle_request *r = *link;
-        if (!r->cancelled && h->state != CUDDLE_MODEL_FAILED) {
+        if (!r->cancelled && h->state != CUDDLE_MODEL_FAILED && !lost) {
             link = &r->queue_next;
             continue;
         }
         cud_request_remove(r); /* relinks *link */
-        cud_request_end(r, r->cancelled ? CUDDLE_FINISH_CANCELLED : CUDDLE_FINISH_FAILED, &h->failure);
+        cud_request_end(r, r->cancelled ? CUDDLE_FINISH_CANCELLED : CUDDLE_FINISH_FAILED, lost ? lost : &h->failure);
         r->in_step = true;
         ended[count++] = r; /* the scheduler's handle goes over to us */
     }
     for (int i = 0; i < h->running_count && count < room;) {
         cuddle_request *r = h->running[i];
-        if (!r->cancelled) {
+        if (!r->cancelled && !lost) {
             i++;
             continue;
         }
         cud_request_remove(r);
-        cud_request_end(r, CUDDLE_FINISH_CANCELLED, NULL);
+        cud_request_end(r, r->cancelled ? CUDDLE_FINISH_CANCELLED : CUDDLE_FINISH_FAILED, lost);
         r->in_step = true;
         ended[count++] = r;
     }
@@ -98,6 +99,14 @@ static cuddle_status compute(cuddle_model *h, produced *p, int count, cuddle_err
     }
     for (int i = 0; i < count; i++) cud_output_take(&p[i], h, picks);
     return CUDDLE_OK;
+}
+
+/* Does the device still answer? Some failures stay with it until the process ends. */
+static bool usable(const cuddle_model *h)
+{
+    exec ex;
+    cud_model_exec(&ex, h->m, EXEC_RUN);
+    return ex.ops->finish(&ex, NULL) == CUDDLE_OK;
 }
 
 /* Publishes what a request produced; the lock is held. */
@@ -168,7 +177,7 @@ static bool run_step(cuddle_engine *e)
     const int ended_count = sweep(h, ended, ENDED);
     int count = 0, rows = 0;
     h->settled = h->state == CUDDLE_MODEL_READY;
-    if (h->state == CUDDLE_MODEL_READY) {
+    if (h->state == CUDDLE_MODEL_READY && !e->lost.status) {
         cud_scheduler_admit(h);
         rows = cud_scheduler_fill(h);
     }
@@ -185,8 +194,14 @@ static bool run_step(cuddle_engine *e)
 
     cuddle_error failure = { CUDDLE_OK, "" };
     const cuddle_status status = rows > 0 ? compute(h, p, count, &failure) : CUDDLE_OK;
+    const bool lost = status == CUDDLE_E_DEVICE && !usable(h);
 
     pthread_mutex_lock(&e->lock);
+    if (lost) {
+        cud_fail(&e->lost, CUDDLE_E_DEVICE, "%s; the device cannot be used by this process any more", failure.text);
+        cud_log(&e->log, CUDDLE_LOG_ERROR, "%s", e->lost.text);
+        failure = e->lost;
+    }
     if (rows > 0) e->steps++;
     if (decoding && prefilling) e->mixed_steps++;
     for (int i = 0; i < count; i++) {

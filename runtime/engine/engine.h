@@ -37,6 +37,8 @@ struct cuddle_engine {
     char device_name[128];
     cuddle_device_kind device;
 
+    cuddle_error lost; /* its device failed for good: nothing runs any more, all requests end with this */
+
     pthread_mutex_t lock;
     pthread_cond_t work; /* something to do, for the engine's thread */
     pthread_t thread;

@@ -166,7 +166,8 @@ static cuddle_status admit(cuddle_model *h, cuddle_error *err)
     cuddle_engine *e = h->engine;
     cuddle_status status = CUDDLE_OK;
     pthread_mutex_lock(&e->lock);
-    if (e->memory_budget && h->plan.total > e->memory_budget - e->memory_planned)
+    if (e->lost.status) status = cud_fail(err, e->lost.status, "%s", e->lost.text);
+    else if (e->memory_budget && h->plan.total > e->memory_budget - e->memory_planned)
         status = cud_fail(err, CUDDLE_E_NOMEM, "the model needs %llu bytes, %llu of the engine's budget of %llu are left",
                           (unsigned long long)h->plan.total, (unsigned long long)(e->memory_budget - e->memory_planned),
                           (unsigned long long)e->memory_budget);

@@ -134,6 +134,7 @@ static cuddle_status enqueue(cuddle_request *r, cuddle_model *h, cuddle_error *e
     cuddle_status status = CUDDLE_OK;
     pthread_mutex_lock(&e->lock);
     if (h->closing || e->stopping) status = cud_fail(err, CUDDLE_E_CANCELLED, "the engine is being freed");
+    else if (e->lost.status) status = cud_fail(err, e->lost.status, "%s", e->lost.text);
     else if (h->state == CUDDLE_MODEL_FAILED) status = cud_fail(err, h->failure.status, "%s", h->failure.text);
     else {
         r->model = h;
