@@ -3,11 +3,12 @@
  * The host knows bounds only, so the choice goes by sequence on the device: sequences of up to `few` queries have their context split over blocks,
  * longer ones are cut into tiles of rows. A call that may have both launches both, and blocks with nothing to do end at once. Grids come from the
  * number of rows of q and from max_query and max_kv: what a graph was captured with may be larger than what it is replayed with. */
-#include "attend_check.h"
 #include "attend_decode.cuh"
 #include "attend_plain.cuh"
 #include "attend_prefill.cuh"
 #include "backend.h"
+
+#include "core/op_checks.h"
 
 namespace {
 

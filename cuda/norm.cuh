@@ -62,12 +62,9 @@ template <int THREADS> DEV_FN void norm_write(const norm_job &job, float mean, f
 
 inline cuddle_status norm_check(const exec *ex, const char *op, const norm_args *a, cuddle_error *err)
 {
-    const int rank = a->x.rank == 3 ? 3 : 2;
+    const int rank = a->x.rank;
     const int64_t *size = a->x.size;
-    cuddle_status status = cud_check_tensor(ex, op, "x", a->x, rank, -1, -1, -1, err);
-    if (status == CUDDLE_OK) status = cud_check_tensor(ex, op, "out", a->out, rank, size[0], size[1], size[2], err);
-    if (status == CUDDLE_OK) status = cud_check_vector(ex, op, "weight", a->weight, size[rank - 1], err);
-    if (status == CUDDLE_OK) status = cud_check_vector(ex, op, "bias", a->bias, size[rank - 1], err);
+    const cuddle_status status = cud_check_norm(ex, op, a, err);
     if (status == CUDDLE_OK && (size[rank - 1] > 0x3fffffff || size[0] * (rank == 3 ? size[1] : 1) > 0x7fffffff))
         return cud_fail(err, CUDDLE_E_UNSUPPORTED, "%s on cuda: more than 2^30 columns or 2^31 rows", op);
     return status;

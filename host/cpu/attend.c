@@ -7,7 +7,9 @@
  * multiplied into it, so that what lies there (an infinity, say) cannot leak.
  *
  * Decoding is bound by reading K and V, prefill by the multipliers. */
-#include "attend.h"
+#include "backend.h"
+
+#include "core/op_checks.h"
 
 #include <math.h>
 
@@ -272,7 +274,7 @@ static void attend_part(void *arg, int part, int thread)
 
 cuddle_status cud_cpu_attend(exec *ex, const attend_args *args, cuddle_error *err)
 {
-    cuddle_status status = cud_cpu_attend_check(args, err);
+    cuddle_status status = cud_check_attend(ex, args, err);
     if (status != CUDDLE_OK) return status;
     const bool paged = args->kv.heads != 0;
     job j = { .b = cud_cpu(ex), .a = args, .heads = (int)args->q.size[1] };

@@ -33,15 +33,6 @@ cuddle_status cud_cpu_attend(exec *ex, const attend_args *args, cuddle_error *er
 cuddle_status cud_cpu_gate(exec *ex, tensor out, tensor gate, tensor up, activation act, cuddle_error *err);
 cuddle_status cud_cpu_gather(exec *ex, tensor out, tensor x, const int32_t *rows, cuddle_error *err);
 
-/* Arguments every op checks alike. A type that cannot be computed with is CUDDLE_E_UNSUPPORTED, a wrong shape a defect of the
- * caller: CUDDLE_E_INTERNAL. A size of -1 is any. */
-cuddle_status cud_cpu_check(const char *op, const char *what, tensor t, int rank, int64_t size0, int64_t size1, int64_t size2,
-                            cuddle_error *err);
-/* A vector or table that may be left out. */
-cuddle_status cud_cpu_check_vector(const char *op, const char *what, tensor t, int64_t n, cuddle_error *err);
-/* F32, F16 or BF16, no experts, whole segments. */
-cuddle_status cud_cpu_check_weight(const char *op, const weight *w, cuddle_error *err);
-
 /* Runs fn over [0, rows) in ranges: on the calling thread if rows * cost, in elements, is little, else on the pool. */
 typedef void (*rows_fn)(void *arg, int64_t first, int64_t last);
 void cud_cpu_for_rows(exec *ex, int64_t rows, int64_t cost, rows_fn fn, void *arg);

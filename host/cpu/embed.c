@@ -1,6 +1,8 @@
 /* embed: out[t] = table[ids[t]] * scale + position_table[positions[t] + position_offset] */
 #include "backend.h"
 
+#include "core/op_checks.h"
+
 typedef struct job {
     const cpu_backend *b;
     const embed_args *a;
@@ -38,12 +40,7 @@ static void embed_rows(void *arg, int64_t first, int64_t last)
 
 cuddle_status cud_cpu_embed(exec *ex, const embed_args *args, cuddle_error *err)
 {
-    cuddle_status status = cud_cpu_check_weight("embed", args->table, err);
-    if (status == CUDDLE_OK && args->table->transposed)
-        status = cud_fail(err, CUDDLE_E_UNSUPPORTED, "embed on cpu: a transposed table");
-    if (status == CUDDLE_OK) status = cud_cpu_check("embed", "out", args->out, 2, -1, args->table->k, -1, err);
-    if (status == CUDDLE_OK && cud_present(args->position_table))
-        status = cud_cpu_check("embed", "the position table", args->position_table, 2, -1, args->table->k, -1, err);
+    const cuddle_status status = cud_check_embed(ex, args, err);
     if (status != CUDDLE_OK || ex->mode == EXEC_RECORD) return status;
     job j = { cud_cpu(ex), args };
     cud_cpu_for_rows(ex, args->out.size[0], args->out.size[1], embed_rows, &j);

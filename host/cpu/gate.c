@@ -1,6 +1,8 @@
 /* gate: out[r][c] = act(gate[r][c]) * up[r][c] */
 #include "backend.h"
 
+#include "core/op_checks.h"
+
 typedef struct job {
     const cpu_backend *b;
     tensor out, gate, up;
@@ -25,11 +27,7 @@ static void gate_rows(void *arg, int64_t first, int64_t last)
 
 cuddle_status cud_cpu_gate(exec *ex, tensor out, tensor gate, tensor up, activation act, cuddle_error *err)
 {
-    cuddle_status status = cud_cpu_check("gate", "out", out, 2, -1, -1, -1, err);
-    if (status == CUDDLE_OK) status = cud_cpu_check("gate", "gate", gate, 2, out.size[0], out.size[1], -1, err);
-    if (status == CUDDLE_OK) status = cud_cpu_check("gate", "up", up, 2, out.size[0], out.size[1], -1, err);
-    if (status == CUDDLE_OK && (unsigned)act >= ACT_COUNT)
-        status = cud_fail(err, CUDDLE_E_UNSUPPORTED, "gate on cpu: activation %s", cud_activation_name(act));
+    const cuddle_status status = cud_check_gate(ex, out, gate, up, act, err);
     if (status != CUDDLE_OK || ex->mode == EXEC_RECORD || out.size[0] == 0) return status;
     job j = { cud_cpu(ex), out, gate, up, act };
     cud_cpu_for_rows(ex, out.size[0], out.size[1] * (act == ACT_NONE ? 1 : 4), gate_rows, &j);

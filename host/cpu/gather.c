@@ -1,6 +1,8 @@
 /* gather: out[i] = x[rows[i]] */
 #include "backend.h"
 
+#include "core/op_checks.h"
+
 typedef struct job {
     const cpu_backend *b;
     tensor out, x;
@@ -27,8 +29,7 @@ static void gather_rows(void *arg, int64_t first, int64_t last)
 
 cuddle_status cud_cpu_gather(exec *ex, tensor out, tensor x, const int32_t *rows, cuddle_error *err)
 {
-    cuddle_status status = cud_cpu_check("gather", "x", x, 2, -1, -1, -1, err);
-    if (status == CUDDLE_OK) status = cud_cpu_check("gather", "out", out, 2, -1, x.size[1], -1, err);
+    const cuddle_status status = cud_check_gather(ex, out, x, err);
     if (status != CUDDLE_OK || ex->mode == EXEC_RECORD || out.size[0] == 0) return status;
     job j = { cud_cpu(ex), out, x, rows };
     cud_cpu_for_rows(ex, out.size[0], out.size[1], gather_rows, &j);

@@ -7,6 +7,8 @@
  * Without `deterministic`, many rows go to oneDNN where it is faster (linear_onednn.c). */
 #include "linear.h"
 
+#include "core/op_checks.h"
+
 enum {
     BLOCK_ROWS = 96,                     /* rows of x in one part */
     BLOCK_COLS = 64,                     /* rows of W in one part, at most */
@@ -129,26 +131,12 @@ static cuddle_status run_widened(exec *ex, tensor out, tensor x, const weight *w
     return status;
 }
 
-static cuddle_status check(tensor out, tensor x, const weight *w, const epilogue *ep, cuddle_error *err)
-{
-    cuddle_status status = cud_cpu_check_weight("linear", w, err);
-    if (status == CUDDLE_OK) status = cud_cpu_check("linear", "x", x, 2, -1, w->k, -1, err);
-    if (status == CUDDLE_OK) status = cud_cpu_check("linear", "out", out, 2, x.size[0], w->n, -1, err);
-    if (status == CUDDLE_OK) status = cud_cpu_check_vector("linear", "bias", ep->bias, w->n, err);
-    if (status == CUDDLE_OK && cud_present(ep->residual))
-        status = cud_cpu_check("linear", "residual", ep->residual, 2, x.size[0], w->n, -1, err);
-    if (status == CUDDLE_OK && ((unsigned)ep->act >= ACT_COUNT || ep->act == ACT_CLAMPED_SWIGLU))
-        status = cud_fail(err, CUDDLE_E_UNSUPPORTED, "linear on cpu: activation %s", cud_activation_name(ep->act));
-    if (status == CUDDLE_OK && ep->adapters) status = cud_fail(err, CUDDLE_E_UNSUPPORTED, "linear on cpu: low-rank adapters");
-    return status;
-}
-
 cuddle_status cud_cpu_linear(exec *ex, tensor out, tensor x, const weight *w, const epilogue *ep, cuddle_error *err)
 {
     static const epilogue nothing = { .act = ACT_NONE };
     const cpu_backend *b = cud_cpu(ex);
     if (!ep) ep = &nothing;
-    cuddle_status status = check(out, x, w, ep, err);
+    const cuddle_status status = cud_check_linear(ex, out, x, w, ep, err);
     if (status != CUDDLE_OK) return status;
 
     const bool pairs = b->panel_bf16 && w->format == WF_BF16 && x.type == CUDDLE_BF16 && !w->transposed;

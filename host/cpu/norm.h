@@ -1,8 +1,10 @@
-/* What rmsnorm and layernorm have in common: the checks, and rows that are those of a matrix or the heads of [rows, heads, dim]. */
+/* What rmsnorm and layernorm have in common: rows that are those of a matrix or the heads of [rows, heads, dim]. */
 #ifndef CUD_CPU_NORM_H
 #define CUD_CPU_NORM_H
 
 #include "backend.h"
+
+#include "core/op_checks.h"
 
 typedef struct norm_job {
     const cpu_backend *b;
@@ -15,11 +17,7 @@ static inline cuddle_status cud_cpu_norm_prepare(exec *ex, const char *op, const
     const tensor x = a->x;
     const int rank = x.rank == 3 ? 3 : 2;
     *job = (norm_job){ cud_cpu(ex), a, rank == 3 ? x.size[1] : 1, x.size[rank - 1] };
-    cuddle_status status = cud_cpu_check(op, "x", x, rank, -1, -1, -1, err);
-    if (status == CUDDLE_OK) status = cud_cpu_check(op, "out", a->out, rank, x.size[0], x.size[1], x.size[2], err);
-    if (status == CUDDLE_OK) status = cud_cpu_check_vector(op, "weight", a->weight, job->cols, err);
-    if (status == CUDDLE_OK) status = cud_cpu_check_vector(op, "bias", a->bias, job->cols, err);
-    return status;
+    return cud_check_norm(ex, op, a, err);
 }
 
 /* Element offset of norm row `row` in t. */

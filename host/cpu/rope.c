@@ -2,7 +2,7 @@
  * Pair i of a head, (a, b) = (x[i], x[i + rotary_dim / 2]) or (x[2i], x[2i + 1]), becomes (a cos - b sin, b cos + a sin). */
 #include "backend.h"
 
-enum { MAX_HEAD = 1024 }; /* elements, on the stack */
+#include "core/op_checks.h"
 
 typedef struct job {
     const cpu_backend *b;
@@ -54,7 +54,7 @@ static void turn(float *x, const float *cos_sin, int rotary_dim, bool interleave
 static void move_head(const job *j, tensor x, int64_t t, int64_t h, const float *cos_sin, void *to, dtype type)
 {
     const int64_t at = t * x.stride[0] + h * x.stride[1], dim = x.size[2];
-    float buffer[MAX_HEAD];
+    float buffer[CUD_MAX_HEAD];
     if (!cos_sin && type == x.type) {
         memcpy(to, cud_at(x, at), (size_t)dim * cud_dtype_size(type));
         return;
@@ -68,7 +68,7 @@ static void rope_rows(void *arg, int64_t first, int64_t last)
 {
     const job *j = arg;
     const rope_args *a = j->a;
-    float buffer[MAX_HEAD];
+    float buffer[CUD_MAX_HEAD];
     for (int64_t t = first; t < last; t++) {
         const float *cos_sin = j->turns ? angles(j, t, buffer) : NULL;
         if (cos_sin) {
@@ -90,41 +90,12 @@ static void rope_rows(void *arg, int64_t first, int64_t last)
     }
 }
 
-static cuddle_status check_table(const rope_args *a, cuddle_error *err)
-{
-    const rope_table *t = a->table;
-    const int64_t dim = cud_present(a->q) ? a->q.size[2] : a->k.size[2];
-    cuddle_status status = cud_cpu_check("rope", "the table", t->cos_sin, 2, -1, t->rotary_dim, -1, err);
-    if (status != CUDDLE_OK) return status;
-    if (t->cos_sin.type != CUDDLE_F32)
-        return cud_fail(err, CUDDLE_E_UNSUPPORTED, "rope on cpu: a table of %s", cud_dtype_name(t->cos_sin.type));
-    if (t->rotary_dim < 2 || t->rotary_dim % 2 || t->rotary_dim > dim)
-        return cud_fail(err, CUDDLE_E_UNSUPPORTED, "rope on cpu: %d rotary dimensions of %lld", t->rotary_dim, (long long)dim);
-    int pairs = 0;
-    for (int i = 0; i < CUD_MAX_AXES; i++) pairs += t->sections[i];
-    if (pairs != 0 && pairs != t->rotary_dim / 2)
-        return cud_fail(err, CUDDLE_E_UNSUPPORTED, "rope on cpu: sections of %d pairs, expected %d", pairs, t->rotary_dim / 2);
-    return CUDDLE_OK;
-}
-
 cuddle_status cud_cpu_rope(exec *ex, const rope_args *args, cuddle_error *err)
 {
-    const tensor q = args->q, k = args->k, v = args->v;
+    const tensor q = args->q, k = args->k;
     const kv_view *kv = &args->kv;
-    cuddle_status status = CUDDLE_OK;
-    if (cud_present(q)) status = cud_cpu_check("rope", "q", q, 3, -1, -1, -1, err);
-    if (status == CUDDLE_OK && cud_present(k))
-        status = cud_cpu_check("rope", "k", k, 3, cud_present(q) ? q.size[0] : -1, -1, cud_present(q) ? q.size[2] : -1, err);
-    if (status == CUDDLE_OK && kv->heads != 0) {
-        status = cud_cpu_check("rope", "k", k, 3, -1, kv->heads, kv->k_dim, err);
-        if (status == CUDDLE_OK) status = cud_cpu_check("rope", "v", v, 3, k.size[0], kv->heads, kv->v_dim, err);
-        if (status == CUDDLE_OK && !cud_dtype_is_compute(kv->type))
-            status = cud_fail(err, CUDDLE_E_UNSUPPORTED, "rope on cpu: a cache of %s", cud_dtype_name(kv->type));
-    }
-    if (status == CUDDLE_OK && (q.size[2] > MAX_HEAD || k.size[2] > MAX_HEAD || v.size[2] > MAX_HEAD))
-        status = cud_fail(err, CUDDLE_E_UNSUPPORTED, "rope on cpu: heads of more than %d elements", MAX_HEAD);
+    const cuddle_status status = cud_check_rope(ex, args, err);
     const bool turns = args->table && cud_present(args->table->cos_sin);
-    if (status == CUDDLE_OK && turns) status = check_table(args, err);
     if (status != CUDDLE_OK || ex->mode == EXEC_RECORD) return status;
 
     job j = { cud_cpu(ex), args, turns, (int64_t)CUD_PAGE * kv->k_dim, (int64_t)CUD_PAGE * kv->v_dim };

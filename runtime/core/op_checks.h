@@ -23,6 +23,9 @@ cuddle_status cud_check_embed(const exec *ex, const embed_args *args, cuddle_err
 cuddle_status cud_check_gate(const exec *ex, tensor out, tensor gate, tensor up, activation act, cuddle_error *err);
 cuddle_status cud_check_gather(const exec *ex, tensor out, tensor x, cuddle_error *err);
 cuddle_status cud_check_rope(const exec *ex, const rope_args *args, cuddle_error *err);
+cuddle_status cud_check_attend(const exec *ex, const attend_args *args, cuddle_error *err);
+/* rmsnorm or layernorm. */
+cuddle_status cud_check_norm(const exec *ex, const char *op, const norm_args *args, cuddle_error *err);
 
 enum { CUD_MAX_HEAD = 1024 }; /* elements of a head */
 
