@@ -9,6 +9,13 @@
 #include "backend.h"
 #include "gemm.h"
 #include "module.h"
+#if __has_include("emulation.h")
+#include "emulation.h"
+#define OP_EMULATED 1
+#endif
+#endif
+#ifndef OP_EMULATED
+#define OP_EMULATED 0
 #endif
 
 #include <math.h>
@@ -27,15 +34,16 @@ typedef struct op_env {
     uint64_t seed;
 } op_env;
 
-/* The levels a backend has; a test loops over them with `_i` and returns early where op_open() says there is no such. */
+/* The levels a backend has; a test loops over them with `_i` and returns early where op_open() says there is no such. And how many counts
+ * of host threads are worth a try. */
 #ifdef OP_ON_CUDA
 #define OP_NAME "cuda"
 static const char *const op_levels[] = { "cuda" };
-enum { OP_LEVELS = 1 };
+enum { OP_LEVELS = 1, OP_THREADS = 1 };
 #else
 #define OP_NAME "cpu"
 static const char *const op_levels[] = { "portable", "avx2", "avx512", "avx512-bf16" };
-enum { OP_LEVELS = 4 };
+enum { OP_LEVELS = 4, OP_THREADS = 3 };
 #endif
 static const dtype op_types[] = { CUDDLE_F32, CUDDLE_BF16, CUDDLE_F16 };
 enum { OP_TYPES = 3 };
@@ -71,6 +79,12 @@ static inline void op_close(op_env *e)
     for (int i = 0; i < e->hosts; i++) free(e->host[i]);
     if (e->workspace) e->b->ops->release(e->b, e->workspace);
     e->b->ops->destroy(e->b);
+#if OP_EMULATED
+    emu_live live;
+    emu_live_get(&live);
+    ck_assert_msg(live.device_allocations == 0 && live.streams == 0 && live.events == 0 && live.blas_objects == 0 && live.pinned_bytes == 0,
+                  "the backend left something on the device");
+#endif
 }
 
 /* Forgets all tensors made so far: loops over many shapes call it. */

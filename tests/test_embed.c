@@ -26,10 +26,12 @@ START_TEST(matches_double_for_every_shape_and_type)
         for (int t = 0; t < OP_TYPES * OP_TYPES; t++) {
             tensor table = op_random(&e, op_types[t / 3], 2, VOCABULARY, hidden[i], 0, 0);
             weight w = op_weight(table, false);
-            if (t % 2) { /* in two segments */
+            if (t % 2) { /* in two segments, which do not follow one another */
+                const float *values = op_download(&e, table);
                 w.segments = 2;
-                w.segment[0].n = 9;
-                w.segment[1] = (weight_segment){ .data = cud_at(table, 9 * hidden[i]), .n = VOCABULARY - 9 };
+                w.segment[1] = (weight_segment){ .data = op_from(&e, table.type, values + 9 * hidden[i], 2, VOCABULARY - 9, hidden[i], 0, 0).data,
+                                                 .n = VOCABULARY - 9 };
+                w.segment[0] = (weight_segment){ .data = op_from(&e, table.type, values, 2, 9, hidden[i], 0, 0).data, .n = 9 };
             }
             embed_args a = { .out = op_empty(&e, op_types[t % 3], 2, tokens[i], hidden[i], 0, 3), .table = &w, .scale = t % 2 ? 1 : 1.5f };
             int32_t ids[200], positions[200];

@@ -19,4 +19,4 @@ START_TEST(matches_hand_value) /* mean(3*3, 4*4) = 12.5 */
 }
 END_TEST
 
-int main(void) { return norm_main("rmsnorm", matches_hand_value); }
+int main(void) { return norm_main("rmsnorm", matches_hand_value, NULL); }

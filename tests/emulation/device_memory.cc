@@ -173,6 +173,12 @@ cudaError_t cudaMemGetInfo(size_t *free, size_t *total)
     return call.done();
 }
 
+void emu_skip_addresses(size_t bytes)
+{
+    const Locked locked;
+    memory_of(current_device()).top += rounded(bytes);
+}
+
 void device_memory_live(emu_live *out)
 {
     for (int d = 0; d < MAX_DEVICES; d++) {

@@ -32,6 +32,8 @@ void emu_set_devices(int count); /* 0 to 4; 1 if never called */
 void emu_set_device_memory(size_t bytes);
 void emu_set_compute_capability(int major, int minor);
 void emu_set_register_read_only(bool supported);
+/* The current device's next allocation lies this much further behind the last (32 GiB in all), at no cost: for offsets of 2^31 elements. */
+void emu_skip_addresses(size_t bytes);
 
 /* ---- faults ---- */
 

@@ -3,13 +3,8 @@
 #define OP_ON_CUDA
 #include "../op_support.h"
 
-#if __has_include("emulation.h")
-#include "emulation.h"
-
+#if OP_EMULATED
 #include <cublasLt.h>
-#define EMULATED 1
-#else
-#define EMULATED 0
 #endif
 
 static void run(op_env *e, tensor out, tensor x, const weight *w, const epilogue *ep) { OP_RUN(e, e->b->ops->linear(&e->ex, out, x, w, ep, &err)); }
@@ -51,6 +46,8 @@ static const struct { dtype x, w; bool transposed; int64_t n, k; } kinds[] = {
     { CUDDLE_F32, CUDDLE_F32, false, 11, 300 },    { CUDDLE_F32, CUDDLE_F32, false, 9, 61 },     { CUDDLE_F32, CUDDLE_BF16, false, 13, 264 },
     { CUDDLE_F32, CUDDLE_F16, false, 7, 37 },      { CUDDLE_BF16, CUDDLE_F32, false, 7, 140 },   { CUDDLE_F16, CUDDLE_BF16, false, 7, 96 },
     { CUDDLE_F32, CUDDLE_F32, true, 12, 300 },     { CUDDLE_F16, CUDDLE_F16, true, 24, 300 },    { CUDDLE_F32, CUDDLE_BF16, true, 11, 70 },
+    { CUDDLE_F32, CUDDLE_F32, false, 5, 1100 },    { CUDDLE_BF16, CUDDLE_BF16, true, 16, 70 },   { CUDDLE_F16, CUDDLE_F16, false, 270, 72 },
+    { CUDDLE_BF16, CUDDLE_BF16, false, 270, 8 },
 };
 enum { KINDS = sizeof kinds / sizeof *kinds };
 
@@ -190,7 +187,7 @@ END_TEST
 
 /* --------------------------------------------------------------------------------------------------------- cuBLASLt */
 
-#if EMULATED
+#if OP_EMULATED
 static uint64_t matmuls(void)
 {
     emu_counters c;
@@ -440,7 +437,7 @@ END_TEST
 
 int main(void)
 {
-#if EMULATED
+#if OP_EMULATED
     emu_set_compute_capability(8, 0); /* the library's workspace is smaller there, and filling it takes the emulation time */
 #endif
     TCase *tc;
@@ -450,7 +447,7 @@ int main(void)
     tcase_add_test(tc, layout_and_segments_change_no_bit);
     tcase_add_test(tc, a_weight_may_begin_anywhere);
     tcase_add_test(tc, refuses_what_no_launch_can_hold);
-#if EMULATED
+#if OP_EMULATED
     tcase_add_test(tc, the_library_is_not_used_where_it_would_show);
     tcase_add_test(tc, the_library_finishes_what_it_can_and_we_the_rest);
     tcase_add_test(tc, results_that_we_finish_come_in_chunks);
