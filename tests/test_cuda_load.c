@@ -27,29 +27,29 @@ typedef struct way {
 
 #define FALLS(x) (LOAD_FALLBACK_##x + 1)
 static const way ways[] = {
-    { .name = "ring", .mode = MODE_RING },
-    { .name = "ring, nothing resident", .mode = MODE_RING, .resident = RESIDENT_NOTHING },
-    { .name = "ring, half resident", .mode = MODE_RING, .resident = RESIDENT_HALF },
-    { .name = "ring, residence unknown", .mode = MODE_RING, .resident = RESIDENT_UNKNOWN, .fallback = FALLS(RESIDENT) },
-    { .name = "ring, no O_DIRECT", .mode = MODE_RING, .resident = RESIDENT_NOTHING, .no_direct = true, .fallback = FALLS(DIRECT) },
-    { .name = "ring, O_DIRECT fails", .mode = MODE_RING, .resident = RESIDENT_HALF, .direct_refuses = true },
-    { .name = "ring, neither", .mode = MODE_RING, .resident = RESIDENT_UNKNOWN, .no_direct = true, .fallback = FALLS(DIRECT) },
-    { .name = "ring in segments", .mode = MODE_RING, .pin_most = 1, .fallback = FALLS(PIN) },
-    { .name = "ring of the device's memory", .mode = MODE_RING, .fail_kinds = 1u << HOST_PIN, .fallback = FALLS(PIN_SEGMENTS) },
-    { .name = "pageable ring", .mode = MODE_RING, .fail_kinds = 1u << HOST_PIN | 1u << HOST_ALLOC, .fallback = FALLS(PIN_ALLOC) },
-    { .name = "register", .mode = MODE_REGISTER },
-    { .name = "register, old kernel", .mode = MODE_REGISTER, .no_populate = true },
-    { .name = "register refused", .mode = MODE_REGISTER, .fail_kinds = 1u << HOST_PIN_FILE, .fallback = FALLS(REGISTER) },
-    { .name = "register refused later", .mode = MODE_REGISTER, .pin_files = 3, .fallback = FALLS(REGISTER) },
-    { .name = "register refused, pageable ring", .mode = MODE_REGISTER,
+    { .name = "ring", .mode = CUDDLE_LOAD_RING },
+    { .name = "ring, nothing resident", .mode = CUDDLE_LOAD_RING, .resident = RESIDENT_NOTHING },
+    { .name = "ring, half resident", .mode = CUDDLE_LOAD_RING, .resident = RESIDENT_HALF },
+    { .name = "ring, residence unknown", .mode = CUDDLE_LOAD_RING, .resident = RESIDENT_UNKNOWN, .fallback = FALLS(RESIDENT) },
+    { .name = "ring, no O_DIRECT", .mode = CUDDLE_LOAD_RING, .resident = RESIDENT_NOTHING, .no_direct = true, .fallback = FALLS(DIRECT) },
+    { .name = "ring, O_DIRECT fails", .mode = CUDDLE_LOAD_RING, .resident = RESIDENT_HALF, .direct_refuses = true },
+    { .name = "ring, neither", .mode = CUDDLE_LOAD_RING, .resident = RESIDENT_UNKNOWN, .no_direct = true, .fallback = FALLS(DIRECT) },
+    { .name = "ring in segments", .mode = CUDDLE_LOAD_RING, .pin_most = 1, .fallback = FALLS(PIN) },
+    { .name = "ring of the device's memory", .mode = CUDDLE_LOAD_RING, .fail_kinds = 1u << HOST_PIN, .fallback = FALLS(PIN_SEGMENTS) },
+    { .name = "pageable ring", .mode = CUDDLE_LOAD_RING, .fail_kinds = 1u << HOST_PIN | 1u << HOST_ALLOC, .fallback = FALLS(PIN_ALLOC) },
+    { .name = "register", .mode = CUDDLE_LOAD_REGISTER },
+    { .name = "register, old kernel", .mode = CUDDLE_LOAD_REGISTER, .no_populate = true },
+    { .name = "register refused", .mode = CUDDLE_LOAD_REGISTER, .fail_kinds = 1u << HOST_PIN_FILE, .fallback = FALLS(REGISTER) },
+    { .name = "register refused later", .mode = CUDDLE_LOAD_REGISTER, .pin_files = 3, .fallback = FALLS(REGISTER) },
+    { .name = "register refused, pageable ring", .mode = CUDDLE_LOAD_REGISTER,
       .fail_kinds = 1u << HOST_PIN_FILE | 1u << HOST_PIN | 1u << HOST_ALLOC, .fallback = FALLS(PIN_ALLOC) },
     { .name = "auto, small", .mode = CUDDLE_LOAD_AUTO, .trial_part = 1000 },
     { .name = "auto with a trial", .mode = CUDDLE_LOAD_AUTO, .trial_part = 1 },
     { .name = "auto, refused in the trial", .mode = CUDDLE_LOAD_AUTO, .trial_part = 1, .pin_files = 2, .fallback = FALLS(REGISTER) },
     { .name = "auto, shared page tables", .mode = CUDDLE_LOAD_AUTO, .shares = true },
-    { .name = "ring, network", .mode = MODE_RING, .file_system = NFS_SUPER_MAGIC },
-    { .name = "ring, files in memory", .mode = MODE_RING, .file_system = TMPFS_MAGIC },
-    { .name = "register, network", .mode = MODE_REGISTER, .file_system = NFS_SUPER_MAGIC, .fallback = FALLS(NETWORK) },
+    { .name = "ring, network", .mode = CUDDLE_LOAD_RING, .file_system = NFS_SUPER_MAGIC },
+    { .name = "ring, files in memory", .mode = CUDDLE_LOAD_RING, .file_system = TMPFS_MAGIC },
+    { .name = "register, network", .mode = CUDDLE_LOAD_REGISTER, .file_system = NFS_SUPER_MAGIC, .fallback = FALLS(NETWORK) },
 };
 enum { WAYS = sizeof ways / sizeof *ways };
 
@@ -139,8 +139,8 @@ START_TEST(every_way_is_taken_and_counted)
         else if (!on_the_way && !(w->resident == RESIDENT_UNKNOWN) && !(w->fail_kinds & 1u << HOST_PIN_FILE))
             ck_assert_msg(r->fallback[i] == 0, "%s: %s is counted", w->name, cud_load_fallback_name((load_fallback)i));
     }
-    if (w->mode == MODE_RING) {
-        ck_assert_int_eq(r->mode, MODE_RING);
+    if (w->mode == CUDDLE_LOAD_RING) {
+        ck_assert_int_eq(r->mode, CUDDLE_LOAD_RING);
         ck_assert_uint_eq(r->registered_bytes, 0);
         ck_assert_uint_ge(r->resident_bytes + r->direct_bytes + r->plain_bytes + 1, f.plan.copy_bytes / 2);
         if (w->resident == RESIDENT_NOTHING || w->file_system) ck_assert_uint_eq(r->resident_bytes, 0);
@@ -148,12 +148,12 @@ START_TEST(every_way_is_taken_and_counted)
         if (w->no_direct || w->direct_refuses || w->file_system) ck_assert_uint_eq(r->direct_bytes, 0);
         else if (w->resident >= RESIDENT_NOTHING) ck_assert_uint_gt(r->direct_bytes, 0);
     }
-    if ((w->mode == MODE_REGISTER && !w->fallback) || w->shares) {
-        ck_assert_int_eq(r->mode, MODE_REGISTER);
+    if ((w->mode == CUDDLE_LOAD_REGISTER && !w->fallback) || w->shares) {
+        ck_assert_int_eq(r->mode, CUDDLE_LOAD_REGISTER);
         ck_assert_uint_gt(r->registered_bytes, f.plan.copy_bytes / 2);
     }
-    if (w->mode == MODE_REGISTER && w->file_system) ck_assert(r->registered_bytes == 0 && r->mode == (cuddle_load_mode)MODE_RING);
-    if (w->mode == MODE_REGISTER && w->pin_files) ck_assert(r->registered_bytes > 0 && r->mode == (cuddle_load_mode)MODE_RING);
+    if (w->mode == CUDDLE_LOAD_REGISTER && w->file_system) ck_assert(r->registered_bytes == 0 && r->mode == CUDDLE_LOAD_RING);
+    if (w->mode == CUDDLE_LOAD_REGISTER && w->pin_files) ck_assert(r->registered_bytes > 0 && r->mode == CUDDLE_LOAD_RING);
     if (w->trial_part == 1) ck_assert_int_gt(d.kind_calls[HOST_PIN_FILE], 0);
     if (w->trial_part == 1000) ck_assert_int_eq(d.kind_calls[HOST_PIN_FILE], 0);
     ck_assert_uint_eq(r->pinned_bytes > 0, !(w->fail_kinds & 1u << HOST_ALLOC));
@@ -454,8 +454,11 @@ START_TEST(plans_beyond_their_source_or_arena_and_modes_of_others_are_refused)
         ck_assert_ptr_nonnull(strstr(err.text, "bad.weight"));
         finish(&d, "bad");
     }
-    static const struct { int mode; const char *text; } modes[] = { { CUDDLE_LOAD_MAP, "\"map\"" }, { CUDDLE_LOAD_READ, "\"read\"" }, { 5, "is 5" } };
-    for (size_t i = 0; i < 3; i++) {
+    static const struct { int mode; const char *text; } modes[] = {
+        { CUDDLE_LOAD_MAP, "load is \"map\", which cuda cannot do, expected auto, ring or register" },
+        { CUDDLE_LOAD_READ, "\"read\"" }, { 5, "is 5" }, { -1, "is -1" },
+    };
+    for (size_t i = 0; i < sizeof modes / sizeof *modes; i++) {
         way w = ways[0];
         w.mode = modes[i].mode;
         const loader_settings s = prepare(&w, &d, &f, false, 2);

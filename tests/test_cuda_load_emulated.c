@@ -82,7 +82,7 @@ static void check_nothing_left(const rig *r)
 }
 
 static const struct { int mode; resident_fault resident; } modes[] = {
-    { MODE_RING, RESIDENT_AS_IS }, { MODE_RING, RESIDENT_HALF }, { MODE_REGISTER, RESIDENT_AS_IS }, { CUDDLE_LOAD_AUTO, RESIDENT_AS_IS },
+    { CUDDLE_LOAD_RING, RESIDENT_AS_IS }, { CUDDLE_LOAD_RING, RESIDENT_HALF }, { CUDDLE_LOAD_REGISTER, RESIDENT_AS_IS }, { CUDDLE_LOAD_AUTO, RESIDENT_AS_IS },
 };
 enum { MODES = sizeof modes / sizeof *modes };
 
@@ -108,7 +108,7 @@ END_TEST
 
 START_TEST(the_backend_loads_in_every_mode)
 {
-    static const int all[] = { CUDDLE_LOAD_AUTO, MODE_RING, MODE_REGISTER };
+    static const int all[] = { CUDDLE_LOAD_AUTO, CUDDLE_LOAD_RING, CUDDLE_LOAD_REGISTER };
     const cuda_module *module = cud_cuda_module(CUD_CUDA_ABI, sizeof(op_table));
     backend *b;
     fixture f;
@@ -123,7 +123,7 @@ START_TEST(the_backend_loads_in_every_mode)
     watcher w = { .loading = pthread_self() };
     ck_ok(b->ops->load(b, arena, &f.plan, watch, &w, &err));
     ck_assert_uint_eq(w.done, f.plan.copy_bytes);
-    ck_assert_int_eq(f.report.mode, all[_i] == MODE_REGISTER ? MODE_REGISTER : MODE_RING);
+    ck_assert_int_eq(f.report.mode, all[_i] == CUDDLE_LOAD_REGISTER ? CUDDLE_LOAD_REGISTER : CUDDLE_LOAD_RING);
     cuda_ok(cudaMemcpy(f.arena, arena, f.plan.arena_bytes, cudaMemcpyDeviceToHost));
     fixture_check(&f, "backend");
     f.plan.mode = CUDDLE_LOAD_MAP;
@@ -172,15 +172,15 @@ START_TEST(a_refused_registration_leaves_the_ring)
     emu_set_register_read_only(false);
     cud_cuda_copy_device(&r.device, &r.target, 0);
     ck_assert(!r.device.registers_files);
-    ck_ok(load_rig(&r, MODE_REGISTER, NULL));
+    ck_ok(load_rig(&r, CUDDLE_LOAD_REGISTER, NULL));
     check_arena(&r, "refused");
     ck_assert_uint_gt(r.f.report.fallback[LOAD_FALLBACK_REGISTER], 0);
-    ck_assert_int_eq(r.f.report.mode, MODE_RING);
+    ck_assert_int_eq(r.f.report.mode, CUDDLE_LOAD_RING);
     ck_ok(load_rig(&r, CUDDLE_LOAD_AUTO, NULL));
     ck_assert_uint_eq(r.f.report.fallback[LOAD_FALLBACK_REGISTER], 0);
     emu_set_register_read_only(true);
     emu_fail_call("cudaHostRegister", 1, cudaErrorNotSupported, false);
-    ck_ok(load_rig(&r, MODE_RING, NULL));
+    ck_ok(load_rig(&r, CUDDLE_LOAD_RING, NULL));
     emu_fail_call("cudaHostRegister", 0, 0, false);
     ck_assert_uint_eq(r.f.report.fallback[LOAD_FALLBACK_PIN], 1);
     ck_assert_uint_gt(r.f.report.pinned_bytes, 0);
@@ -230,7 +230,7 @@ START_TEST(the_ceiling_is_measured_when_asked_for)
     rig r;
     open_large_rig(&r);
     r.f.report.measure_ceiling = true;
-    ck_ok(load_rig(&r, MODE_RING, NULL));
+    ck_ok(load_rig(&r, CUDDLE_LOAD_RING, NULL));
     ck_assert(r.f.report.ceiling_gb_per_s > 0 && r.f.report.ceiling_share > 0);
     check_nothing_left(&r);
     close_rig(&r);
