@@ -1,6 +1,7 @@
 /* The CUDA backend's life, memory and transfers, and its op table. */
 #include "backend.h"
 #include "gemm.h"
+#include "load.h"
 #include "module.h"
 
 #include <stdio.h>
@@ -215,6 +216,7 @@ static cuddle_status open_device(backend **out, int device, cuddle_error *err)
     pthread_mutex_init(&b->lock, NULL);
     b->base.ops = &cuda_ops;
     b->base.threads = 1;
+    b->base.load_modes = LOAD_MODES;
     b->device = device;
     b->capability = about.capability;
     memcpy(b->base.device_name, about.name, sizeof b->base.device_name);

@@ -99,9 +99,9 @@ static bool worth_a_trial(const loader *l, const work *w)
 static bool load_by_mode(loader *l, work *w)
 {
     const int mode = (int)l->plan->mode;
-    if (mode == MODE_RING) return ring_rest(l, w, false);
+    if (mode == CUDDLE_LOAD_RING) return ring_rest(l, w, false);
     if (!cud_cuda_windows_make(l, &w->windows, &w->window_count)) return false;
-    if (mode == MODE_REGISTER || l->device->shares_page_tables) return load_registered(l, w);
+    if (mode == CUDDLE_LOAD_REGISTER || l->device->shares_page_tables) return load_registered(l, w);
     return worth_a_trial(l, w) ? load_faster(l, w) : ring_rest(l, w, false);
 }
 
@@ -124,7 +124,7 @@ static void fill_report(loader *l, load_report *report, double seconds)
     report->direct_bytes = atomic_load(&l->tally.direct);
     report->plain_bytes = atomic_load(&l->tally.plain);
     report->registered_bytes = atomic_load(&l->tally.registered);
-    report->mode = (cuddle_load_mode)(report->registered_bytes > l->done / 2 ? MODE_REGISTER : MODE_RING);
+    report->mode = report->registered_bytes > l->done / 2 ? CUDDLE_LOAD_REGISTER : CUDDLE_LOAD_RING;
     for (int i = 0; i < LOAD_FALLBACK_COUNT; i++) report->fallback[i] = atomic_load(&l->tally.fallback[i]);
 }
 
@@ -163,15 +163,6 @@ static void carry_out(loader *l)
     cud_cuda_chunks_free(&l->chunks);
 }
 
-static cuddle_status check_mode(const load_plan *plan, cuddle_error *err)
-{
-    static const char *const names[] = { "auto", "map", "read" };
-    const int mode = (int)plan->mode;
-    if (mode == CUDDLE_LOAD_AUTO || mode == MODE_RING || mode == MODE_REGISTER) return CUDDLE_OK;
-    if (mode < 0 || mode > MODE_REGISTER) return cud_fail(err, CUDDLE_E_ARG, "load is %d, expected AUTO, RING or REGISTER", mode);
-    return cud_fail(err, CUDDLE_E_ARG, "load mode \"%s\" is the CPU's, expected auto, ring or register", names[mode]);
-}
-
 cuddle_status cud_cuda_load_with(const copy_device *device, const loader_settings *settings, void *arena, const load_plan *plan,
                                  load_progress_fn progress, void *user, cuddle_error *err)
 {
@@ -185,7 +176,7 @@ cuddle_status cud_cuda_load_with(const copy_device *device, const loader_setting
     pthread_condattr_destroy(&monotonic);
     l.readers = readers_for(&l);
     l.binds = cud_cuda_cores_near(&l.cpus, device->numa_node);
-    const cuddle_status refused = check_mode(plan, &l.failure);
+    const cuddle_status refused = cud_load_check_mode((int)plan->mode, LOAD_MODES, "cuda", &l.failure);
     if (!refused) carry_out(&l);
     if (plan->fence) cud_cuda_fence_end(plan->fence, &l.failure);
     pthread_cond_destroy(&l.changed);

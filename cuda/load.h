@@ -23,7 +23,7 @@ extern "C" {
 #endif
 
 enum { LOAD_READERS_MOST = 64, LOAD_SLOTS = 2 /* of a reader */ };
-enum { MODE_RING = 3, MODE_REGISTER = 4 }; /* CUDDLE_LOAD_RING and CUDDLE_LOAD_REGISTER */
+enum { LOAD_MODES = 1 << CUDDLE_LOAD_RING | 1 << CUDDLE_LOAD_REGISTER }; /* backend.load_modes */
 
 typedef struct loader_settings {
     int readers;         /* 0: eight, but no more than two less than the cores that this process may use */

@@ -241,8 +241,12 @@ typedef enum cuddle_load_mode {
     CUDDLE_LOAD_AUTO = 0,
     CUDDLE_LOAD_MAP = 1, /* CPU: weights are used where they lie in the mapped files. Starts at once and shares memory between
                           * processes, but a file that someone truncates while it is mapped ends the process with SIGBUS. */
-    CUDDLE_LOAD_READ = 2 /* weights are read into memory of ours; a file that changes is an error */
+    CUDDLE_LOAD_READ = 2,    /* CPU: weights are read into memory of ours; a file that changes is an error */
+    CUDDLE_LOAD_RING = 3,    /* CUDA: threads read files into a small ring of page-locked memory, from which they are copied */
+    CUDDLE_LOAD_REGISTER = 4 /* CUDA: files are mapped, page-locked where they lie in the page cache, and copied from there; what
+                              * cannot be goes through the ring. As with MAP, a file must not be truncated meanwhile. */
 } cuddle_load_mode;
+CUDDLE_API const char *cuddle_load_mode_name(cuddle_load_mode mode); /* "auto", "map", ...; "?" outside the enum. Static storage. */
 
 typedef struct cuddle_progress {
     uint64_t bytes_done, bytes_total;
@@ -253,13 +257,14 @@ typedef void (*cuddle_progress_fn)(const cuddle_progress *progress, void *user);
 typedef struct cuddle_model_options {
     size_t struct_size;
     const char *dtype; /* what activations and the KV cache are: "auto" (default: as the checkpoint says), "float32", "bfloat16", "float16" */
-    cuddle_load_mode load;
+    cuddle_load_mode load; /* AUTO (default): MAP on the CPU; on CUDA whichever of RING and REGISTER is faster here. A mode of another device is CUDDLE_E_ARG. */
     int max_context;   /* positions of one sequence; 0 (default): what the checkpoint says, at most 8192 */
     int max_sequences; /* that run at once; 0 (default): 8 */
     int max_batch;     /* tokens of one step; 0 (default): 512 */
     int64_t kv_tokens; /* positions in the KV cache, all sequences together; 0 (default): max_context * max_sequences, bounded by memory */
     cuddle_progress_fn progress;
     void *progress_user;
+    int measure_ceiling; /* 1: before the load, measure what page-locked copies to the device reach at most, for cuddle_load_report; CUDA only */
 } cuddle_model_options;
 
 CUDDLE_API void cuddle_model_options_init(cuddle_model_options *options);
@@ -278,6 +283,32 @@ CUDDLE_API cuddle_model_state cuddle_model_get_state(const cuddle_model *model);
 CUDDLE_API cuddle_status cuddle_model_wait(cuddle_model *model, int timeout_ms, cuddle_error *err);
 /* Asks a running load to stop: it ends as failed with CUDDLE_E_CANCELLED. No effect on a model that is ready. */
 CUDDLE_API void cuddle_model_cancel(cuddle_model *model);
+
+/* How the weights came in. */
+typedef struct cuddle_load_report {
+    size_t struct_size; /* set by the caller */
+    cuddle_load_mode mode; /* what most bytes came in by; never AUTO */
+    int readers;           /* threads that read */
+    uint64_t bytes;          /* copied into memory of ours or the device's */
+    uint64_t bytes_in_place; /* MAP: used where they lie in the mapped files, not read yet */
+    double seconds, gb_per_s; /* of `bytes`; 1e9 bytes a second */
+    double pin_seconds;       /* of `seconds`: until the ring was page-locked */
+    double ceiling_gb_per_s;  /* of page-locked copies to the device; 0 if it was not measured */
+    double ceiling_share;     /* gb_per_s / ceiling_gb_per_s; 0 if it was not measured */
+    /* What was read, gaps between tensors included: */
+    uint64_t page_cache_bytes; /* from files that were in memory already */
+    uint64_t direct_bytes;     /* past the page cache */
+    uint64_t plain_bytes;      /* without knowing which */
+    uint64_t registered_bytes; /* copied from where a file is mapped */
+    uint64_t pinned_bytes;     /* size of the ring, if it is page-locked */
+    /* Ways that had to be left for lesser ones, as "name=times" items separated by spaces; empty if there were none. network: a file
+     * on a network file system is not registered; register: a window of a file could not be; pin, pin-segments, pin-alloc: the ring
+     * could not be page-locked at once, in parts, as memory of the driver's; resident: a file does not tell what is in memory; direct: it
+     * cannot be read past the page cache; threads: fewer readers than wanted. */
+    char fallbacks[128];
+} cuddle_load_report;
+/* CUDDLE_E_BUSY while the model is loading. After a failure: as far as it came. */
+CUDDLE_API cuddle_status cuddle_model_load_report(const cuddle_model *model, cuddle_load_report *out, cuddle_error *err);
 
 typedef struct cuddle_plan { /* bytes; every figure is what will be allocated, not an estimate */
     size_t struct_size;        /* set by the caller */

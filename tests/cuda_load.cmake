@@ -1,5 +1,9 @@
-# The loader's tests: over a device of the tests' own, which needs no CUDA at all, and over the emulated CUDA runtime.
-set(load_wraps -Wl,--wrap=preadv2,--wrap=open,--wrap=mmap,--wrap=munmap,--wrap=madvise,--wrap=pthread_create)
+# The loader's tests: over a device of the tests' own, which needs no CUDA at all, and over the emulated CUDA runtime. They are about memory
+# and threads, so they are built where a sanitizer looks on.
+if(NOT CUDDLE_SANITIZE)
+    return()
+endif()
+set(load_wraps -Wl,--wrap=preadv2,--wrap=open,--wrap=fstatfs,--wrap=mmap,--wrap=munmap,--wrap=madvise,--wrap=pthread_create)
 
 file(GLOB loader_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/cuda/load*.c)
 list(FILTER loader_sources EXCLUDE REGEX "/load_copy\\.c$") # CUDA's side of it
@@ -11,6 +15,9 @@ add_test(NAME cuda_load COMMAND test_cuda_load)
 set_tests_properties(cuda_load PROPERTIES LABELS unit TIMEOUT 900 ENVIRONMENT "CK_FORK=no;UBSAN_OPTIONS=print_stacktrace=1")
 
 if(COMMAND cuddle_add_emulated_test)
-    cuddle_add_emulated_test(test_cuda_load_emulated SOURCES test_cuda_load_emulated.c load_fixture.c SUPPORT test_support
-        LINK_OPTIONS ${load_wraps})
+    block()
+        set(CUDDLE_EMULATION_VARIANTS emulated) # no kernels, so nothing for the race checker
+        cuddle_add_emulated_test(test_cuda_load_emulated SOURCES test_cuda_load_emulated.c load_fixture.c SUPPORT test_support
+            LINK_OPTIONS ${load_wraps})
+    endblock()
 endif()

@@ -1,5 +1,5 @@
 /* What tests of the loader share: sources and random plans with their right answer, a progress function that checks its caller, and the
- * machine's obstacles, for which a program is linked with --wrap=preadv2,open,mmap,munmap,madvise,pthread_create beside those of support.h. */
+ * machine's obstacles, for which a program is linked with --wrap=preadv2,open,fstatfs,mmap,munmap,madvise,pthread_create beside those of support.h. */
 #ifndef CUD_TESTS_LOAD_FIXTURE_H
 #define CUD_TESTS_LOAD_FIXTURE_H
 
@@ -12,6 +12,7 @@ typedef enum resident_fault { RESIDENT_AS_IS, RESIDENT_UNKNOWN, RESIDENT_NOTHING
 
 typedef struct load_faults {
     resident_fault resident; /* what reads that may not wait answer */
+    unsigned file_system;    /* that files seem to be on; 0: a disk's */
     bool no_direct;          /* O_DIRECT cannot be opened */
     bool direct_refuses;     /* it can, but not read */
     bool no_populate;        /* the kernel does not know MADV_POPULATE_READ */
@@ -21,6 +22,7 @@ typedef struct load_faults {
 } load_faults;
 extern load_faults faults;
 void reset_faults(void); /* those of support.h too */
+int open_descriptors(void);
 
 uint64_t any(uint64_t below); /* pseudo-random */
 

@@ -584,6 +584,44 @@ START_TEST(plan_and_use_agree)
 }
 END_TEST
 
+/* What a load says of itself, and that modes of other devices are refused before anything happens. */
+START_TEST(a_load_is_reported_and_foreign_modes_are_refused)
+{
+    cuddle_engine *engine = new_engine(1);
+    for (int mode = CUDDLE_LOAD_AUTO; mode <= CUDDLE_LOAD_REGISTER + 1; mode++) {
+        cuddle_model *h;
+        cuddle_model_options o;
+        cuddle_model_options_init(&o);
+        o.load = (cuddle_load_mode)mode;
+        cuddle_plan plan = { .struct_size = sizeof plan };
+        if (mode >= CUDDLE_LOAD_RING) {
+            test_expect_failure(cuddle_model_load(&h, engine, test_path("models/kjv-gpt2"), &o, &err), CUDDLE_E_ARG, &err);
+            ck_assert_ptr_nonnull(strstr(err.text, mode > CUDDLE_LOAD_REGISTER ? "is 5" : cuddle_load_mode_name(o.load)));
+            test_expect_failure(cuddle_model_plan(&plan, engine, test_path("models/kjv-gpt2"), &o, &err), CUDDLE_E_ARG, &err);
+            continue;
+        }
+        ck_ok(cuddle_model_load(&h, engine, test_path("models/kjv-gpt2"), &o, &err));
+        ck_ok(cuddle_model_wait(h, -1, &err));
+        cuddle_load_report r = { .struct_size = sizeof r };
+        ck_ok(cuddle_model_memory(h, &plan, NULL, &err));
+        ck_ok(cuddle_model_load_report(h, &r, &err));
+        ck_assert_int_eq(r.mode, mode == CUDDLE_LOAD_READ ? CUDDLE_LOAD_READ : CUDDLE_LOAD_MAP);
+        ck_assert_uint_eq(r.bytes_in_place, plan.weights_in_place);
+        ck_assert_uint_eq(r.plain_bytes, r.bytes);
+        if (mode == CUDDLE_LOAD_READ) ck_assert_uint_gt(r.bytes, plan.file_bytes / 2);
+        ck_assert(r.seconds > 0 && r.readers == 1 && r.ceiling_gb_per_s <= 0 && r.ceiling_share <= 0);
+        ck_assert_str_eq(r.fallbacks, "");
+        r = (cuddle_load_report){ .struct_size = offsetof(cuddle_load_report, seconds), .seconds = -1 }; /* as an older program would ask */
+        ck_ok(cuddle_model_load_report(h, &r, &err));
+        ck_assert(r.readers == 1 && r.seconds < 0);
+        cuddle_model_free(h);
+    }
+    cuddle_engine_free(engine);
+    ck_assert_str_eq(cuddle_load_mode_name(CUDDLE_LOAD_REGISTER), "register");
+    ck_assert_str_eq(cuddle_load_mode_name((cuddle_load_mode)5), "?");
+}
+END_TEST
+
 START_TEST(a_budget_refuses_what_does_not_fit)
 {
     cuddle_engine *engine;
@@ -742,6 +780,7 @@ int main(void)
     tcase_add_test(tc, a_late_failure_fails_the_model_and_its_requests);
     tcase_add_test(tc, a_load_can_be_cancelled);
     tcase_add_test(tc, plan_and_use_agree);
+    tcase_add_test(tc, a_load_is_reported_and_foreign_modes_are_refused);
     tcase_add_test(tc, a_budget_refuses_what_does_not_fit);
     tcase_add_test(tc, devices_that_are_not_there_are_refused_by_name);
     tcase_add_test(tc, every_failed_allocation_is_an_error_and_leaks_nothing);

@@ -122,6 +122,7 @@ cuddle_status cud_cpu_backend_new(backend **out, const cud_cpu_options *options,
     if (!b) return cud_nomem(err, sizeof *b, "the CPU backend");
     b->base.ops = &cpu_ops;
     b->base.weights_in_place = true;
+    b->base.load_modes = 1u << CUDDLE_LOAD_MAP | 1u << CUDDLE_LOAD_READ;
     b->base.threads = threads;
     cud_cpu_model_name(b->base.device_name, sizeof b->base.device_name);
     memcpy(b->base.isa, cud_cpu_isa_name(isa), strlen(cud_cpu_isa_name(isa)) + 1);

@@ -80,13 +80,14 @@ cuddle_status cud_cpu_load(backend *b, void *arena, const load_plan *plan, load_
 {
     loading l = { progress, user, 0, plan->copy_bytes, NULL };
     const double begin = now();
-    cuddle_status status = note_progress(&l, 0, err);
-    (void)b;
+    cuddle_status status = cud_load_check_mode((int)plan->mode, b->load_modes, b->ops->name, err);
+    if (!status) status = note_progress(&l, 0, err);
     for (size_t i = 0; i < plan->pieces && status == CUDDLE_OK; i++) status = read_piece(&l, &plan->piece[i], arena, err);
     free(l.staging);
     if (plan->report) {
         const double seconds = now() - begin;
-        *plan->report = (load_report){ .mode = CUDDLE_LOAD_READ, .bytes = l.done, .seconds = seconds, .readers = 1, .plain_bytes = l.done,
+        const cuddle_load_mode mode = plan->in_place_bytes > l.done ? CUDDLE_LOAD_MAP : CUDDLE_LOAD_READ;
+        *plan->report = (load_report){ .mode = mode, .bytes = l.done, .seconds = seconds, .readers = 1, .plain_bytes = l.done,
                                        .gb_per_s = seconds > 0 ? (double)l.done / seconds / 1e9 : 0 };
     }
     const source *last = NULL; /* pieces of one source mostly follow one another */

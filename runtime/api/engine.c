@@ -156,6 +156,23 @@ cuddle_status cuddle_model_memory(const cuddle_model *h, cuddle_plan *planned, c
     return status;
 }
 
+const char *cuddle_load_mode_name(cuddle_load_mode mode) { return cud_load_mode_name((int)mode); }
+
+cuddle_status cuddle_model_load_report(const cuddle_model *h, cuddle_load_report *out, cuddle_error *err)
+{
+    cud_error_clear(err);
+    REQUIRE(h, "cuddle_model_load_report", "model");
+    REQUIRE(out, "cuddle_model_load_report", "out");
+    cuddle_engine *e = h->engine;
+    cuddle_load_report report = { 0 };
+    pthread_mutex_lock(&e->lock);
+    const bool loading = h->state == CUDDLE_MODEL_LOADING;
+    if (!loading) cud_engine_load_report(&report, h);
+    pthread_mutex_unlock(&e->lock);
+    if (loading) return cud_fail(err, CUDDLE_E_BUSY, "the model is still loading");
+    return cud_result_copy(out, &report, sizeof report, "cuddle_load_report", err);
+}
+
 const char *cuddle_model_family(const cuddle_model *h) { return h->m->spec.family->model_type; }
 const char *cuddle_model_architecture(const cuddle_model *h) { return h->m->spec.architecture; }
 int cuddle_model_vocabulary(const cuddle_model *h) { return h->sampler.vocabulary; }

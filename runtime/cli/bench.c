@@ -20,7 +20,7 @@ static const option_row bench_rows[] = {
       "tokens generated for each sequence (default: 128, or a quarter of the context)" },
     { "batch", OPTION_INT, offsetof(bench_options, batch), 1, 4096, "N", "sequences at once (default: 1)" },
     { "repeat", OPTION_INT, offsetof(bench_options, repeat), 1, REPEAT_MOST, "N", "measured runs after one that is not (default: 3)" },
-    { "no-probe", OPTION_FLAG, offsetof(bench_options, no_probe), 0, 0, "", "do not measure the memory's read bandwidth, which takes 1 GiB" },
+    { "no-probe", OPTION_FLAG, offsetof(bench_options, no_probe), 0, 0, "", "do not measure the memory's read bandwidth, which takes 1 GiB, nor the link to the device" },
     { "json", OPTION_FLAG, offsetof(bench_options, json), 0, 0, "", "print one JSON object" },
     { 0 },
 };
@@ -108,6 +108,7 @@ typedef struct report {
     measure runs[REPEAT_MOST];
     double prefill, decode, decode_gb, read_gb; /* tokens/s, tokens/s, GB/s; read_gb is 0 if it was not measured */
     cuddle_plan plan;
+    cuddle_load_report load;
 } report;
 
 static int ascending(const void *a, const void *b)
@@ -136,6 +137,39 @@ static void summarize(report *r, const session *s)
     r->decode_gb = 1e-9 * middle * (double)cuddle_model_weight_bytes(s->model);
 }
 
+static void print_load(const report *r, const session *s)
+{
+    const cuddle_load_report *l = &r->load;
+    char size[32];
+    out_printf("load        %.3f s; by %s: %s at %.2f GB/s with %d readers", s->load_seconds, cuddle_load_mode_name(l->mode),
+               human_bytes(size, sizeof size, l->bytes), l->gb_per_s, l->readers);
+    if (l->bytes_in_place) out_printf(", %s in place", human_bytes(size, sizeof size, l->bytes_in_place));
+    if (l->ceiling_gb_per_s > 0) out_printf(", %.0f %% of the %.2f GB/s that the link reaches", 100 * l->ceiling_share, l->ceiling_gb_per_s);
+    out_printf("\n");
+    if (l->fallbacks[0]) out_printf("            fallbacks: %s\n", l->fallbacks);
+}
+
+static json_t *load_json(const cuddle_load_report *l)
+{
+    json_t *o = json_object();
+    js_put(o, "mode", js_name(cuddle_load_mode_name(l->mode)));
+    js_put(o, "readers", json_integer(l->readers));
+    js_put(o, "bytes", js_bytes(l->bytes));
+    js_put(o, "bytes_in_place", js_bytes(l->bytes_in_place));
+    js_put(o, "seconds", js_number(l->seconds));
+    js_put(o, "gb_per_second", js_number(l->gb_per_s));
+    js_put(o, "pin_seconds", js_number(l->pin_seconds));
+    js_put(o, "ceiling_gb_per_second", l->ceiling_gb_per_s > 0 ? js_number(l->ceiling_gb_per_s) : json_null());
+    js_put(o, "share_of_ceiling", l->ceiling_gb_per_s > 0 ? js_number(l->ceiling_share) : json_null());
+    js_put(o, "page_cache_bytes", js_bytes(l->page_cache_bytes));
+    js_put(o, "direct_bytes", js_bytes(l->direct_bytes));
+    js_put(o, "plain_bytes", js_bytes(l->plain_bytes));
+    js_put(o, "registered_bytes", js_bytes(l->registered_bytes));
+    js_put(o, "pinned_bytes", js_bytes(l->pinned_bytes));
+    js_put(o, "fallbacks", js_name(l->fallbacks));
+    return o;
+}
+
 static void print_text(const report *r, const session *s)
 {
     char size[32];
@@ -147,7 +181,7 @@ static void print_text(const report *r, const session *s)
                cuddle_engine_deterministic(s->engine) ? "on" : "off");
     out_printf("workload    %d x (%d prompt + %d generated tokens), median of %d\n", r->own->batch, r->own->prompt_tokens, r->own->generate,
                r->own->repeat);
-    out_printf("load        %.3f s\n", s->load_seconds);
+    print_load(r, s);
     out_printf("prefill     %.1f tokens/s\n", r->prefill);
     out_printf("decode      %.1f tokens/s, %.2f GB/s of weights (%s a step)\n", r->decode, r->decode_gb,
                human_bytes(size, sizeof size, cuddle_model_weight_bytes(s->model)));
@@ -169,6 +203,7 @@ static void print_json(const report *r, const session *s)
     js_put(o, "prompt_tokens", json_integer(r->own->prompt_tokens));
     js_put(o, "generate", json_integer(r->own->generate));
     js_put(o, "load_seconds", js_number(s->load_seconds));
+    js_put(o, "load", load_json(&r->load));
     js_put(o, "prefill_tokens_per_second", js_number(r->prefill));
     js_put(o, "decode_tokens_per_second", js_number(r->decode));
     js_put(o, "weight_bytes", js_bytes(cuddle_model_weight_bytes(s->model)));
@@ -192,6 +227,7 @@ static int fit_workload(const session *s, bench_options *own, report *r)
 {
     cuddle_error err;
     if (cuddle_model_memory(s->model, &r->plan, NULL, &err) != CUDDLE_OK) return say_error(&err);
+    if (cuddle_model_load_report(s->model, &r->load, &err) != CUDDLE_OK) return say_error(&err);
     const int context = r->plan.max_context;
     if (!own->generate) own->generate = context / 4 < GENERATE_DEFAULT ? context / 4 : GENERATE_DEFAULT;
     if (own->generate < 2) own->generate = 2;
@@ -233,9 +269,10 @@ int verb_bench(int argc, char **argv)
     int code;
     if (!options_parse(&c, argc, argv, positional, &code)) return code;
     if (set.max_sequences == 0) set.max_sequences = own.batch;
+    set.measure_ceiling = !own.no_probe;
 
     session s = { 0 };
-    report r = { .path = positional[0], .own = &own, .plan = { .struct_size = sizeof r.plan } };
+    report r = { .path = positional[0], .own = &own, .plan = { .struct_size = sizeof r.plan }, .load = { .struct_size = sizeof r.load } };
     code = session_open(&s, &set, positional[0]);
     if (!code) code = measure_all(&s, &own, &r);
     if (!code && own.json) print_json(&r, &s);

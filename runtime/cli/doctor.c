@@ -19,13 +19,13 @@ static const struct { unsigned long type; const char *name, *hint; } file_system
     { 0x9123683e, "btrfs", NULL },
     { 0x2fc12fc1, "zfs", NULL },
     { 0x794c7630, "overlay", NULL },
-    { 0x01021994, "tmpfs", "its files are in memory already: --load map uses them there, --load read copies them" },
-    { 0x6969, "nfs", "another machine can truncate a mapped file, which ends the program: --load read is safer" },
-    { 0xff534d42, "cifs", "another machine can truncate a mapped file, which ends the program: --load read is safer" },
-    { 0xfe534d42, "smb2", "another machine can truncate a mapped file, which ends the program: --load read is safer" },
-    { 0x65735546, "fuse", "mapped files may read slowly or change below the program: --load read is safer" },
-    { 0x01021997, "9p", "mapped files may read slowly: --load read is often faster" },
-    { 0x0bd00bd0, "lustre", "mapped files may read slowly: --load read is often faster" },
+    { 0x01021994, "tmpfs", "its files are in memory already: on the CPU --load map uses them there, --load read copies them" },
+    { 0x6969, "nfs", "another machine can truncate a mapped file, which ends the program: on the CPU --load read is safer" },
+    { 0xff534d42, "cifs", "another machine can truncate a mapped file, which ends the program: on the CPU --load read is safer" },
+    { 0xfe534d42, "smb2", "another machine can truncate a mapped file, which ends the program: on the CPU --load read is safer" },
+    { 0x65735546, "fuse", "mapped files may read slowly or change below the program: on the CPU --load read is safer" },
+    { 0x01021997, "9p", "mapped files may read slowly: on the CPU --load read is often faster" },
+    { 0x0bd00bd0, "lustre", "mapped files may read slowly: on the CPU --load read is often faster" },
 };
 
 static void print_file_system(const char *path)

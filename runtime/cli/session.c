@@ -14,9 +14,10 @@ const option_row settings_rows[] = {
     { "threads", OPTION_INT, offsetof(settings, threads), 0, 4096, "N", "threads that compute on the CPU (default: 0, all that this process may use)" },
     { "deterministic", OPTION_CHOICE, offsetof(settings, deterministic), 0, 0, "auto|off|on",
       "on: the same bits alone and in any batch (default: auto, on for the CPU)" },
-    { "load", OPTION_CHOICE, offsetof(settings, load), 0, 0, "auto|map|read",
-      "map: use the weights where they lie in the mapped files (a file that someone truncates meanwhile ends the program); "
-      "read: read them into memory (default: auto)" },
+    { "load", OPTION_CHOICE, offsetof(settings, load), 0, 0, "auto|map|read|ring|register",
+      "on the CPU map (use the weights where they lie in the mapped files; a file that someone truncates meanwhile ends the program) or "
+      "read (into memory); on CUDA ring (through a small page-locked buffer) or register (copy from the page-locked page cache) "
+      "(default: auto)" },
     { "max-context", OPTION_INT, offsetof(settings, max_context), 0, INT32_MAX, "N",
       "positions of one sequence (default: 0, what the checkpoint says, at most 8192)" },
     { "max-batch", OPTION_INT, offsetof(settings, max_batch), 0, INT32_MAX, "N", "tokens of one step (default: 0, the library's choice)" },
@@ -116,6 +117,7 @@ void settings_to_model_options(const settings *set, cuddle_model_options *option
     options->max_sequences = set->max_sequences;
     options->max_batch = set->max_batch;
     options->kv_tokens = set->kv_tokens;
+    options->measure_ceiling = set->measure_ceiling;
 }
 
 int session_open(session *s, const settings *set, const char *path)

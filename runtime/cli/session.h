@@ -14,6 +14,7 @@ typedef struct settings { /* targets of settings_rows */
     int threads, deterministic, load, log;
     int max_context, max_batch, max_sequences;
     int64_t kv_tokens;
+    int measure_ceiling; /* the verb's own choice */
 } settings;
 extern const option_row settings_rows[];
 #define SETTINGS_DEFAULT { .device = "auto", .dtype = "auto", .log = CUDDLE_LOG_WARN }

@@ -2,7 +2,27 @@
 
 #include "core/exec.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+
+const char *cud_load_mode_name(int mode)
+{
+    static const char *const names[] = { "auto", "map", "read", "ring", "register" };
+    return mode >= CUDDLE_LOAD_AUTO && mode <= CUDDLE_LOAD_REGISTER ? names[mode] : "?";
+}
+
+cuddle_status cud_load_check_mode(int mode, unsigned modes, const char *name, cuddle_error *err)
+{
+    if (mode < CUDDLE_LOAD_AUTO || mode > CUDDLE_LOAD_REGISTER)
+        return cud_fail(err, CUDDLE_E_ARG, "load is %d, expected AUTO, MAP, READ, RING or REGISTER", mode);
+    if (mode == CUDDLE_LOAD_AUTO || modes >> mode & 1u) return CUDDLE_OK;
+    char known[64] = "auto";
+    size_t used = strlen(known);
+    for (int m = CUDDLE_LOAD_MAP; m <= CUDDLE_LOAD_REGISTER; m++)
+        if (modes >> m & 1u) used += (size_t)snprintf(known + used, sizeof known - used, "%s%s", modes >> (m + 1) ? ", " : " or ", cud_load_mode_name(m));
+    return cud_fail(err, CUDDLE_E_ARG, "load is \"%s\", which %s cannot do, expected %s", cud_load_mode_name(mode), name, known);
+}
 
 /* Room for one more element; doubles, so that adding is linear. */
 static void *grow(void *array, size_t count, size_t *capacity, size_t width)

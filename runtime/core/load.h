@@ -43,6 +43,10 @@ static inline const char *cud_load_fallback_name(load_fallback f)
     return (unsigned)f < LOAD_FALLBACK_COUNT ? names[f] : "unknown";
 }
 
+/* CUDDLE_E_ARG, by name, unless `mode` is AUTO or in `modes` (1 << cuddle_load_mode), those of the backend called `name`. */
+cuddle_status cud_load_check_mode(int mode, unsigned modes, const char *name, cuddle_error *err);
+const char *cud_load_mode_name(int mode); /* "?" outside the enum */
+
 /* What a load did; a failed one fills it as far as it came. */
 typedef struct load_report {
     bool measure_ceiling; /* set by the caller: copy page-locked memory into the arena for a few milliseconds before the load */

@@ -194,6 +194,7 @@ typedef struct op_table {
 typedef struct backend {
     const op_table *ops;
     bool weights_in_place; /* the model may bind weights to mapped files */
+    unsigned load_modes;   /* 1 << cuddle_load_mode of those that `load` knows beside AUTO */
     int threads;           /* that compute on the host */
     char device_name[128];
     char isa[64];

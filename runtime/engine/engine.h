@@ -70,6 +70,7 @@ struct cuddle_model {
     atomic_bool cancel_load;
     cuddle_model_state state;
     cuddle_error failure; /* of the load */
+    load_report load_report; /* the loader's until the state is no longer LOADING */
     pthread_cond_t changed; /* the state changed, or stepping ended */
     cuddle_progress_fn progress;
     void *progress_user;
@@ -162,6 +163,7 @@ void cud_engine_release(cuddle_engine *e); /* one handle; the lock is not held *
 /* ---- loading.c ---- */
 cuddle_status cud_engine_load(cuddle_model **out, cuddle_engine *e, const char *path, const cuddle_model_options *options, cuddle_error *err);
 cuddle_status cud_engine_plan(cuddle_plan *out, cuddle_engine *e, const char *path, const cuddle_model_options *options, cuddle_error *err);
+void cud_engine_load_report(cuddle_load_report *out, const cuddle_model *h); /* the model is not loading */
 void cud_engine_used(cuddle_plan *used, const cuddle_model *h); /* the lock is held, the model is ready */
 /* Ends the model's load and requests and frees its memory; the handle stays. The lock is not held. */
 void cud_engine_detach(cuddle_model *h);

@@ -3,6 +3,7 @@
 
 #include "core/options.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -36,13 +37,12 @@ static cuddle_status resolve(model_options *out, cuddle_model_options *o, const 
     cuddle_status status = options ? cud_options_copy(o, sizeof *o, options, "cuddle_model_options", err) : CUDDLE_OK;
     *out = (model_options){ .deterministic = e->deterministic, };
     if (!status) status = parse_dtype(&out->compute, o->dtype, err);
-    if (!status && (o->load < CUDDLE_LOAD_AUTO || o->load > CUDDLE_LOAD_READ))
-        status = cud_fail(err, CUDDLE_E_ARG, "load is %d, expected AUTO, MAP or READ", (int)o->load);
+    if (!status) status = cud_load_check_mode((int)o->load, e->backend->load_modes, e->backend->ops->name, err);
     if (!status) status = check_count(err, "max_context", o->max_context, 1 << 30);
     if (!status) status = check_count(err, "max_sequences", o->max_sequences, 1 << 16);
     if (!status) status = check_count(err, "max_batch", o->max_batch, 1 << 20);
     if (!status) status = check_count(err, "kv_tokens", o->kv_tokens, INT32_MAX);
-    out->map = o->load != CUDDLE_LOAD_READ;
+    out->load = o->load;
     out->max_context = o->max_context;
     out->max_sequences = o->max_sequences ? o->max_sequences : 8;
     out->max_batch = o->max_batch ? o->max_batch : 512;
@@ -106,11 +106,49 @@ static cuddle_status bring_in(cuddle_model *h, cuddle_error *err)
     model *m = h->m;
     if (atomic_load(&h->cancel_load)) return cud_fail(err, CUDDLE_E_CANCELLED, "the load was cancelled");
     cuddle_status status = cud_model_allocate(m, err);
+    m->load.report = &h->load_report;
     if (!status) status = cud_model_load(m, on_progress, h, err);
     if (status) return status;
     cud_step_bind(&h->device, &m->caps, m->step_block);
     cud_step_bind(&h->host, &m->caps, h->host_block);
     return CUDDLE_OK;
+}
+
+/* "register=1 direct=2"; cut to size. */
+static void list_fallbacks(char *out, size_t size, const load_report *r)
+{
+    size_t used = 0;
+    out[0] = 0;
+    for (int i = 0; i < LOAD_FALLBACK_COUNT; i++) {
+        if (!r->fallback[i]) continue;
+        const int n = snprintf(out + used, size - used, "%s%s=%u", used ? " " : "", cud_load_fallback_name((load_fallback)i), r->fallback[i]);
+        if (n < 0 || (size_t)n >= size - used) {
+            out[used] = 0;
+            return;
+        }
+        used += (size_t)n;
+    }
+}
+
+void cud_engine_load_report(cuddle_load_report *out, const cuddle_model *h)
+{
+    const load_report *r = &h->load_report;
+    *out = (cuddle_load_report){
+        .mode = r->mode, .readers = r->readers, .bytes = r->bytes, .bytes_in_place = h->plan.weights_in_place, .seconds = r->seconds,
+        .gb_per_s = r->gb_per_s, .pin_seconds = r->pin_seconds, .ceiling_gb_per_s = r->ceiling_gb_per_s, .ceiling_share = r->ceiling_share,
+        .page_cache_bytes = r->resident_bytes, .direct_bytes = r->direct_bytes, .plain_bytes = r->plain_bytes,
+        .registered_bytes = r->registered_bytes, .pinned_bytes = r->pinned_bytes,
+    };
+    list_fallbacks(out->fallbacks, sizeof out->fallbacks, r);
+}
+
+static void log_load(const cuddle_model *h)
+{
+    cuddle_load_report r;
+    cud_engine_load_report(&r, h);
+    cud_log(&h->engine->log, CUDDLE_LOG_INFO, "loaded by %s: %llu bytes in %.3f s (%.2f GB/s), %llu in place, %d readers; fallbacks: %s",
+            cud_load_mode_name((int)r.mode), (unsigned long long)r.bytes, r.seconds, r.gb_per_s, (unsigned long long)r.bytes_in_place, r.readers,
+            r.fallbacks[0] ? r.fallbacks : "none");
 }
 
 static void *load_thread(void *argument)
@@ -119,6 +157,7 @@ static void *load_thread(void *argument)
     cuddle_error failure = { CUDDLE_OK, "" };
     const cuddle_status status = bring_in(h, &failure);
     cuddle_engine *e = h->engine;
+    if (!status) log_load(h);
     pthread_mutex_lock(&e->lock);
     h->failure = failure;
     h->state = status ? CUDDLE_MODEL_FAILED : CUDDLE_MODEL_READY;
@@ -198,6 +237,7 @@ cuddle_status cud_engine_load(cuddle_model **out, cuddle_engine *e, const char *
     cuddle_status status = resolve(&o, &given, e, options, err);
     h->progress = given.progress;
     h->progress_user = given.progress_user;
+    h->load_report.measure_ceiling = given.measure_ceiling != 0;
     if (!status) status = cud_model_open(&h->m, e->backend, path, &o, &e->log, err);
     if (!status) describe(&h->plan, h->m);
     if (!status) status = cud_generation_config_load(&h->config, path, &h->m->spec, &e->log, err);

@@ -171,8 +171,9 @@ cuddle_status cud_model_open(model **out, backend *b, const char *dir, const mod
     if (!m) return cud_nomem(err, sizeof *m, "a model");
     m->backend = b;
     m->deterministic = o->deterministic;
+    m->load.mode = o->load;
     cuddle_status status = open_spec(m, dir, log, err);
-    if (!status) status = cud_tensors_plan(&m->load, m->weights, &m->spec, m->files, o->map && b->weights_in_place, err);
+    if (!status) status = cud_tensors_plan(&m->load, m->weights, &m->spec, m->files, b->weights_in_place && o->load != CUDDLE_LOAD_READ, err);
     m->tied = !status && !cud_has_weight(&m->weights[0].head.w); /* a head that is stored is used, as transformers does */
     if (m->tied) m->weights[0].head.w = m->weights[0].embed;     /* its pointers follow when they are bound */
     if (!status) status = choose_context(m, o, err);

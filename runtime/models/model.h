@@ -8,7 +8,7 @@
 
 typedef struct model_options {
     dtype compute;     /* CUDDLE_DTYPE_COUNT: what the checkpoint says */
-    bool map;          /* weights stay in the mapped files if the backend can use them there */
+    cuddle_load_mode load; /* READ: weights do not stay in the mapped files even if the backend can use them there */
     bool deterministic;
     int max_context;   /* 0: what the checkpoint says, at most 8192 */
     int max_sequences; /* > 0 */

@@ -113,7 +113,7 @@ usage "--device expects" run m --device cuda:
 usage "--device expects" run m --device cuda:1x
 usage "--device expects" run m --device cpu:0
 usage "--dtype expects one of auto|float32|bfloat16|float16" plan m --dtype int8
-usage "--load expects one of auto|map|read" plan m --load mmap
+usage "--load expects one of auto|map|read|ring|register" plan m --load mmap
 usage "--deterministic expects one of auto|off|on" plan m --deterministic yes
 usage "--kv-tokens expects a whole number" plan m --kv-tokens -5
 usage "--repeat expects a whole number from 1 to 100" bench m --repeat 0
@@ -208,6 +208,12 @@ printf 'In the beginning\n' | "$cuddle" run "$model" --max-tokens 8 --temperatur
 same "the text" "$(cat "$work/out")" "$text"
 expect "run --load read" 0 "$cuddle" run "$model" "In the beginning" --max-tokens 8 --temperature 0 --load read
 same "the text" "$(cat "$work/out")" "$text"
+for mode in ring register; do
+    expect "run --load $mode" 1 "$cuddle" run "$model" x --device cpu --load $mode && one_sentence && holds "\"$mode\", which cpu cannot do, expected auto, map or read"
+    expect "plan --load $mode" 1 "$cuddle" plan "$model" --device cpu --load $mode && one_sentence && holds "\"$mode\""
+done
+expect "run --log info" 0 "$cuddle" run "$model" x --max-tokens 1 --device cpu --load read --log info
+holds "loaded by read: "
 expect "run with a seed" 0 "$cuddle" run "$model" "And God said" --max-tokens 24 --temperature 0.9 --seed 11
 first=$(cat "$work/out")
 holds "seed 11"
@@ -229,10 +235,12 @@ grep -q loading "$work/err" && bad "a progress bar in a file"
 # ---------------------------------------------------------------------------------------------------------------- bench
 expect "bench" 0 "$cuddle" bench "$model" --prompt-tokens 16 --generate 8 --repeat 2
 for line in load prefill decode memory; do grep -q -E "^$line +[0-9.]+ " "$work/out" || bad "no line $line"; done
+grep -q -E "^load .* by map: .* in place$" "$work/out" || bad "no way of loading"
 expect "bench --json" 0 "$cuddle" bench "$model" --prompt-tokens 16 --generate 8 --repeat 2 --batch 3 --json --no-probe
 is_json load_seconds prefill_tokens_per_second decode_tokens_per_second weight_bytes decode_gb_per_second read_gb_per_second \
-    share_of_read_bandwidth runs.1.decode_seconds threads device deterministic compute
+    share_of_read_bandwidth load.bytes load.share_of_ceiling load.fallbacks runs.1.decode_seconds threads device deterministic compute
 same "the batch" "$(value batch)" 3
+same "the way of loading" "$(value load.mode)" '"map"'
 same "the bandwidth" "$(value read_gb_per_second)" null
 
 # --------------------------------------------------------------------------------------------------------------- doctor

@@ -2,6 +2,7 @@
  * is in flight. */
 #include "call.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <list>
@@ -49,9 +50,9 @@ bool is_read_only(const void *p)
 
 /* ---- copies in flight ---- */
 
-static std::list<std::shared_ptr<HostAccess>> &in_flight()
+static std::list<HostAccess *> &in_flight()
 {
-    static std::list<std::shared_ptr<HostAccess>> &all = *new std::list<std::shared_ptr<HostAccess>>;
+    static std::list<HostAccess *> &all = *new std::list<HostAccess *>;
     return all;
 }
 
@@ -59,7 +60,7 @@ static bool overlap(const char *a, size_t n, const char *b, size_t m) { return a
 
 static bool being_written(const char *p, size_t n)
 {
-    for (const std::shared_ptr<HostAccess> &access : in_flight())
+    for (const HostAccess *access : in_flight())
         if (access->write && overlap(access->at, access->size, p, n)) return true;
     return false;
 }
@@ -78,6 +79,23 @@ EMU_NO_ASAN static uint64_t hash(const char *p, size_t n)
     return h;
 }
 
+/* The copy is over, done or not. */
+static void leave(HostAccess *access)
+{
+    in_flight().remove(access);
+    if (!access->write) return;
+    unpoison(access->at, access->size);
+    for (const HostAccess *other : in_flight())
+        if (other->write && overlap(other->at, other->size, access->at, access->size)) poison(other->at, other->size);
+}
+
+/* The last reference goes: a copy that a failed device never made has not left yet. */
+static void drop(HostAccess *access)
+{
+    if (std::find(in_flight().begin(), in_flight().end(), access) != in_flight().end()) leave(access);
+    delete access;
+}
+
 std::shared_ptr<HostAccess> begin_host_access(const void *p, size_t n, bool write)
 {
     const char *at = static_cast<const char *>(p);
@@ -85,31 +103,27 @@ std::shared_ptr<HostAccess> begin_host_access(const void *p, size_t n, bool writ
         const void *bad = first_poisoned(p, n);
         if (bad) fail("a copy of %zu bytes %s host memory at %p would touch %p, which is not part of it", n, write ? "to" : "from", p, bad);
     }
-    std::shared_ptr<HostAccess> access = std::make_shared<HostAccess>(HostAccess{ at, n, write, false, 0 });
+    const std::shared_ptr<HostAccess> access(new HostAccess{ at, n, write, false, 0 }, drop);
     /* What a copy in flight still writes may change; what is mapped read-only changes behind the process's back if at all. */
     if (!write && !is_read_only(p) && !being_written(at, n)) {
         access->hashed = true;
         access->hash = hash(at, n);
     }
-    in_flight().push_back(access);
+    in_flight().push_back(access.get());
     if (write) poison(p, n);
     return access;
 }
 
 void end_host_access(const std::shared_ptr<HostAccess> &access)
 {
-    in_flight().remove(access);
+    leave(access.get());
     if (access->hashed && hash(access->at, access->size) != access->hash)
         fail("host memory at %p (%zu bytes) was changed while a copy from it was in flight", static_cast<const void *>(access->at), access->size);
-    if (!access->write) return;
-    unpoison(access->at, access->size);
-    for (const std::shared_ptr<HostAccess> &other : in_flight())
-        if (other->write && overlap(other->at, other->size, access->at, access->size)) poison(other->at, other->size);
 }
 
 static void require_idle(const char *who, const char *at, size_t size)
 {
-    for (const std::shared_ptr<HostAccess> &access : in_flight())
+    for (const HostAccess *access : in_flight())
         if (overlap(access->at, access->size, at, size)) fail("%s: a copy of %p is still in flight", who, static_cast<const void *>(at));
 }
 
