@@ -38,6 +38,20 @@ run_tests() { # PRESET [CTEST OPTIONS]
     ctest --test-dir "build/$preset" --output-on-failure --no-tests=error -j2 "$@"
 }
 
+# The CUDA module for the oldest and the main architecture; a warning or a spilled register fails the build. The program must start and say
+# what is missing on a machine like most that build it: without a GPU or a driver.
+build_cuda() {
+    if ! command -v nvcc >/dev/null && [ ! -x /usr/local/cuda/bin/nvcc ]; then
+        echo "skipped: no nvcc"
+        return
+    fi
+    cmake --preset cuda --log-level=WARNING -DCUDDLE_CUDA_ARCHITECTURES="80-real;90a-real"
+    cmake --build --preset cuda --parallel "$jobs" --target cuddle_cuda cuddle_program
+    if readelf -d build/cuda/libcuddle-cuda.so build/cuda/libcuddle.so | grep -E "NEEDED.*lib(cuda|cublas|nv|stdc)"; then return 1; fi
+    build/cuda/cuddle doctor
+    build/cuda/cuddle run tests/models/kjv-gpt2 "In the beginning" --max-tokens 4
+}
+
 # ThreadSanitizer of older compilers does not know the memory layouts that kernels with many random bits choose.
 run_tsan_tests() {
     local fixed=()
@@ -61,6 +75,7 @@ stage "host: build" configure_and_build host
 stage "host: test" run_tests host
 stage "asan: build" configure_and_build asan
 stage "asan: test" run_tests asan
+stage "cuda: build with nvcc" build_cuda
 stage "plain (no oneDNN): build" configure_and_build plain
 stage "plain (no oneDNN): test" run_tests plain
 stage "tsan: build" configure_and_build tsan

@@ -9,7 +9,7 @@ void runner_open(model_runner *r, const char *dir, dtype compute, bool map, int 
     cuddle_error err = { CUDDLE_OK, "" };
     backend *b;
     cuddle_device_kind kind;
-    ck_ok(cud_backend_open(&b, &kind, test_device(), threads, test_backend_dir(), &err));
+    ck_ok(cud_backend_open(&b, &kind, test_device(), threads, test_backend_dir(), NULL, &err));
     runner_open_on(r, b, dir, compute, map, deterministic);
 }
 

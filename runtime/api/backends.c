@@ -61,7 +61,7 @@ static bool parse_cuda(const char *device, int *index)
 }
 
 cuddle_status cud_backend_open(backend **out, cuddle_device_kind *kind, const char *device, int cpu_threads, const char *backend_dir,
-                               cuddle_error *err)
+                               cuddle_error *why, cuddle_error *err)
 {
     *out = NULL;
     *kind = CUDDLE_DEVICE_CPU;
@@ -70,13 +70,12 @@ cuddle_status cud_backend_open(backend **out, cuddle_device_kind *kind, const ch
     if (!automatic && strcmp(device, "cpu") != 0 && !parse_cuda(device, &index))
         return cud_fail(err, CUDDLE_E_ARG, "device is \"%s\", expected auto, cpu, cuda or cuda:N", device);
     if (automatic || strcmp(device, "cpu") != 0) {
-        cuddle_error *const why = automatic ? NULL : err; /* auto: without a GPU the CPU is what was asked for */
-        const cuda_module *module = open_module(backend_dir, why);
-        if (module && (!automatic || module->count(NULL) > 0)) {
+        const cuda_module *module = open_module(backend_dir, automatic ? why : err);
+        if (module && (!automatic || module->count(why) > 0)) {
             *kind = CUDDLE_DEVICE_CUDA;
             return module->open(out, index, err);
         }
-        if (!automatic) return CUDDLE_E_DEVICE;
+        if (!automatic) return CUDDLE_E_DEVICE; /* auto: without a GPU the CPU is what was asked for */
     }
     const cud_cpu_options options = { .threads = cpu_threads, .onednn = true };
     return cud_cpu_backend_new(out, &options, err);

@@ -31,7 +31,8 @@ cuddle_status cuddle_engine_new(cuddle_engine **out, const cuddle_engine_options
         return cud_fail(err, CUDDLE_E_ARG, "deterministic is %d, expected AUTO, OFF or ON", (int)o.deterministic);
     backend *b = NULL;
     cuddle_device_kind kind;
-    cuddle_status status = cud_backend_open(&b, &kind, o.device, o.cpu_threads, o.backend_dir, err);
+    cuddle_error why = { CUDDLE_OK, "" };
+    cuddle_status status = cud_backend_open(&b, &kind, o.device, o.cpu_threads, o.backend_dir, &why, err);
     if (status) return status;
     if (o.deterministic == CUDDLE_AUTO) o.deterministic = kind == CUDDLE_DEVICE_CPU ? CUDDLE_ON : CUDDLE_OFF; /* where it costs little */
     status = cud_engine_new(out, b, kind, &o, err);
@@ -40,6 +41,7 @@ cuddle_status cuddle_engine_new(cuddle_engine **out, const cuddle_engine_options
         return status;
     }
     cud_log(&(*out)->log, CUDDLE_LOG_INFO, "device %s: %s, %d threads", kind == CUDDLE_DEVICE_CPU ? "cpu" : "cuda", b->device_name, b->threads);
+    if (why.status) cud_log(&(*out)->log, CUDDLE_LOG_INFO, "no GPU is used: %s", why.text);
     return CUDDLE_OK;
 }
 

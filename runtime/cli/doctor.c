@@ -1,5 +1,6 @@
 /* cuddle doctor: what this build and this machine offer, for a look before a bug report. */
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/vfs.h>
@@ -46,18 +47,6 @@ static void print_file_system(const char *path)
     if (hint) out_printf("            %s\n", hint);
 }
 
-/* The value of `name` in the features string, or NULL. */
-static const char *feature(char *out, size_t size, const char *name)
-{
-    const size_t length = strlen(name);
-    for (const char *p = cuddle_features(); *p; p += strcspn(p, " "), p += strspn(p, " "))
-        if (strncmp(p, name, length) == 0 && p[length] == '=') {
-            snprintf(out, size, "%.*s", (int)strcspn(p + length + 1, " "), p + length + 1);
-            return out;
-        }
-    return NULL;
-}
-
 static void print_device(int index)
 {
     cuddle_error err;
@@ -74,6 +63,21 @@ static void print_device(int index)
     out_printf("\n");
 }
 
+/* Whether --device cuda would work, and if not, why. */
+static void print_cuda(void)
+{
+    cuddle_engine_options options;
+    cuddle_engine *engine;
+    cuddle_error err;
+    char text[256];
+    cuddle_engine_options_init(&options);
+    options.device = "cuda";
+    options.threads = 0;
+    const bool usable = cuddle_engine_new(&engine, &options, &err) == CUDDLE_OK;
+    out_printf("cuda        %s\n", usable ? "usable" : clean_line(text, sizeof text, err.text));
+    if (usable) cuddle_engine_free(engine);
+}
+
 int verb_doctor(int argc, char **argv)
 {
     const option_group groups[] = { { "options", no_rows, NULL }, { 0 } };
@@ -83,13 +87,12 @@ int verb_doctor(int argc, char **argv)
     int code;
     if (!options_parse(&c, argc, argv, positional, &code)) return code;
 
-    char value[128];
     out_printf("cuddle      %s (header %d.%d.%d), ABI %d\n", cuddle_version(), CUDDLE_VERSION_MAJOR, CUDDLE_VERSION_MINOR,
                CUDDLE_VERSION_PATCH, cuddle_abi());
     out_printf("features    %s\n", cuddle_features());
     const int devices = cuddle_device_count();
     for (int i = 0; i < devices; i++) print_device(i);
-    out_printf("cuda        %s\n", feature(value, sizeof value, "cuda") ? value : "not in this build");
+    print_cuda();
     out_printf("page size   %ld bytes\n", sysconf(_SC_PAGESIZE));
     print_file_system(positional[0] ? positional[0] : ".");
     return out_end(0);

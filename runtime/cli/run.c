@@ -79,12 +79,14 @@ static void stream(cuddle_request *request, int print)
 static double rate(size_t tokens, double seconds) { return seconds > 0 ? (double)tokens / seconds : 0; }
 static double decode_rate(const cuddle_result *r) { return rate(r->count > 1 ? r->count - 1 : 0, r->decode_seconds); }
 
-static void say_rates(const cuddle_result *r, const run_options *own)
+static void say_rates(const cuddle_engine *engine, const cuddle_result *r, const run_options *own)
 {
-    char seed[64] = "";
+    char seed[64] = "", name[160];
+    const bool gpu = cuddle_engine_device(engine) == CUDDLE_DEVICE_CUDA;
     if (own->temperature != 0) snprintf(seed, sizeof seed, ", seed %llu", (unsigned long long)own->seed.value);
-    say("%zu prompt tokens in %.3f s (%.1f tokens/s), %zu generated (%.1f tokens/s), ended by %s%s", r->prompt_count, r->prefill_seconds,
-        rate(r->prompt_count, r->prefill_seconds), r->count, decode_rate(r), cuddle_finish_name(r->finish), seed);
+    say("%zu prompt tokens in %.3f s (%.1f tokens/s), %zu generated (%.1f tokens/s), ended by %s%s, on %s%s", r->prompt_count, r->prefill_seconds,
+        rate(r->prompt_count, r->prefill_seconds), r->count, decode_rate(r), cuddle_finish_name(r->finish), seed, gpu ? "cuda: " : "cpu",
+        gpu ? clean_line(name, sizeof name, cuddle_engine_device_name(engine)) : "");
 }
 
 static json_t *token_json(const cuddle_tokenizer *tokenizer, int32_t id, float logprob)
@@ -151,7 +153,7 @@ static int generate(session *s, const input *prompt, const run_options *own)
     else if (cuddle_request_result(request, &result, &err) != CUDDLE_OK) code = say_error(&err);
     else {
         if (own->json) print_json(s, &result, own);
-        if (out_flush()) say_rates(&result, own);
+        if (out_flush()) say_rates(s->engine, &result, own);
     }
     cuddle_request_free(request);
     return interrupt_code() ? interrupt_code() : code;

@@ -76,7 +76,8 @@ START_TEST(greedy_tokens_equal_transformers)
     cuddle_engine *engine;
     cuddle_engine_options options;
     cuddle_engine_options_init(&options);
-    ck_ok(cud_engine_new(&engine, open_device(), &options, &err));
+    options.deterministic = CUDDLE_ON;
+    ck_ok(cud_engine_new(&engine, open_device(), CUDDLE_DEVICE_CUDA, &options, &err));
     cuddle_model *h;
     cuddle_model_options load;
     cuddle_model_options_init(&load);

@@ -1,0 +1,290 @@
+/* The engine over the emulated device: tokens picked there, decode steps replayed as graphs, and everything that can go wrong with a GPU. */
+#include "cuda/module.h"
+#include "emulation.h"
+#include "engine/engine.h"
+#include "parity.h"
+
+#include <cuda_runtime_api.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static cuddle_error err;
+
+static const cuda_module *module(void) { return cud_cuda_module(CUD_CUDA_ABI, sizeof(op_table)); }
+
+static cuddle_status try_engine(cuddle_engine **out, cuddle_toggle deterministic)
+{
+    backend *b = NULL;
+    *out = NULL;
+    err = (cuddle_error){ CUDDLE_OK, "" };
+    cuddle_status status = module()->open(&b, 0, &err);
+    if (status) return status;
+    cuddle_engine_options o;
+    cuddle_engine_options_init(&o);
+    o.deterministic = deterministic;
+    status = cud_engine_new(out, b, CUDDLE_DEVICE_CUDA, &o, &err);
+    if (status) b->ops->destroy(b);
+    return status;
+}
+
+static cuddle_status try_model(cuddle_model **out, cuddle_engine *e, int sequences)
+{
+    cuddle_model_options o;
+    cuddle_model_options_init(&o);
+    o.dtype = "float32";
+    o.max_batch = 24;
+    o.max_sequences = sequences;
+    o.max_context = 40;
+    cuddle_status status = cuddle_model_load(out, e, test_path("parity/gpt2/base"), &o, &err);
+    if (!status) status = cuddle_model_wait(*out, -1, &err);
+    return status;
+}
+
+/* All that this process has asked of the device is given back. */
+static void nothing_left(const char *when)
+{
+    emu_live live;
+    emu_live_get(&live);
+    ck_assert_msg(live.device_allocations == 0 && live.device_bytes == 0, "%s: %d device allocations are left", when, live.device_allocations);
+    ck_assert_msg(live.pinned_bytes == 0 && live.registered_bytes == 0, "%s: page-locked memory is left", when);
+    ck_assert_msg(live.streams == 0 && live.events == 0, "%s: %d streams and %d events are left", when, live.streams, live.events);
+    ck_assert_msg(live.graphs == 0 && live.graph_execs == 0 && live.blas_objects == 0, "%s: %d graphs, %d instances, %d of cublasLt are left", when,
+                  live.graphs, live.graph_execs, live.blas_objects);
+}
+
+/* ------------------------------------------------------------------------------------------------------------ picking */
+
+enum { KINDS = 7, LONGEST = 14 };
+
+static cuddle_generation_options options_of(int kind)
+{
+    static const int32_t banned[] = { 3, 5, 7, 40 };
+    cuddle_generation_options o;
+    cuddle_generation_options_init(&o);
+    o.max_tokens = 6 + kind;
+    o.ignore_eos = 1;
+    o.seed = 1000 + (uint64_t)kind;
+    o.temperature = kind == 0 ? 0.0f : kind == 2 ? 2.5f : 1.0f;
+    o.top_k = kind == 3 ? 5 : 0;
+    o.top_p = kind == 4 ? 0.6f : 1.0f;
+    o.min_p = kind == 5 ? 0.3f : 0.0f;
+    o.repetition_penalty = kind >= 5 || kind == 0 ? 1.7f : 1.0f;
+    if (kind == 6) {
+        o.suppress = banned;
+        o.suppress_count = sizeof banned / sizeof *banned;
+    }
+    return o;
+}
+
+static cuddle_request *submit(cuddle_model *h, const cuddle_generation_options *o, int salt)
+{
+    const int32_t prompt[] = { 1 + salt, 9, 2 * salt + 4, 30, 11 };
+    cuddle_request *r;
+    ck_ok(cuddle_request_submit(&r, h, &(cuddle_segment){ .kind = CUDDLE_SEGMENT_TOKENS, .tokens = prompt, .count = 3 + (size_t)(salt % 3) }, 1, o, NULL,
+                                NULL, &err));
+    return r;
+}
+
+static int tokens_of(int32_t *out, cuddle_request *r)
+{
+    ck_ok(cuddle_request_wait(r, -1, &err));
+    cuddle_result result = { .struct_size = sizeof result };
+    ck_ok(cuddle_request_result(r, &result, &err));
+    ck_assert_uint_le(result.count, LONGEST);
+    memcpy(out, result.ids, result.count * sizeof *out);
+    return (int)result.count;
+}
+
+/* Whoever picks, the device or (for log-probabilities) the host, alone or among others, in a graph or not: the tokens are the same. */
+START_TEST(tokens_are_those_that_the_host_picks)
+{
+    cuddle_engine *e;
+    cuddle_model *h;
+    ck_ok(try_engine(&e, CUDDLE_ON));
+    ck_ok(try_model(&h, e, KINDS));
+    cuddle_request *together[KINDS];
+    for (int i = 0; i < KINDS; i++) {
+        const cuddle_generation_options o = options_of(i);
+        together[i] = submit(h, &o, i);
+    }
+    int32_t got[LONGEST], want[LONGEST];
+    for (int i = 0; i < KINDS; i++) {
+        const int count = tokens_of(got, together[i]);
+        cuddle_request_free(together[i]);
+        cuddle_generation_options on_host = options_of(i);
+        on_host.logprobs = 0;
+        cuddle_request *alone = submit(h, &on_host, i);
+        ck_assert_int_eq(tokens_of(want, alone), count);
+        cuddle_request_free(alone);
+        for (int k = 0; k < count; k++) ck_assert_msg(got[k] == want[k], "kind %d, token %d: %d, the host picks %d", i, k, got[k], want[k]);
+    }
+    ck_assert_uint_gt(h->replayed, 0);
+    cuddle_model_free(h);
+    cuddle_engine_free(e);
+    nothing_left("after the model");
+}
+END_TEST
+
+/* As long as the same sequences go on, a step costs a launch and the tokens' way back. */
+START_TEST(the_block_stays_on_the_device)
+{
+    cuddle_engine *e;
+    cuddle_model *h;
+    ck_ok(try_engine(&e, CUDDLE_OFF));
+    ck_ok(try_model(&h, e, 2));
+    cuddle_generation_options o = options_of(1);
+    o.max_tokens = LONGEST;
+    int32_t ids[LONGEST];
+    emu_counters before, after;
+    emu_counters_get(&before);
+    cuddle_request *r = submit(h, &o, 1);
+    ck_assert_int_eq(tokens_of(ids, r), LONGEST);
+    emu_counters_get(&after);
+    cuddle_request_free(r);
+    /* The prompt, the first decoded token as ops, and the rest as one graph. */
+    ck_assert_uint_eq(h->block_uploads, 2);
+    ck_assert_uint_eq(h->replayed, LONGEST - 2);
+    ck_assert_uint_eq(after.graph_launches - before.graph_launches, LONGEST - 2);
+    ck_assert_uint_eq(after.pageable_copies, before.pageable_copies);
+    ck_assert_uint_eq(after.default_stream_calls, 0);
+    ck_assert_uint_eq(after.device_allocations, before.device_allocations);
+    cuddle_model_free(h);
+    cuddle_engine_free(e);
+    nothing_left("after the model");
+}
+END_TEST
+
+/* ------------------------------------------------------------------------------------------------------------- faults */
+
+START_TEST(a_machine_without_a_device_says_so)
+{
+    cuddle_engine *e;
+    emu_set_devices(0);
+    test_expect_failure(try_engine(&e, CUDDLE_AUTO), CUDDLE_E_DEVICE, &err);
+    emu_set_devices(1);
+    emu_set_compute_capability(7, 5);
+    test_expect_failure(try_engine(&e, CUDDLE_AUTO), CUDDLE_E_UNSUPPORTED, &err);
+    ck_assert_msg(strstr(err.text, "7.5") && strstr(err.text, "8.0"), "%s", err.text);
+    emu_set_compute_capability(9, 0);
+    nothing_left("after refusals");
+}
+END_TEST
+
+/* Each allocation on the device in turn finds no memory: the sentence has the wanted, the free and the total, and all is given back. */
+START_TEST(too_little_memory_names_the_numbers)
+{
+    int failures = 0;
+    for (int n = 1; n < 40; n++) {
+        cuddle_engine *e;
+        cuddle_model *h = NULL;
+        ck_ok(try_engine(&e, CUDDLE_AUTO));
+        emu_fail_call("cudaMalloc", n, cudaErrorMemoryAllocation, false);
+        const cuddle_status status = try_model(&h, e, 2);
+        emu_fail_call("cudaMalloc", 0, 0, false);
+        if (status) {
+            test_expect_failure(status, CUDDLE_E_NOMEM, &err);
+            unsigned long long wanted, free_bytes, total;
+            const char *numbers = strchr(err.text, ':');
+            ck_assert_msg(numbers && sscanf(numbers, ": %llu bytes for", &wanted) == 1 && wanted > 0, "%s", err.text);
+            numbers = strrchr(err.text, ',');
+            ck_assert_msg(numbers && sscanf(numbers, ", %llu of %llu are free", &free_bytes, &total) == 2 && free_bytes <= total, "%s", err.text);
+            failures++;
+        }
+        cuddle_model_free(h);
+        cuddle_engine_free(e);
+        nothing_left("after a refused allocation");
+        if (!status) break;
+    }
+    ck_assert_int_ge(failures, 5); /* weights, cache, workspace, step, marks */
+}
+END_TEST
+
+/* A kernel that faults takes the device with it: every request ends with a sentence that says so, of this engine and of its neighbour. */
+START_TEST(a_lost_device_ends_every_engine_on_it)
+{
+    cuddle_engine *e[2];
+    cuddle_model *h[2];
+    for (int i = 0; i < 2; i++) {
+        ck_ok(try_engine(&e[i], CUDDLE_AUTO));
+        ck_ok(try_model(&h[i], e[i], 2));
+    }
+    emu_fail_kernel(30, cudaErrorIllegalAddress);
+    const cuddle_generation_options o = options_of(0);
+    for (int i = 0; i < 2; i++) {
+        cuddle_request *r = submit(h[i], &o, 2), *late;
+        err = (cuddle_error){ CUDDLE_OK, "" };
+        test_expect_failure(cuddle_request_wait(r, -1, &err), CUDDLE_E_DEVICE, &err);
+        ck_assert_msg(strstr(err.text, "illegal memory access") && strstr(err.text, "cannot be used"), "%s", err.text);
+        cuddle_request_free(r);
+        err = (cuddle_error){ CUDDLE_OK, "" };
+        const int32_t id = 1;
+        test_expect_failure(cuddle_request_submit(&late, h[i], &(cuddle_segment){ .kind = CUDDLE_SEGMENT_TOKENS, .tokens = &id, .count = 1 }, 1, &o, NULL,
+                                                  NULL, &err), CUDDLE_E_DEVICE, &err);
+    }
+    for (int i = 0; i < 2; i++) {
+        cuddle_model_free(h[i]);
+        cuddle_engine_free(e[i]);
+    }
+    emu_clear_errors();
+}
+END_TEST
+
+/* Each call into CUDA fails in turn. Either there was a way around it, and the tokens are right, or there is an error; nothing stays behind. */
+START_TEST(every_failing_call_is_an_error_or_makes_no_difference)
+{
+    int32_t want[LONGEST], got[LONGEST];
+    const cuddle_generation_options o = options_of(0);
+    int failed = 0, survived = 0;
+    for (int n = 0, step_by = 1;; n += step_by) {
+        cuddle_engine *e = NULL;
+        cuddle_model *h = NULL;
+        emu_fail_call("*", n, cudaErrorInvalidResourceHandle, false);
+        cuddle_status status = try_engine(&e, CUDDLE_ON);
+        if (!status) status = try_model(&h, e, 1);
+        int count = 0;
+        if (!status) {
+            cuddle_request *r = submit(h, &o, 2);
+            status = cuddle_request_wait(r, -1, &err);
+            if (!status) count = tokens_of(got, r);
+            cuddle_request_free(r);
+        }
+        cuddle_model_free(h);
+        cuddle_engine_free(e);
+        const long calls = emu_fail_call("*", 0, 0, false);
+        if (n == 0) {
+            ck_ok(status);
+            memcpy(want, got, sizeof want);
+        } else if (status) {
+            failed++;
+            ck_assert_int_ne(err.text[0], 0);
+        } else {
+            survived++;
+            ck_assert_int_eq(count, o.max_tokens);
+            ck_assert_mem_eq(got, want, (size_t)count * sizeof *got);
+        }
+        char when[64];
+        snprintf(when, sizeof when, "call %d failed", n);
+        nothing_left(when);
+        if (n > calls) break;
+        step_by = n < 60 ? 1 : 7; /* what a step calls repeats */
+    }
+    ck_assert_int_ge(failed, 40);
+    ck_assert_int_ge(survived, 1);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("engine on a device");
+    TCase *tc = tcase_create("engine");
+    tcase_set_timeout(tc, 0);
+    tcase_add_test(tc, tokens_are_those_that_the_host_picks);
+    tcase_add_test(tc, the_block_stays_on_the_device);
+    tcase_add_test(tc, a_machine_without_a_device_says_so);
+    tcase_add_test(tc, too_little_memory_names_the_numbers);
+    tcase_add_test(tc, every_failing_call_is_an_error_or_makes_no_difference);
+    tcase_add_test(tc, a_lost_device_ends_every_engine_on_it); /* last: it leaves the device as it is */
+    suite_add_tcase(suite, tc);
+    return test_run(suite);
+}
