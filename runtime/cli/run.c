@@ -1,4 +1,5 @@
 /* cuddle run: one completion, streamed. */
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
