@@ -85,9 +85,9 @@ static void say_rates(const cuddle_engine *engine, const cuddle_result *r, const
     char seed[64] = "", name[160];
     const bool gpu = cuddle_engine_device(engine) == CUDDLE_DEVICE_CUDA;
     if (own->temperature != 0) snprintf(seed, sizeof seed, ", seed %llu", (unsigned long long)own->seed.value);
-    say("%zu prompt tokens in %.3f s (%.1f tokens/s), %zu generated (%.1f tokens/s), ended by %s%s, on %s%s", r->prompt_count, r->prefill_seconds,
-        rate(r->prompt_count, r->prefill_seconds), r->count, decode_rate(r), cuddle_finish_name(r->finish), seed, gpu ? "cuda: " : "cpu",
-        gpu ? clean_line(name, sizeof name, cuddle_engine_device_name(engine)) : "");
+    say("%zu prompt tokens in %.3f s (%.1f tokens/s), %zu generated (%.1f tokens/s), ended by %s, on %s%s%s", r->prompt_count, r->prefill_seconds,
+        rate(r->prompt_count, r->prefill_seconds), r->count, decode_rate(r), cuddle_finish_name(r->finish), gpu ? "cuda: " : "cpu",
+        gpu ? clean_line(name, sizeof name, cuddle_engine_device_name(engine)) : "", seed);
 }
 
 static json_t *token_json(const cuddle_tokenizer *tokenizer, int32_t id, float logprob)
