@@ -100,8 +100,9 @@ START_TEST(applies_every_epilogue)
     op_env e;
     if (!op_open(&e, _i, 2)) return;
     for (int c = 0; c < 4 * ACT_CLAMPED_SWIGLU * OP_TYPES; c++) {
-        const int act = c / OP_TYPES % ACT_CLAMPED_SWIGLU, t = c % OP_TYPES, pad = sizes[c / OP_TYPES / ACT_CLAMPED_SWIGLU].pad;
-        const int m = sizes[c / OP_TYPES / ACT_CLAMPED_SWIGLU].m, n = sizes[c / OP_TYPES / ACT_CLAMPED_SWIGLU].n;
+        const int size = c / OP_TYPES / ACT_CLAMPED_SWIGLU, act = c / OP_TYPES % ACT_CLAMPED_SWIGLU, t = c % OP_TYPES;
+        const int m = sizes[size].m, n = sizes[size].n, pad = sizes[size].pad;
+        if (size > 0 && act > 3) continue; /* 0 to 3 come with every combination of the rest */
         char what[64];
         snprintf(what, sizeof what, "%s %s, %d rows", cud_activation_name((activation)act), cud_dtype_name(op_types[t]), m);
         tensor x = op_random(&e, op_types[t], 2, m, K, 0, 0), wt = op_random(&e, op_types[t], 2, n, K, 0, 0);
