@@ -143,6 +143,24 @@ static void cuda_destroy(backend *base)
     free(b);
 }
 
+static cuddle_status fence_new(backend *b, load_fence **out, const load_plan *plan, cuddle_error *err)
+{
+    (void)b;
+    return cud_cuda_fence_new(out, plan, err);
+}
+
+static void fence_free(backend *b, load_fence *fence)
+{
+    (void)b;
+    cud_cuda_fence_free(fence);
+}
+
+static cuddle_status fence_wait(backend *b, load_fence *fence, int layer, bool (*stop)(void *user), void *user, cuddle_error *err)
+{
+    (void)b; /* bytes have arrived when their copies have ended, so no stream needs to wait for another */
+    return cud_cuda_fence_wait(fence, layer, stop, user, err);
+}
+
 static const op_table cuda_ops = {
     .name = "cuda",
     .alloc = cuda_alloc,
@@ -153,6 +171,9 @@ static const op_table cuda_ops = {
     .download = cuda_download,
     .memory = cuda_memory,
     .load = cuda_load,
+    .fence_new = fence_new,
+    .fence_free = fence_free,
+    .fence_wait = fence_wait,
     .embed = cud_cuda_embed,
     .rmsnorm = cud_cuda_rmsnorm,
     .layernorm = cud_cuda_layernorm,

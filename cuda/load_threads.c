@@ -106,8 +106,10 @@ void cud_cuda_loader_fail(loader *l, const cuddle_error *failure)
     pthread_mutex_lock(&l->lock);
     if (!l->stop) l->failure = *failure;
     l->stop = true;
+    const cuddle_error first = l->failure;
     pthread_cond_broadcast(&l->changed);
     pthread_mutex_unlock(&l->lock);
+    if (l->plan->fence) cud_cuda_fence_end(l->plan->fence, &first); /* at once: a reader may be in the middle of a slow read */
 }
 
 bool cud_cuda_loader_stopped(loader *l)

@@ -270,8 +270,8 @@ typedef struct cuddle_model_options {
 CUDDLE_API void cuddle_model_options_init(cuddle_model_options *options);
 
 /* Starts loading the checkpoint in directory `path`: reads every header, checks that the model is supported and fits, and returns;
- * weights arrive behind it. Requests may be submitted at once and wait. A failure after the return fails the model and its
- * requests with the load's sentence. Release with cuddle_model_free(), which cancels and joins the model's requests. */
+ * weights arrive behind it. Requests may be submitted at once and wait; on CUDA those of an engine's only model begin while later
+ * layers still load, if the engine has a thread. A failure after the return fails the model and its requests with the load's sentence. Release with cuddle_model_free(), which cancels and joins the model's requests. */
 CUDDLE_API cuddle_status cuddle_model_load(cuddle_model **out, cuddle_engine *engine, const char *path, const cuddle_model_options *options,
                                            cuddle_error *err);
 CUDDLE_API void cuddle_model_free(cuddle_model *model);

@@ -16,8 +16,10 @@ set_tests_properties(cuda_load PROPERTIES LABELS unit TIMEOUT 900 ENVIRONMENT "C
 
 if(COMMAND cuddle_add_emulated_test)
     block()
-        set(CUDDLE_EMULATION_VARIANTS emulated) # no kernels, so nothing for the race checker
+        set(CUDDLE_EMULATION_VARIANTS emulated) # kernels are the business of other tests, so nothing for the race checker
         cuddle_add_emulated_test(test_cuda_load_emulated SOURCES test_cuda_load_emulated.c load_fixture.c SUPPORT test_support
+            LINK_OPTIONS ${load_wraps})
+        cuddle_add_emulated_test(test_cuda_overlap SOURCES test_cuda_overlap.c load_fixture.c SUPPORT test_support
             LINK_OPTIONS ${load_wraps})
     endblock()
 endif()

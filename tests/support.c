@@ -130,11 +130,27 @@ long test_fail_read(long n, test_read_fault fault)
     return counted;
 }
 
+static long held_offset = -1; /* -1: none */
+static bool someone_waits;
+
+void test_hold_read(long offset) { __atomic_store_n(&held_offset, offset, __ATOMIC_SEQ_CST); }
+void test_release_read(void) { __atomic_store_n(&held_offset, -1, __ATOMIC_SEQ_CST); }
+bool test_read_is_held(void) { return __atomic_load_n(&someone_waits, __ATOMIC_SEQ_CST); }
+
+static void hold(off_t offset)
+{
+    if (offset != __atomic_load_n(&held_offset, __ATOMIC_SEQ_CST)) return;
+    __atomic_store_n(&someone_waits, true, __ATOMIC_SEQ_CST);
+    for (int ms = 0; ms < 60000 && offset == __atomic_load_n(&held_offset, __ATOMIC_SEQ_CST); ms++) usleep(1000);
+    __atomic_store_n(&someone_waits, false, __ATOMIC_SEQ_CST);
+}
+
 ssize_t __real_pread(int fd, void *out, size_t size, off_t offset);
 ssize_t __wrap_pread(int fd, void *out, size_t size, off_t offset);
 ssize_t __wrap_pread(int fd, void *out, size_t size, off_t offset)
 {
     const long n = __atomic_add_fetch(&read_count, 1, __ATOMIC_SEQ_CST);
+    hold(offset);
     if (n == __atomic_load_n(&read_fails_at, __ATOMIC_SEQ_CST)) {
         switch (read_fault) {
         case TEST_READ_OK: break;

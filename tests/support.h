@@ -29,6 +29,10 @@ long test_fail_allocation(long n, bool all_after);
 /* The n-th pread() from now on (process-wide) misbehaves. */
 typedef enum test_read_fault { TEST_READ_OK, TEST_READ_SHORT, TEST_READ_EINTR, TEST_READ_EIO, TEST_READ_EOF } test_read_fault;
 long test_fail_read(long n, test_read_fault fault);
+/* A pread() at exactly this offset (process-wide) waits until it is released, or a minute. Returns at once. */
+void test_hold_read(long offset);
+void test_release_read(void);
+bool test_read_is_held(void); /* is one waiting? */
 
 /* err holds a sentence and the status is `status`; the sentence is printed when it is not. */
 void test_expect_failure(cuddle_status got, cuddle_status want, const cuddle_error *err);

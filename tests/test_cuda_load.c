@@ -521,6 +521,8 @@ static void *run_gated_load(void *argument)
     return NULL;
 }
 
+static bool third_time(void *user) { return ++*(int *)user == 3; }
+
 /* _i: bit 0: the source fails in the end; bit 1: threads copy. */
 START_TEST(layers_can_be_used_as_they_arrive)
 {
@@ -544,9 +546,12 @@ START_TEST(layers_can_be_used_as_they_arrive)
     pthread_t thread;
     ck_assert_int_eq(pthread_create(&thread, NULL, run_gated_load, &g), 0);
     ck_assert(!cud_cuda_fence_passed(fence, -1));
+    int asked = 0;
+    test_expect_failure(cud_cuda_fence_wait(fence, -1, third_time, &asked, &err), CUDDLE_E_BUSY, &err);
+    err = (cuddle_error){ 0 };
     for (int layer = -1; layer < LAYERS - 1; layer++) {
         open_gate(&gate, (uint64_t)(layer + 2) * LAYER_BYTES, false);
-        ck_ok(cud_cuda_fence_wait(fence, layer, &err));
+        ck_ok(cud_cuda_fence_wait(fence, layer, NULL, NULL, &err));
         ck_assert(cud_cuda_fence_passed(fence, layer));
         ck_assert(!cud_cuda_fence_passed(fence, layer + 1));
         const load_piece *p = &g.plan.piece[LAYERS - 1 - layer];
@@ -556,7 +561,7 @@ START_TEST(layers_can_be_used_as_they_arrive)
         ck_assert_uint_eq(right, LAYER_BYTES);
     }
     open_gate(&gate, (LAYERS + (_i & 1 ? 0 : 1)) * LAYER_BYTES, _i & 1);
-    const cuddle_status last = cud_cuda_fence_wait(fence, LAYERS - 1, &err);
+    const cuddle_status last = cud_cuda_fence_wait(fence, LAYERS - 1, NULL, NULL, &err);
     if (_i & 1) test_expect_failure(last, CUDDLE_E_IO, &err);
     else ck_ok(last);
     ck_assert(cud_cuda_fence_passed(fence, LAYERS - 1));

@@ -34,7 +34,7 @@ void cuddle_request_cancel(cuddle_request *request)
     if (!request) return;
     cuddle_engine *e = request->model->engine;
     pthread_mutex_lock(&e->lock);
-    request->cancelled = true;
+    cud_request_mark_cancelled(request);
     pthread_cond_signal(&e->work);
     pthread_mutex_unlock(&e->lock);
 }

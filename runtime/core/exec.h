@@ -32,7 +32,8 @@ typedef struct exec {
     int rank, ranks; /* of the group of devices that share the model; 0 of 1 today */
     bool deterministic;
     workspace ws;
-    /* Surround each layer: the fence for computing while later layers still load, and for weights streamed from the host. NULL: nothing to wait for. */
+    /* Surround each layer: the fence for computing while later layers still load, and for weights streamed from the host. NULL: nothing
+     * to wait for. layer_begin is also called with -1, for what comes before the first layer, and with their number, for what comes after. */
     cuddle_status (*layer_begin)(struct exec *ex, int layer, cuddle_error *err);
     cuddle_status (*layer_end)(struct exec *ex, int layer, cuddle_error *err);
     void *layer_user;

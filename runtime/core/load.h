@@ -14,7 +14,7 @@ typedef struct load_piece {
     uint64_t offset;
     uint64_t rows, row_bytes, src_pitch;
     uint64_t dst, dst_pitch;
-    int layer;        /* -1: needed before the first layer */
+    int layer;        /* -1: needed before the first layer; the number of layers: after the last */
     const char *name; /* of the tensor; borrowed from the checkpoint */
 } load_piece;
 

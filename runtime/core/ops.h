@@ -144,6 +144,14 @@ typedef struct op_table {
      * other models run. */
     cuddle_status (*load)(struct backend *b, void *arena, const load_plan *plan, load_progress_fn progress, void *user, cuddle_error *err);
 
+    /* Steps may run while a load goes on if the backend has these; else all three are NULL. A fence knows which layers have arrived of a
+     * plan, which does not change from here on and whose `fence` it is to become. `load` ends it, come what may. */
+    cuddle_status (*fence_new)(struct backend *b, struct load_fence **out, const load_plan *plan, cuddle_error *err);
+    void (*fence_free)(struct backend *b, struct load_fence *fence);
+    /* Returns when the pieces of this layer and of layer -1 are where ops called from here on see them; with the load's failure after one;
+     * and with CUDDLE_E_BUSY soon after stop(user) has become true. */
+    cuddle_status (*fence_wait)(struct backend *b, struct load_fence *fence, int layer, bool (*stop)(void *user), void *user, cuddle_error *err);
+
     /* ---- compute ---- */
 
     /* out[t] = table[ids[t]] * scale + position_table[positions[t] + position_offset]. An id or position outside its table is the

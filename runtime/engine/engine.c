@@ -49,12 +49,12 @@ static int sweep(cuddle_model *h, cuddle_request **ended, int room)
     }
     for (int i = 0; i < h->running_count && count < room;) {
         cuddle_request *r = h->running[i];
-        if (!r->cancelled && !lost) {
+        if (!r->cancelled && !lost && h->state != CUDDLE_MODEL_FAILED) {
             i++;
             continue;
         }
         cud_request_remove(r);
-        cud_request_end(r, r->cancelled ? CUDDLE_FINISH_CANCELLED : CUDDLE_FINISH_FAILED, lost);
+        cud_request_end(r, r->cancelled ? CUDDLE_FINISH_CANCELLED : CUDDLE_FINISH_FAILED, lost ? lost : &h->failure);
         r->in_step = true;
         ended[count++] = r;
     }
@@ -95,6 +95,7 @@ static cuddle_status compute(cuddle_model *h, produced *p, int count, cuddle_err
     if (ex.ws.peak > h->workspace_peak) h->workspace_peak = ex.ws.peak;
     if (status) {
         h->ahead_count = 0;
+        (void)ex.ops->finish(&ex, NULL); /* what was begun may still be reading the host's block */
         return status;
     }
     for (int i = 0; i < count; i++) cud_output_take(&p[i], h, picks);
@@ -154,7 +155,9 @@ static cuddle_model *choose(cuddle_engine *e)
     cuddle_model *start = e->next ? e->next : e->models;
     for (cuddle_model *h = start; h;) {
         bool wanted = cud_scheduler_has_work(h);
-        for (const cuddle_request *r = h->queue_head; r && !wanted && !h->stepping && !h->closing; r = r->queue_next) wanted = r->cancelled;
+        const bool idle = !h->stepping && !h->closing;
+        for (const cuddle_request *r = h->queue_head; r && !wanted && idle; r = r->queue_next) wanted = r->cancelled;
+        for (int i = 0; i < h->running_count && !wanted && idle; i++) wanted = h->running[i]->cancelled;
         if (wanted) {
             e->next = h->list_next;
             return h;
@@ -174,10 +177,11 @@ static bool run_step(cuddle_engine *e)
     cuddle_request *ended[ENDED];
     produced *p = h->produced;
     h->stepping = true; /* lifetimes wait for this */
+    atomic_store(&h->m->interrupt, false);
     const int ended_count = sweep(h, ended, ENDED);
     int count = 0, rows = 0;
     h->settled = h->state == CUDDLE_MODEL_READY;
-    if (h->state == CUDDLE_MODEL_READY && !e->lost.status) {
+    if (cud_scheduler_open(h) && !e->lost.status) {
         cud_scheduler_admit(h);
         rows = cud_scheduler_fill(h);
     }
@@ -202,9 +206,10 @@ static bool run_step(cuddle_engine *e)
         cud_log(&e->log, CUDDLE_LOG_ERROR, "%s", e->lost.text);
         failure = e->lost;
     }
-    if (rows > 0) e->steps++;
-    if (decoding && prefilling) e->mixed_steps++;
-    for (int i = 0; i < count; i++) {
+    const bool given_up = status == CUDDLE_E_BUSY; /* for a cancel, while it waited for weights: the requests stay as they are */
+    if (rows > 0 && !given_up) e->steps++;
+    if (decoding && prefilling && !given_up) e->mixed_steps++;
+    for (int i = 0; i < count && !given_up; i++) {
         if (status) {
             p[i].finish = CUDDLE_FINISH_FAILED;
             p[i].failure = failure;
@@ -212,7 +217,7 @@ static bool run_step(cuddle_engine *e)
         publish(&p[i]);
     }
     pthread_mutex_unlock(&e->lock);
-    for (int i = 0; i < count; i++) tell(&p[i]);
+    for (int i = 0; i < count && !given_up; i++) tell(&p[i]);
     for (int i = 0; i < ended_count; i++) tell_end(ended[i]);
     pthread_mutex_lock(&e->lock);
     for (int i = 0; i < count; i++) {

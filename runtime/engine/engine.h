@@ -69,6 +69,7 @@ struct cuddle_model {
     bool has_loader;
     atomic_bool cancel_load;
     cuddle_model_state state;
+    bool open_early; /* memory is there, and steps wait for each layer to arrive: they may run while it loads */
     cuddle_error failure; /* of the load */
     load_report load_report; /* the loader's until the state is no longer LOADING */
     pthread_cond_t changed; /* the state changed, or stepping ended */
@@ -176,6 +177,8 @@ void cud_request_free(cuddle_request *r);
 void cud_request_release(cuddle_request *r); /* one handle; the lock is held */
 /* Marks the end and wakes who waits; the lock is held. The first end counts. */
 void cud_request_end(cuddle_request *r, cuddle_finish finish, const cuddle_error *why);
+/* Marks it to be ended before the next step; the lock is held. */
+void cud_request_mark_cancelled(cuddle_request *r);
 /* Takes the request out of the queue or the running list and gives its pages back; the lock is held, and it is not in a step's compute. */
 void cud_request_remove(cuddle_request *r);
 
@@ -184,6 +187,7 @@ void cud_request_remove(cuddle_request *r);
 /* Takes queued requests in while there is room. */
 void cud_scheduler_admit(cuddle_model *h);
 bool cud_scheduler_has_work(const cuddle_model *h);
+bool cud_scheduler_open(const cuddle_model *h); /* may steps run? */
 /* Fills h->host from the running requests. Returns the number of rows. */
 int cud_scheduler_fill(cuddle_model *h);
 

@@ -105,13 +105,18 @@ static cuddle_status bring_in(cuddle_model *h, cuddle_error *err)
 {
     model *m = h->m;
     if (atomic_load(&h->cancel_load)) return cud_fail(err, CUDDLE_E_CANCELLED, "the load was cancelled");
-    cuddle_status status = cud_model_allocate(m, err);
-    m->load.report = &h->load_report;
-    if (!status) status = cud_model_load(m, on_progress, h, err);
+    const cuddle_status status = cud_model_allocate(m, err);
     if (status) return status;
+    m->load.report = &h->load_report;
     cud_step_bind(&h->device, &m->caps, m->step_block);
     cud_step_bind(&h->host, &m->caps, h->host_block);
-    return CUDDLE_OK;
+    if (m->load.fence) {
+        pthread_mutex_lock(&h->engine->lock);
+        h->open_early = true;
+        pthread_cond_broadcast(&h->engine->work);
+        pthread_mutex_unlock(&h->engine->lock);
+    }
+    return cud_model_load(m, on_progress, h, err);
 }
 
 /* "register=1 direct=2"; cut to size. */
@@ -281,9 +286,9 @@ void cud_engine_detach(cuddle_model *h)
         return;
     }
     h->closing = true;
+    atomic_store(&h->cancel_load, true); /* a step may be waiting for it */
     while (h->stepping) pthread_cond_wait(&h->changed, &e->lock);
     pthread_mutex_unlock(&e->lock);
-    atomic_store(&h->cancel_load, true);
     if (h->has_loader) pthread_join(h->loader, NULL);
 
     pthread_mutex_lock(&e->lock);

@@ -192,6 +192,14 @@ void cud_request_end(cuddle_request *r, cuddle_finish finish, const cuddle_error
     pthread_cond_broadcast(&r->changed);
 }
 
+void cud_request_mark_cancelled(cuddle_request *r)
+{
+    cuddle_model *h = r->model;
+    r->cancelled = true;
+    /* A step that waits for weights is begun anew without it. */
+    if (r->in_step && h->m && h->state == CUDDLE_MODEL_LOADING) atomic_store(&h->m->interrupt, true);
+}
+
 void cud_request_remove(cuddle_request *r)
 {
     cuddle_model *h = r->model;
@@ -231,7 +239,7 @@ void cud_request_free(cuddle_request *r)
     cuddle_model *h = r->model;
     cuddle_engine *e = h->engine;
     pthread_mutex_lock(&e->lock);
-    r->cancelled = true;
+    cud_request_mark_cancelled(r);
     while (r->in_step) pthread_cond_wait(&h->changed, &e->lock); /* the next step would leave it out: it ends */
     if (!r->finish) { /* it can go without the engine's thread */
         cud_request_remove(r);

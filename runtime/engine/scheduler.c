@@ -25,10 +25,18 @@ void cud_scheduler_admit(cuddle_model *h)
     }
 }
 
+/* While it loads, a step blocks who runs it until the weights are there: fit for a thread of the engine's own that no other model needs. */
+bool cud_scheduler_open(const cuddle_model *h)
+{
+    if (h->state == CUDDLE_MODEL_READY) return true;
+    const cuddle_engine *e = h->engine;
+    return h->state == CUDDLE_MODEL_LOADING && h->open_early && e->has_thread && e->models == h && !h->list_next;
+}
+
 bool cud_scheduler_has_work(const cuddle_model *h)
 {
     if (h->closing || h->stepping) return false;
-    if (h->state == CUDDLE_MODEL_LOADING) return false;
+    if (h->state == CUDDLE_MODEL_LOADING && !cud_scheduler_open(h)) return false;
     if (h->running_count > 0) return true;
     return h->queue_head != NULL; /* the next one fits: pages were checked when it was submitted */
 }

@@ -85,6 +85,7 @@ cuddle_status cud_decoder_forward(exec *ex, const model *m, int stack_index, con
         .out = x, .ids = s->ids, .table = &w->embed, .scale = t->embed_scale > 0 ? (float)t->embed_scale : 1.0f,
         .position_table = w->positions, .positions = s->positions, .position_offset = (int)t->position_offset,
     };
+    if (!status && ex->layer_begin) status = ex->layer_begin(ex, -1, err);
     if (!status) status = ex->ops->embed(ex, &embed, err);
     for (int i = 0; i < t->layers && !status; i++) {
         if (ex->layer_begin) status = ex->layer_begin(ex, i, err);
@@ -92,6 +93,7 @@ cuddle_status cud_decoder_forward(exec *ex, const model *m, int stack_index, con
         if (!status) status = feed_forward(ex, m, stack_index, i, s, x, err);
         if (!status && ex->layer_end) status = ex->layer_end(ex, i, err);
     }
+    if (!status && ex->layer_begin) status = ex->layer_begin(ex, (int)t->layers, err);
     if (!status) status = cud_ws_matrix(ex, &last, m->compute, s->outputs, t->hidden, err);
     if (!status) status = ex->ops->gather(ex, last, x, s->output_rows, err);
     if (!status) status = norm(ex, t, last, last, &w->final_norm, err);

@@ -201,14 +201,16 @@ cuddle_status cud_model_allocate(model *m, cuddle_error *err)
     if (!status) status = ops->alloc(m->backend, &m->workspace, m->workspace_bytes, "the workspace", err);
     if (!status) status = ops->alloc(m->backend, &m->step_block, m->step_bytes, "the step", err);
     if (!status && m->mark_bytes) status = ops->alloc(m->backend, &m->marks, m->mark_bytes, "marks of tokens", err);
+    if (!status) status = cud_load_bind(&m->load, m->arena, err);
+    if (!status && m->tied) m->weights[0].head.w = m->weights[0].embed;
+    if (!status && ops->fence_new) status = ops->fence_new(m->backend, &m->load.fence, &m->load, err);
     return status;
 }
 
 cuddle_status cud_model_load(model *m, load_progress_fn progress, void *user, cuddle_error *err)
 {
-    cuddle_status status = cud_load_bind(&m->load, m->arena, err);
-    if (!status) status = m->backend->ops->load(m->backend, m->arena, &m->load, progress, user, err);
-    if (!status && m->tied) m->weights[0].head.w = m->weights[0].embed;
+    const cuddle_status status = m->backend->ops->load(m->backend, m->arena, &m->load, progress, user, err);
+    if (!status) atomic_store(&m->arrived, true);
     for (int i = 0; i < CUD_MAX_ROPES; i++) {
         cud_source_close(m->rope_source[i]);
         free(m->rope_host[i]);
@@ -221,6 +223,7 @@ cuddle_status cud_model_load(model *m, load_progress_fn progress, void *user, cu
 void cud_model_free(model *m)
 {
     if (!m) return;
+    if (m->load.fence) m->backend->ops->fence_free(m->backend, m->load.fence);
     void *const memory[] = { m->arena, m->kv, m->workspace, m->step_block, m->marks };
     for (size_t i = 0; i < sizeof memory / sizeof *memory; i++)
         if (memory[i]) m->backend->ops->release(m->backend, memory[i]);
@@ -238,12 +241,28 @@ void cud_model_free(model *m)
 
 /* -------------------------------------------------------------------------------------------------------- running */
 
+static bool interrupted(void *user)
+{
+    const model *m = user;
+    return atomic_load(&m->interrupt);
+}
+
+static cuddle_status wait_for_layer(exec *ex, int layer, cuddle_error *err)
+{
+    const model *m = ex->layer_user;
+    return ex->ops->fence_wait(ex->backend, m->load.fence, layer, interrupted, ex->layer_user, err);
+}
+
 void cud_model_exec(exec *ex, const model *m, exec_mode mode)
 {
     *ex = (exec){ .ops = m->backend->ops, .backend = m->backend, .mode = mode, .ranks = 1, .deterministic = m->deterministic };
     if (mode != EXEC_RECORD) {
         ex->ws.base = m->workspace;
         ex->ws.size = m->workspace_bytes;
+        if (m->load.fence && !atomic_load(&m->arrived)) {
+            ex->layer_begin = wait_for_layer;
+            ex->layer_user = (void *)(uintptr_t)m; /* only read */
+        }
     }
 }
 

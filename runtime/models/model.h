@@ -6,6 +6,8 @@
 #include "format/checkpoint.h"
 #include "models/family.h"
 
+#include <stdatomic.h>
+
 typedef struct model_options {
     dtype compute;     /* CUDDLE_DTYPE_COUNT: what the checkpoint says */
     cuddle_load_mode load; /* READ: weights do not stay in the mapped files even if the backend can use them there */
@@ -45,6 +47,8 @@ typedef struct model {
     /* memory, NULL until cud_model_allocate() */
     void *arena, *kv, *workspace, *step_block, *marks;
     size_t kv_start[CUD_MAX_KV_GROUPS]; /* bytes from kv to the group's first page */
+    atomic_bool arrived;   /* all weights: nothing to wait for any more */
+    atomic_bool interrupt; /* a step that waits for weights gives up with CUDDLE_E_BUSY */
     float *rope_host[CUD_MAX_ROPES];    /* the tables, until they are loaded */
     source *rope_source[CUD_MAX_ROPES];
 } model;
@@ -52,7 +56,8 @@ typedef struct model {
 /* Reads config.json and every tensor header in `dir`, and records the largest step: on success the plan is complete, the model is
  * supported, and nothing of the weights has been read. Release with cud_model_free(). */
 cuddle_status cud_model_open(model **out, backend *b, const char *dir, const model_options *options, const logger *log, cuddle_error *err);
-/* Allocates every arena of the plan. */
+/* Allocates every arena of the plan and points the weights into it. If load.fence is set afterwards, steps may run while cud_model_load()
+ * does: they wait for each layer. */
 cuddle_status cud_model_allocate(model *m, cuddle_error *err);
 /* Brings the weights in. May run on a thread of its own. */
 cuddle_status cud_model_load(model *m, load_progress_fn progress, void *user, cuddle_error *err);

@@ -19,6 +19,7 @@ typedef struct planner {
     const stack *stack;
     const layer_spec *layer; /* NULL for rows of the stack */
     int layer_index;         /* -1 for rows of the stack */
+    int needed_by;           /* load_piece.layer */
 } planner;
 
 int64_t cud_dim(dim d, const stack *t, const layer_spec *l)
@@ -158,7 +159,7 @@ static cuddle_status take_tensor(planner *p, const tensor_row *row, const cuddle
 static cuddle_status copy_tensor(planner *p, const cuddle_tensor_info *t, uint64_t dst)
 {
     const load_piece piece = { .from = cud_checkpoint_source(p->files, t->shard), .offset = t->offset, .rows = 1, .row_bytes = t->bytes,
-                               .src_pitch = t->bytes, .dst = dst, .dst_pitch = t->bytes, .layer = p->layer_index, .name = t->name };
+                               .src_pitch = t->bytes, .dst = dst, .dst_pitch = t->bytes, .layer = p->needed_by, .name = t->name };
     return cud_load_add_piece(p->plan, &piece, p->err);
 }
 
@@ -238,6 +239,13 @@ static cuddle_status plan_vector(planner *p, tensor *v, const tensor_row *rows, 
     return CUDDLE_OK;
 }
 
+/* The layer before which the row's tensor must have arrived. Slots of a stack stand in the order a forward meets them. */
+static int needed_by(const planner *p, const tensor_row *row)
+{
+    if (row->scope == SCOPE_LAYER) return p->layer_index;
+    return row->slot >= offsetof(stack_weights, final_norm) ? (int)p->stack->layers : -1;
+}
+
 /* The rows of one scope; rows that fill the same slot stand together. */
 static cuddle_status plan_scope(planner *p, const tensor_row *rows, row_scope scope, int stack_index, char *base)
 {
@@ -247,6 +255,7 @@ static cuddle_status plan_scope(planner *p, const tensor_row *rows, row_scope sc
                rows[i + count].stack == rows[i].stack && rows[i].kind != SLOT_IGNORED)
             count++;
         if (rows[i].scope == scope && rows[i].stack == stack_index) {
+            p->needed_by = needed_by(p, &rows[i]);
             cuddle_status status = CUDDLE_OK;
             if (rows[i].kind == SLOT_WEIGHT) status = plan_weight(p, (weight *)(void *)(base + rows[i].slot), &rows[i], count);
             else if (rows[i].kind == SLOT_VECTOR) status = plan_vector(p, (tensor *)(void *)(base + rows[i].slot), &rows[i], count);
