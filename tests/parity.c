@@ -48,6 +48,10 @@ void expectation_read(expectation *e, const char *dir)
         for (int k = 0; k < e->length[i] * e->vocabulary; k++)
             if (fabs((double)e->logits[i][k]) > e->largest) e->largest = fabs((double)e->logits[i][k]);
     }
+    const cuddle_tensor_info *info;
+    float *error = read_tensor(c, "bfloat16.error", &info);
+    e->bfloat16_error = (double)error[0];
+    free(error);
     e->prompt = read_ids(c, "greedy.prompt", &e->prompt_count);
     e->greedy = read_ids(c, "greedy.ids", &e->greedy_count);
     cud_checkpoint_free(c);

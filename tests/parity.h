@@ -16,6 +16,7 @@ typedef struct expectation {
     int32_t *prompt, *greedy;
     int prompt_count, greedy_count;
     double largest;
+    double bfloat16_error; /* root mean square of transformers' own bfloat16 minus its float32 */
 } expectation;
 
 void expectation_read(expectation *e, const char *dir);

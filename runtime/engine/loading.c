@@ -154,6 +154,7 @@ static void log_load(const cuddle_model *h)
     cud_log(&h->engine->log, CUDDLE_LOG_INFO, "loaded by %s: %llu bytes in %.3f s (%.2f GB/s), %llu in place, %d readers; fallbacks: %s",
             cud_load_mode_name((int)r.mode), (unsigned long long)r.bytes, r.seconds, r.gb_per_s, (unsigned long long)r.bytes_in_place, r.readers,
             r.fallbacks[0] ? r.fallbacks : "none");
+    if (h->load_report.notice[0]) cud_log(&h->engine->log, CUDDLE_LOG_WARN, "%s", h->load_report.notice);
 }
 
 static void *load_thread(void *argument)

@@ -104,6 +104,13 @@ def check_precision(directory: Path, ids: list[torch.Tensor], expected: list[tor
     assert noise < 0.1, f"{directory}: float32 is off by {noise:.2g} tolerances"
 
 
+def bfloat16_error(directory: Path, ids: list[torch.Tensor], expected: list[torch.Tensor]) -> torch.Tensor:
+    """How far transformers' own bfloat16 is from its float32: the root of the mean square over all logits."""
+    rounded = logits(load(directory, torch.bfloat16), ids)
+    squares = torch.cat([(a.double() - b.double()).square().flatten() for a, b in zip(expected, rounded)])
+    return squares.mean().sqrt().float().reshape(1)
+
+
 def write_expected(case: Case, directory: Path) -> None:
     """expected.safetensors, from the files as they lie on disk."""
     report: dict = {}
@@ -116,6 +123,7 @@ def write_expected(case: Case, directory: Path) -> None:
     expected = logits(model, ids)
     check_precision(directory, ids, expected)
     tensors = greedy(model, case, max(value.abs().max().item() for value in expected))
+    tensors["bfloat16.error"] = bfloat16_error(directory, ids, expected)
     for i, (sequence, value) in enumerate(zip(ids, expected)):
         tensors[f"ids.{i}"] = sequence[0].clone()
         tensors[f"logits.{i}"] = value.contiguous()
