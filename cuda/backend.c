@@ -95,6 +95,8 @@ static cuddle_status cuda_memory(backend *b, uint64_t *free_bytes, uint64_t *tot
 
 /* ---------------------------------------------------------------------------------------------------------- loading */
 
+struct cuda_gemm *cud_cuda_gemm_of(const exec *ex) { return __atomic_load_n(&cud_cuda_of(ex)->gemm, __ATOMIC_ACQUIRE); }
+
 typedef struct gemm_opening {
     cuda_backend *b;
     cuddle_error failure;
@@ -182,6 +184,8 @@ static const op_table cuda_ops = {
     .attend = cud_cuda_attend,
     .gate = cud_cuda_gate,
     .gather = cud_cuda_gather,
+    .sample = cud_cuda_sample,
+    .advance = cud_cuda_advance,
     .capture_begin = cud_cuda_capture_begin,
     .capture_end = cud_cuda_capture_end,
     .replay = cud_cuda_replay,

@@ -26,7 +26,7 @@ typedef struct cuda_backend {
 
 static inline cuda_backend *cud_cuda_of(const exec *ex) { return (cuda_backend *)ex->backend; }
 /* NULL until it is there: linear then uses kernels of ours. */
-static inline struct cuda_gemm *cud_cuda_gemm_of(const exec *ex) { return __atomic_load_n(&cud_cuda_of(ex)->gemm, __ATOMIC_ACQUIRE); }
+struct cuda_gemm *cud_cuda_gemm_of(const exec *ex);
 
 /* CUDDLE_OK, or CUDDLE_E_DEVICE with "<what> on CUDA: <the runtime's sentence>". Takes the runtime's last error back, so that a later
  * launch is not blamed for it. */
@@ -42,6 +42,8 @@ cuddle_status cud_cuda_rope(exec *ex, const rope_args *args, cuddle_error *err);
 cuddle_status cud_cuda_attend(exec *ex, const attend_args *args, cuddle_error *err);
 cuddle_status cud_cuda_gate(exec *ex, tensor out, tensor gate, tensor up, activation act, cuddle_error *err);
 cuddle_status cud_cuda_gather(exec *ex, tensor out, tensor x, const int32_t *rows, cuddle_error *err);
+cuddle_status cud_cuda_sample(exec *ex, const sample_args *args, cuddle_error *err);
+cuddle_status cud_cuda_advance(exec *ex, const step *s, cuddle_error *err);
 cuddle_status cud_cuda_capture_begin(exec *ex, cuddle_error *err);
 cuddle_status cud_cuda_capture_end(exec *ex, struct graph **out, bool failed, cuddle_error *err);
 cuddle_status cud_cuda_replay(exec *ex, struct graph *g, cuddle_error *err);

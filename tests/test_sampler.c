@@ -1,10 +1,12 @@
 /* The sampler against transformers' logits processors (tests/parity/sampling/expected.json) and the generator's published vector. */
+#include "core/draw.h"
 #include "engine/sampler.h"
 #include "format/json.h"
 #include "support.h"
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 static float number(const json_t *parameters, const char *key, float otherwise)
 {
@@ -95,6 +97,115 @@ START_TEST(the_generator_gives_the_published_vector)
     ck_assert(cud_uniform(1, 0) != cud_uniform(0, 0));
     ck_assert(cud_uniform(0, 1) != cud_uniform(0, 0));
     ck_assert(cud_uniform((uint64_t)1 << 32, 0) != cud_uniform(0, 0));
+}
+END_TEST
+
+/* The same file's other vectors: all bits set, and digits of pi. The counter's upper half is zero here, so what can be compared with them
+ * is the generator written out once more, with all four words. */
+static uint32_t philox(const uint32_t counter[4], const uint32_t key[2])
+{
+    uint32_t c[4] = { counter[0], counter[1], counter[2], counter[3] }, k[2] = { key[0], key[1] };
+    for (int round = 0; round < 10; round++) {
+        const uint64_t a = (uint64_t)0xD2511F53u * c[0], b = (uint64_t)0xCD9E8D57u * c[2];
+        const uint32_t next[4] = { (uint32_t)(b >> 32) ^ c[1] ^ k[0], (uint32_t)b, (uint32_t)(a >> 32) ^ c[3] ^ k[1], (uint32_t)a };
+        memcpy(c, next, sizeof c);
+        k[0] += 0x9E3779B9u;
+        k[1] += 0xBB67AE85u;
+    }
+    return c[0];
+}
+
+START_TEST(the_generator_is_philox)
+{
+    ck_assert_uint_eq(philox((uint32_t[]){ ~0u, ~0u, ~0u, ~0u }, (uint32_t[]){ ~0u, ~0u }), 0x408f276du);
+    ck_assert_uint_eq(philox((uint32_t[]){ 0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344 }, (uint32_t[]){ 0xa4093822, 0x299f31d0 }), 0xd16cfe09u);
+    for (uint64_t i = 0; i < 1000; i++) {
+        const uint64_t seed = i * 0x9e3779b97f4a7c15u, counter = i * i * 0xd1342543de82ef95u;
+        ck_assert_uint_eq(draw_bits(seed, counter), philox((uint32_t[]){ (uint32_t)counter, (uint32_t)(counter >> 32), 0, 0 },
+                                                           (uint32_t[]){ (uint32_t)seed, (uint32_t)(seed >> 32) }) >> 8);
+    }
+}
+END_TEST
+
+/* A weight against exp() in double: within 2^-28 of it and, where it has no bits left, one unit. */
+static void check_weight(uint32_t distance, uint64_t weight)
+{
+    const double want = exp(-(double)distance * 0x1p-27) * 0x1p40;
+    if (fabs((double)weight - want) > want * 0x1p-28 + 1) ck_abort_msg("weight of %u is %.17g, expected %.17g", distance, (double)weight, want);
+}
+
+START_TEST(weights_are_exponentials)
+{
+    ck_assert_uint_eq(draw_weight(0), (uint64_t)1 << 40);
+    ck_assert_uint_eq(draw_weight(DRAW_FAR), 0);
+    /* All over the range; and around the multiples of ln 2, where another power of two begins, every distance. */
+    uint64_t previous = UINT64_MAX;
+    for (uint64_t d = 0; d < DRAW_FAR; d += 997) {
+        const uint64_t w = draw_weight((uint32_t)d);
+        check_weight((uint32_t)d, w);
+        if (w > previous) ck_abort_msg("weight of %llu rises", (unsigned long long)d);
+        previous = w;
+    }
+    for (int n = 0; n <= 46; n++) {
+        const uint64_t around = (uint64_t)(n * log(2) * 0x1p27), from = around > 5000 ? around - 5000 : 0;
+        previous = UINT64_MAX;
+        for (uint64_t d = from; d < from + 10000 && d <= DRAW_FAR; d++) {
+            const uint64_t w = draw_weight((uint32_t)d);
+            check_weight((uint32_t)d, d == DRAW_FAR ? 0 : w);
+            if (w > previous || (w == previous && n < 8)) ck_abort_msg("weight of %llu does not fall", (unsigned long long)d);
+            previous = w;
+        }
+    }
+}
+END_TEST
+
+START_TEST(distances_of_logits)
+{
+    ck_assert_uint_eq(draw_distance(5, 5), 0);
+    ck_assert_uint_eq(draw_distance(4, 5), 1u << 27);
+    ck_assert_uint_eq(draw_distance(-26.9375f, 5), 0xff800000u);
+    ck_assert_uint_eq(draw_distance(-27, 5), DRAW_FAR);
+    ck_assert_uint_eq(draw_distance(-INFINITY, 5), DRAW_FAR);
+    ck_assert_uint_eq(draw_distance(-DRAW_MOST, DRAW_MOST), DRAW_FAR);
+    /* Over many floats: further down is never nearer. */
+    uint32_t previous = 0;
+    for (float logit = 3; logit > -40; logit -= 1e-4f) {
+        const uint32_t d = draw_distance(logit, 3);
+        const double want = (3 - (double)logit) * 0x1p27;
+        ck_assert(d >= previous && (want >= 0x1p32 ? d == DRAW_FAR : fabs((double)d - want) <= 1 + want * 0x1p-24));
+        previous = d;
+    }
+}
+END_TEST
+
+START_TEST(scaled_logits_stay_finite)
+{
+    ck_assert_float_eq(draw_scaled(3, 2), 1.5f);
+    ck_assert_float_eq(draw_scaled(1, 1e-40f), DRAW_MOST);
+    ck_assert_float_eq(draw_scaled(INFINITY, 1), DRAW_MOST);
+    ck_assert_float_eq(draw_scaled(-1, 1e-40f), -DRAW_MOST);
+    ck_assert(draw_scaled(-INFINITY, 2) == -INFINITY);
+    ck_assert(isnan(draw_scaled(NAN, 2)));
+}
+END_TEST
+
+START_TEST(borders_are_exact)
+{
+    /* A quarter of 8 goes; all of it never does. */
+    ck_assert_uint_eq(draw_drop(0.75f, 8), 2);
+    ck_assert_uint_eq(draw_drop(0, 8), 7);
+    ck_assert_uint_eq(draw_drop(0, (uint64_t)1 << 60), ((uint64_t)1 << 60) - 1);
+    ck_assert_uint_eq(draw_least(0.5f), (uint64_t)1 << 39);
+    ck_assert_uint_eq(draw_least(1), (uint64_t)1 << 40);
+    ck_assert_uint_eq(draw_least(1e-30f), 1);
+    /* floor(bits total / 2^24): against one division where that fits 64 bits, at the ends where it does not. */
+    for (uint64_t i = 0; i < 1000; i++) {
+        const uint32_t bits = (uint32_t)(i * 16777 % (1 << 24));
+        const uint64_t total = (i * 0x9e3779b97f4a7c15u >> 24) + 1;
+        ck_assert_uint_eq(draw_target(bits, total), bits * total >> 24);
+    }
+    ck_assert_uint_eq(draw_target((1 << 24) - 1, (uint64_t)1 << 60), ((uint64_t)1 << 60) - ((uint64_t)1 << 36));
+    ck_assert_uint_eq(draw_target(0, (uint64_t)1 << 60), 0);
 }
 END_TEST
 
@@ -215,6 +326,11 @@ int main(void)
     tcase_set_timeout(tc, 0);
     tcase_add_test(tc, probabilities_equal_transformers);
     tcase_add_test(tc, the_generator_gives_the_published_vector);
+    tcase_add_test(tc, the_generator_is_philox);
+    tcase_add_test(tc, weights_are_exponentials);
+    tcase_add_test(tc, distances_of_logits);
+    tcase_add_test(tc, scaled_logits_stay_finite);
+    tcase_add_test(tc, borders_are_exact);
     tcase_add_test(tc, draws_follow_the_probabilities);
     tcase_add_test(tc, greedy_takes_the_first_of_equal_logits);
     tcase_add_test(tc, first_tokens_can_be_suppressed);

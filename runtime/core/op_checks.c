@@ -1,5 +1,7 @@
 #include "core/op_checks.h"
 
+#include "core/draw.h"
+
 cuddle_status cud_check_tensor(const exec *ex, const char *op, const char *what, tensor t, int rank, int64_t size0, int64_t size1,
                                int64_t size2, cuddle_error *err)
 {
@@ -88,6 +90,31 @@ cuddle_status cud_check_gather(const exec *ex, tensor out, tensor x, cuddle_erro
 {
     const cuddle_status status = cud_check_tensor(ex, "gather", "x", x, 2, -1, -1, -1, err);
     return status == CUDDLE_OK ? cud_check_tensor(ex, "gather", "out", out, 2, -1, x.size[1], -1, err) : status;
+}
+
+cuddle_status cud_check_sample(const exec *ex, const sample_args *args, cuddle_error *err)
+{
+    const tensor t = args->logits;
+    const cuddle_status status = cud_check_tensor(ex, "sample", "logits", t, 2, -1, -1, -1, err);
+    if (status != CUDDLE_OK) return status;
+    if (t.type != CUDDLE_F32) return cud_fail(err, CUDDLE_E_UNSUPPORTED, "sample on %s: logits of %s", ex->ops->name, cud_dtype_name(t.type));
+    if (t.size[1] < 1 || t.size[1] > DRAW_MAX_TOKENS)
+        return cud_fail(err, CUDDLE_E_UNSUPPORTED, "sample on %s: a vocabulary of %lld, expected 1 to %d", ex->ops->name, (long long)t.size[1],
+                        DRAW_MAX_TOKENS);
+    if (args->seen && args->mark_words < (t.size[1] + 31) / 32)
+        return cud_fail(err, CUDDLE_E_INTERNAL, "sample on %s: %lld mark words for a vocabulary of %lld", ex->ops->name,
+                        (long long)args->mark_words, (long long)t.size[1]);
+    return CUDDLE_OK;
+}
+
+cuddle_status cud_check_advance(const exec *ex, const step *s, cuddle_error *err)
+{
+    if (s->tokens < 0 || s->tokens != s->sequences || s->tokens != s->outputs)
+        return cud_fail(err, CUDDLE_E_INTERNAL, "advance on %s: a step of %d tokens, %d sequences and %d outputs, expected the same number",
+                        ex->ops->name, s->tokens, s->sequences, s->outputs);
+    if (s->axes < 1 || s->axes > CUD_MAX_AXES || s->groups < 0 || s->groups > CUD_MAX_KV_GROUPS)
+        return cud_fail(err, CUDDLE_E_INTERNAL, "advance on %s: %d position axes and %d KV groups", ex->ops->name, s->axes, s->groups);
+    return CUDDLE_OK;
 }
 
 static cuddle_status check_rope_table(const exec *ex, const rope_args *a, cuddle_error *err)

@@ -1,5 +1,7 @@
 #include "engine/sampler.h"
 
+#include "core/draw.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,19 +23,7 @@ void cud_sampler_free(sampler *s)
     *s = (sampler){ 0 };
 }
 
-float cud_uniform(uint64_t seed, uint64_t counter)
-{
-    uint32_t c[4] = { (uint32_t)counter, (uint32_t)(counter >> 32), 0, 0 };
-    uint32_t key[2] = { (uint32_t)seed, (uint32_t)(seed >> 32) };
-    for (int round = 0; round < 10; round++) {
-        const uint64_t a = (uint64_t)0xD2511F53u * c[0], b = (uint64_t)0xCD9E8D57u * c[2];
-        const uint32_t next[4] = { (uint32_t)(b >> 32) ^ c[1] ^ key[0], (uint32_t)b, (uint32_t)(a >> 32) ^ c[3] ^ key[1], (uint32_t)a };
-        memcpy(c, next, sizeof c);
-        key[0] += 0x9E3779B9u;
-        key[1] += 0xBB67AE85u;
-    }
-    return (float)(c[0] >> 8) * 0x1p-24f;
-}
+float cud_uniform(uint64_t seed, uint64_t counter) { return (float)draw_bits(seed, counter) * 0x1p-24f; }
 
 double cud_log_sum_exp(const float *logits, int n)
 {
@@ -67,7 +57,7 @@ static void penalise(sampler *s, float *logits, float penalty, const history *pa
         const int32_t id = past->ids[i];
         if (s->seen[id]) continue;
         s->seen[id] = 1;
-        logits[id] = logits[id] < 0 ? logits[id] * penalty : logits[id] / penalty;
+        logits[id] = draw_penalised(logits[id], penalty);
     }
     for (int i = 0; i < past->count; i++) s->seen[past->ids[i]] = 0;
 }
@@ -78,10 +68,10 @@ static void suppress(float *logits, int vocabulary, const int32_t *ids, size_t c
         if (ids[i] >= 0 && ids[i] < vocabulary) logits[ids[i]] = -INFINITY;
 }
 
-static int by_logit_descending(const void *a, const void *b)
+static int by_likelihood_descending(const void *a, const void *b)
 {
     const candidate *x = a, *y = b;
-    if (x->logit != y->logit) return x->logit < y->logit ? 1 : -1;
+    if (x->distance != y->distance) return x->distance < y->distance ? -1 : 1;
     return x->id < y->id ? -1 : x->id > y->id;
 }
 
@@ -122,30 +112,42 @@ static int keep_from(candidate *c, int n, float threshold)
     return kept;
 }
 
-static void softmax(candidate *c, int n)
+static uint64_t add_weights(const candidate *c, int n)
 {
-    float max = -INFINITY;
-    for (int i = 0; i < n; i++)
-        if (c[i].logit > max) max = c[i].logit;
-    double sum = 0;
-    for (int i = 0; i < n; i++) sum += (double)(c[i].probability = expf(c[i].logit - max));
-    for (int i = 0; i < n; i++) c[i].probability = (float)((double)c[i].probability / sum);
+    uint64_t total = 0;
+    for (int i = 0; i < n; i++) total += draw_weight(c[i].distance);
+    return total;
 }
 
-/* TopPLogitsWarper: from the least likely on, tokens go while their probabilities add up to at most 1 - top_p; one stays. */
+/* TopPLogitsWarper, see draw_drop(). */
 static int keep_top_p(candidate *c, int n, float top_p)
 {
-    softmax(c, n);
-    const double drop = 1.0 - (double)top_p;
-    /* Tokens below drop / n add up to less than drop and come first in that order: they need no sorting. */
-    double dropped = 0;
+    const uint64_t drop = draw_drop(top_p, add_weights(c, n));
+    /* Tokens below drop / n add up to no more than drop and come first in that order: they need no sorting. */
+    const uint64_t small = drop / (uint64_t)n;
+    uint64_t dropped = 0;
     int kept = 0;
     for (int i = 0; i < n; i++) {
-        if ((double)c[i].probability * n < drop) dropped += (double)c[i].probability;
+        const uint64_t w = draw_weight(c[i].distance);
+        if (w < small || w == 0) dropped += w;
         else c[kept++] = c[i];
     }
-    qsort(c, (size_t)kept, sizeof *c, by_logit_descending);
-    while (kept > 1 && dropped + (double)c[kept - 1].probability <= drop) dropped += (double)c[--kept].probability;
+    qsort(c, (size_t)kept, sizeof *c, by_likelihood_descending);
+    while (kept > 1) {
+        const uint64_t w = draw_weight(c[kept - 1].distance);
+        if (dropped + w > drop) break;
+        dropped += w;
+        kept--;
+    }
+    return kept;
+}
+
+static int keep_min_p(candidate *c, int n, float min_p)
+{
+    const uint64_t least = draw_least(min_p);
+    int kept = 0;
+    for (int i = 0; i < n; i++)
+        if (draw_weight(c[i].distance) >= least) c[kept++] = c[i];
     return kept;
 }
 
@@ -159,31 +161,28 @@ cuddle_status cud_sample_candidates(int *count, sampler *s, const sampling *how,
     int n = 0;
     for (int32_t i = 0; i < s->vocabulary; i++) {
         if (isnan(logits[i])) return cud_fail(err, CUDDLE_E_FORMAT, "the model gave a logit that is not a number for token %d", (int)i);
-        if (logits[i] > -INFINITY) c[n++] = (candidate){ i, logits[i], 0 };
+        if (logits[i] > -INFINITY) c[n++] = (candidate){ i, logits[i], 0, 0 };
     }
     if (n == 0) return cud_fail(err, CUDDLE_E_FORMAT, "no token is left to choose from: all %d logits are minus infinity", s->vocabulary);
     if (how->greedy) {
         int best = 0;
         for (int i = 1; i < n; i++)
             if (c[i].logit > c[best].logit) best = i;
-        c[0] = (candidate){ c[best].id, c[best].logit, 1 };
+        c[0] = (candidate){ c[best].id, c[best].logit, 1, 0 };
         *count = 1;
         return CUDDLE_OK;
     }
-    for (int i = 0; i < n; i++) c[i].logit /= how->temperature;
+    float largest = -INFINITY;
+    for (int i = 0; i < n; i++) {
+        c[i].logit = draw_scaled(c[i].logit, how->temperature);
+        if (c[i].logit > largest) largest = c[i].logit;
+    }
+    for (int i = 0; i < n; i++) c[i].distance = draw_distance(c[i].logit, largest);
     if (how->top_k > 0 && how->top_k < n) n = keep_from(c, n, kth_largest(c, n, how->top_k));
     if (how->top_p < 1.0f) n = keep_top_p(c, n, how->top_p);
-    softmax(c, n);
-    if (how->min_p > 0.0f) {
-        float max = 0;
-        for (int i = 0; i < n; i++)
-            if (c[i].probability > max) max = c[i].probability;
-        int kept = 0;
-        for (int i = 0; i < n; i++)
-            if (c[i].probability >= how->min_p * max) c[kept++] = c[i];
-        n = kept;
-        softmax(c, n);
-    }
+    if (how->min_p > 0.0f) n = keep_min_p(c, n, how->min_p);
+    const double total = (double)add_weights(c, n);
+    for (int i = 0; i < n; i++) c[i].probability = (float)((double)draw_weight(c[i].distance) / total);
     qsort(c, (size_t)n, sizeof *c, by_id);
     *count = n;
     return CUDDLE_OK;
@@ -195,16 +194,11 @@ cuddle_status cud_sample(int32_t *token, sampler *s, const sampling *how, const 
     const cuddle_status status = cud_sample_candidates(&n, s, how, past, logits, err);
     if (status) return status;
     const candidate *c = s->candidates;
-    *token = c[n - 1].id; /* if rounding leaves the sum below the draw */
-    if (n == 1) return CUDDLE_OK;
-    const double u = (double)cud_uniform(how->seed, (uint64_t)past->produced);
-    double sum = 0;
-    for (int i = 0; i < n; i++) {
-        sum += (double)c[i].probability;
-        if (u < sum) {
-            *token = c[i].id;
-            break;
-        }
-    }
+    const uint64_t target = draw_target(draw_bits(how->seed, (uint64_t)past->produced), add_weights(c, n));
+    uint64_t sum = 0;
+    int i = -1;
+    do sum += draw_weight(c[++i].distance);
+    while (sum <= target); /* which is less than all of them */
+    *token = c[i].id;
     return CUDDLE_OK;
 }

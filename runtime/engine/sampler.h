@@ -1,6 +1,7 @@
 /* From a row of logits to a token. Definitions and order: transformers/generation/logits_process.py and utils.py
  * (_get_logits_processor): repetition penalty, suppressed tokens, suppressed first tokens, then for sampling temperature, top-k,
- * top-p, min-p. Draws come from a counter, so that a seed gives the same tokens alone and in any batch. */
+ * top-p, min-p. The arithmetic is that of core/draw.h, so that every backend that picks tokens itself picks the same. Draws come from a
+ * counter, so that a seed gives the same tokens alone and in any batch. */
 #ifndef CUD_ENGINE_SAMPLER_H
 #define CUD_ENGINE_SAMPLER_H
 
@@ -24,6 +25,7 @@ typedef struct sampling {
 typedef struct candidate {
     int32_t id;
     float logit, probability;
+    uint32_t distance; /* draw.h */
 } candidate;
 
 /* Where the row comes from: the tokens so far, prompt included, and how many of them were produced. */
@@ -48,8 +50,7 @@ cuddle_status cud_sample(int32_t *token, sampler *s, const sampling *how, const 
  * one. */
 cuddle_status cud_sample_candidates(int *count, sampler *s, const sampling *how, const history *past, float *logits, cuddle_error *err);
 
-/* Uniform in [0, 1), 24 bits: Philox 4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", 2011) with the seed as key
- * and the position of the token in its output as counter. */
+/* Uniform in [0, 1): draw_bits() / 2^24; the counter is the position of the token in its output. */
 float cud_uniform(uint64_t seed, uint64_t counter);
 
 /* log(sum(exp(logits))). */

@@ -130,6 +130,7 @@ static cuddle_status record(model *m, cuddle_error *err)
     cud_step_bind(&s, &m->caps, NULL);
     cuddle_status status = cud_model_forward(&ex, m, &s, &logits, err);
     if (!status && ex.ops->sample) status = cud_model_sample(&ex, m, &s, logits, err);
+    s.tokens = s.outputs = s.sequences; /* as in the steps that it is for */
     if (!status && ex.ops->advance) status = ex.ops->advance(&ex, &s, err);
     m->workspace_bytes = ex.ws.peak;
     return status;
