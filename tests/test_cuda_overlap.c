@@ -113,9 +113,10 @@ static int running(const rig *r)
     return s.running;
 }
 
-static void wait_running(const rig *r, int count)
+/* At least one request is in a step that waits, others may be in the queue. */
+static void wait_running(const rig *r)
 {
-    for (int i = 0; running(r) != count; i++, usleep(1000)) ck_assert_int_lt(i, MOST_MS);
+    for (int i = 0; running(r) == 0; i++, usleep(1000)) ck_assert_int_lt(i, MOST_MS);
 }
 
 static bool stepping(cuddle_model *h)
@@ -135,7 +136,7 @@ START_TEST(a_step_goes_as_far_as_layers_have_arrived)
     cuddle_model *h = load(&r);
     cuddle_request *request = submit(h, &r, NULL, NULL);
     wait_held();
-    wait_running(&r, 1);
+    wait_running(&r);
     test_expect_failure(cuddle_request_wait(request, 50, &err), CUDDLE_E_BUSY, &err);
     ck_assert(stepping(h)); /* what it would read too early, the emulation knows to be unwritten */
     ck_assert(test_read_is_held());
@@ -230,9 +231,9 @@ START_TEST(a_late_failure_ends_the_step_with_the_loads_sentence)
     test_hold_read(holds[LAST]);
     cuddle_model *h = load(&r);
     cuddle_request *request[3];
-    for (int i = 0; i < 3; i++) request[i] = submit(h, &r, NULL, NULL); /* the third stays in the queue */
+    for (int i = 0; i < 3; i++) request[i] = submit(h, &r, NULL, NULL); /* the third stays in the queue: max_sequences */
     wait_held();
-    wait_running(&r, 2);
+    wait_running(&r);
     ck_assert_int_eq(truncate(file, 100000), 0);
     test_release_read();
     test_expect_failure(cuddle_model_wait(h, MOST_MS, &of_model), CUDDLE_E_IO, &of_model);
@@ -260,11 +261,11 @@ START_TEST(a_request_can_be_cancelled_while_its_step_waits)
     cuddle_model *h = load(&r);
     cuddle_request *stays = submit(h, &r, NULL, NULL), *goes = submit(h, &r, NULL, NULL), *freed;
     wait_held();
-    wait_running(&r, 2);
+    wait_running(&r);
     cuddle_request_cancel(goes);
     test_expect_failure(cuddle_request_wait(goes, MOST_MS, &err), CUDDLE_E_CANCELLED, &err);
     freed = submit(h, &r, NULL, NULL);
-    wait_running(&r, 1); /* the new one waits for the step that is under way */
+    wait_running(&r);
     cuddle_request_free(freed);
     cuddle_request_free(goes);
     ck_assert(test_read_is_held());
@@ -296,7 +297,7 @@ START_TEST(a_load_can_be_ended_while_a_step_waits)
     cuddle_model *h = load(&r);
     cuddle_request *request = submit(h, &r, NULL, NULL);
     wait_held();
-    wait_running(&r, 1);
+    wait_running(&r);
     if (_i / HOLDS == END_CANCEL) {
         cuddle_model_cancel(h);
         test_expect_failure(cuddle_request_wait(request, MOST_MS, &err), CUDDLE_E_CANCELLED, &err);

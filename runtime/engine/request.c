@@ -196,8 +196,8 @@ void cud_request_mark_cancelled(cuddle_request *r)
 {
     cuddle_model *h = r->model;
     r->cancelled = true;
-    /* A step that waits for weights is begun anew without it. */
-    if (r->in_step && h->m && h->state == CUDDLE_MODEL_LOADING) atomic_store(&h->m->interrupt, true);
+    /* A step that waits for weights is begun anew, without it. */
+    if (h->stepping && h->m && h->state == CUDDLE_MODEL_LOADING) atomic_store(&h->m->interrupt, true);
 }
 
 void cud_request_remove(cuddle_request *r)
