@@ -26,6 +26,7 @@ typedef struct replay_entry { /* a shape of decode step that was seen */
 typedef struct replay_ahead { /* a sequence whose next row is in the device's block */
     const cuddle_request *request;
     int count; /* of its ids by then */
+    int row;
 } replay_ahead;
 
 struct cuddle_engine {

@@ -50,7 +50,8 @@ static bool is_there(const cuddle_model *h, const produced *p, int count)
 {
     if (h->ahead_count != count) return false;
     for (int i = 0; i < count; i++)
-        if (h->ahead[i].request != p[i].request || h->ahead[i].count != p[i].request->count) return false;
+        if (h->ahead[i].request != p[i].request || h->ahead[i].count != p[i].request->count || h->ahead[i].row != p[i].request->step_first_output)
+            return false;
     return true;
 }
 
@@ -114,7 +115,7 @@ cuddle_status cud_replay_run(cuddle_model *h, exec *ex, const produced *p, int c
     }
     e->used = ++h->replay_clock;
     if (status) return status;
-    for (int i = 0; i < count; i++) h->ahead[i] = (replay_ahead){ p[i].request, p[i].request->count + 1 };
+    for (int i = 0; i < count; i++) h->ahead[i] = (replay_ahead){ p[i].request, p[i].request->count + 1, p[i].request->step_first_output };
     h->ahead_count = count;
     return CUDDLE_OK;
 }

@@ -71,6 +71,7 @@ int cud_scheduler_fill(cuddle_model *h)
     step *s = &h->host;
     const step_caps *caps = &h->m->caps;
     bool left_out = false;
+    if (h->first >= h->running_count) h->first = 0;
     s->tokens = s->sequences = s->outputs = s->max_query = s->max_kv = 0;
     for (int pass = 0; pass < 2; pass++) { /* decoding, then prompts */
         for (int k = 0; k < h->running_count; k++) {
@@ -93,6 +94,5 @@ int cud_scheduler_fill(cuddle_model *h)
     }
     /* Another begins where not all found room; else the order stays, so that the device's block may. */
     if (left_out) h->first = (h->first + 1) % h->running_count;
-    else if (h->first >= h->running_count) h->first = 0;
     return s->tokens;
 }
