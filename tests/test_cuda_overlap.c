@@ -38,7 +38,7 @@ static void open_rig(rig *r)
     ck_ok(cud_cuda_module(CUD_CUDA_ABI, sizeof(op_table))->open(&b, 0, &err));
     cuddle_engine_options options;
     cuddle_engine_options_init(&options);
-    ck_ok(cud_engine_new(&r->engine, b, &options, &err));
+    ck_ok(cud_engine_new(&r->engine, b, CUDDLE_DEVICE_CUDA, &options, &err));
     emu_live_get(&r->before);
     r->descriptors = open_descriptors();
 }

@@ -31,7 +31,7 @@ static cuddle_status open_engine(cuddle_engine **out, int device, cuddle_error *
     if (status) return status;
     cuddle_engine_options options;
     cuddle_engine_options_init(&options);
-    return cud_engine_new(out, b, &options, err);
+    return cud_engine_new(out, b, CUDDLE_DEVICE_CUDA, &options, err);
 }
 
 static cuddle_status load(cuddle_model **out, cuddle_engine *engine, cuddle_error *err)
