@@ -257,7 +257,8 @@ typedef void (*cuddle_progress_fn)(const cuddle_progress *progress, void *user);
 typedef struct cuddle_model_options {
     size_t struct_size;
     const char *dtype; /* what activations and the KV cache are: "auto" (default: as the checkpoint says), "float32", "bfloat16", "float16" */
-    cuddle_load_mode load; /* AUTO (default): MAP on the CPU; on CUDA whichever of RING and REGISTER is faster here. A mode of another device is CUDDLE_E_ARG. */
+    cuddle_load_mode load; /* AUTO (default): MAP on the CPU; on CUDA whichever of RING and REGISTER is faster here. A mode of another
+                            * device is CUDDLE_E_ARG. */
     int max_context;   /* positions of one sequence; 0 (default): what the checkpoint says, at most 8192 */
     int max_sequences; /* that run at once; 0 (default): 8 */
     int max_batch;     /* tokens of one step; 0 (default): 512 */
@@ -271,7 +272,8 @@ CUDDLE_API void cuddle_model_options_init(cuddle_model_options *options);
 
 /* Starts loading the checkpoint in directory `path`: reads every header, checks that the model is supported and fits, and returns;
  * weights arrive behind it. Requests may be submitted at once and wait; on CUDA those of an engine's only model begin while later
- * layers still load, if the engine has a thread. A failure after the return fails the model and its requests with the load's sentence. Release with cuddle_model_free(), which cancels and joins the model's requests. */
+ * layers still load, if the engine has a thread. A failure after the return fails the model and its requests with the load's
+ * sentence. Release with cuddle_model_free(), which cancels and joins the model's requests. */
 CUDDLE_API cuddle_status cuddle_model_load(cuddle_model **out, cuddle_engine *engine, const char *path, const cuddle_model_options *options,
                                            cuddle_error *err);
 CUDDLE_API void cuddle_model_free(cuddle_model *model);

@@ -82,7 +82,8 @@ static void check_nothing_left(const rig *r)
 }
 
 static const struct { int mode; resident_fault resident; } modes[] = {
-    { CUDDLE_LOAD_RING, RESIDENT_AS_IS }, { CUDDLE_LOAD_RING, RESIDENT_HALF }, { CUDDLE_LOAD_REGISTER, RESIDENT_AS_IS }, { CUDDLE_LOAD_AUTO, RESIDENT_AS_IS },
+    { CUDDLE_LOAD_RING, RESIDENT_AS_IS }, { CUDDLE_LOAD_RING, RESIDENT_HALF },
+    { CUDDLE_LOAD_REGISTER, RESIDENT_AS_IS }, { CUDDLE_LOAD_AUTO, RESIDENT_AS_IS },
 };
 enum { MODES = sizeof modes / sizeof *modes };
 

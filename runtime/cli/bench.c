@@ -20,7 +20,8 @@ static const option_row bench_rows[] = {
       "tokens generated for each sequence (default: 128, or a quarter of the context)" },
     { "batch", OPTION_INT, offsetof(bench_options, batch), 1, 4096, "N", "sequences at once (default: 1)" },
     { "repeat", OPTION_INT, offsetof(bench_options, repeat), 1, REPEAT_MOST, "N", "measured runs after one that is not (default: 3)" },
-    { "no-probe", OPTION_FLAG, offsetof(bench_options, no_probe), 0, 0, "", "do not measure the memory's read bandwidth, which takes 1 GiB, nor the link to the device" },
+    { "no-probe", OPTION_FLAG, offsetof(bench_options, no_probe), 0, 0, "",
+      "do not measure the memory's read bandwidth, which takes 1 GiB, nor the link to the device" },
     { "json", OPTION_FLAG, offsetof(bench_options, json), 0, 0, "", "print one JSON object" },
     { 0 },
 };
@@ -141,8 +142,8 @@ static void print_load(const report *r, const session *s)
 {
     const cuddle_load_report *l = &r->load;
     char size[32];
-    out_printf("load        %.3f s; by %s: %s at %.2f GB/s with %d readers", s->load_seconds, cuddle_load_mode_name(l->mode),
-               human_bytes(size, sizeof size, l->bytes), l->gb_per_s, l->readers);
+    out_printf("load        %.3f s; by %s: %s at %.2f GB/s with %d reader%s", s->load_seconds, cuddle_load_mode_name(l->mode),
+               human_bytes(size, sizeof size, l->bytes), l->gb_per_s, l->readers, l->readers == 1 ? "" : "s");
     if (l->bytes_in_place) out_printf(", %s in place", human_bytes(size, sizeof size, l->bytes_in_place));
     if (l->ceiling_gb_per_s > 0) out_printf(", %.0f %% of the %.2f GB/s that the link reaches", 100 * l->ceiling_share, l->ceiling_gb_per_s);
     out_printf("\n");

@@ -20,7 +20,8 @@ cuddle_status cud_load_check_mode(int mode, unsigned modes, const char *name, cu
     char known[64] = "auto";
     size_t used = strlen(known);
     for (int m = CUDDLE_LOAD_MAP; m <= CUDDLE_LOAD_REGISTER; m++)
-        if (modes >> m & 1u) used += (size_t)snprintf(known + used, sizeof known - used, "%s%s", modes >> (m + 1) ? ", " : " or ", cud_load_mode_name(m));
+        if (modes >> m & 1u)
+            used += (size_t)snprintf(known + used, sizeof known - used, "%s%s", modes >> (m + 1) ? ", " : " or ", cud_load_mode_name(m));
     return cud_fail(err, CUDDLE_E_ARG, "load is \"%s\", which %s cannot do, expected %s", cud_load_mode_name(mode), name, known);
 }
 
