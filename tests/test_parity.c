@@ -237,13 +237,14 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("parity");
-    TCase *logits = tcase_create("logits"), *mixed = tcase_create("mixed"), *greedy = tcase_create("greedy"), *memory = tcase_create("memory");
-    TCase *const all[] = { logits, mixed, greedy, memory };
+    TCase *logits = tcase_create("logits"), *mixed = tcase_create("mixed"), *greedy = tcase_create("greedy"), *demo = tcase_create("demo"),
+          *memory = tcase_create("memory");
+    TCase *const all[] = { logits, mixed, greedy, demo, memory };
     tcase_add_loop_test(logits, logits_equal_transformers, 0, CASES);
     tcase_add_loop_test(logits, bfloat16_is_as_near_as_transformers, 0, CASES);
     tcase_add_loop_test(mixed, mixed_steps_equal_each_sequence_alone, 0, CASES);
     tcase_add_loop_test(greedy, greedy_tokens_equal_transformers, 0, CASES);
-    tcase_add_test(greedy, the_demo_checkpoint_continues_as_transformers_does);
+    tcase_add_test(demo, the_demo_checkpoint_continues_as_transformers_does);
     tcase_add_loop_test(memory, the_largest_steps_use_the_planned_workspace, 0, CASES);
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
         tcase_set_timeout(all[i], 0);

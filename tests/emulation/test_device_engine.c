@@ -210,12 +210,23 @@ END_TEST
 
 /* ------------------------------------------------------------------------------------------------------------- faults */
 
+START_TEST(another_version_of_the_library_is_refused)
+{
+    ck_assert_ptr_null(cud_cuda_module(CUD_CUDA_ABI + 1, sizeof(op_table)));
+    ck_assert_ptr_null(cud_cuda_module(CUD_CUDA_ABI, sizeof(op_table) + 8));
+}
+END_TEST
+
 START_TEST(a_machine_without_a_device_says_so)
 {
     cuddle_engine *e;
     emu_set_devices(0);
     test_expect_failure(try_engine(&e, CUDDLE_AUTO), CUDDLE_E_DEVICE, &err);
     emu_set_devices(1);
+    backend *b;
+    err = (cuddle_error){ CUDDLE_OK, "" };
+    test_expect_failure(module()->open(&b, 99, &err), CUDDLE_E_DEVICE, &err);
+    ck_assert_ptr_null(b);
     emu_set_compute_capability(7, 5);
     test_expect_failure(try_engine(&e, CUDDLE_AUTO), CUDDLE_E_UNSUPPORTED, &err);
     ck_assert_msg(strstr(err.text, "7.5") && strstr(err.text, "8.0"), "%s", err.text);
@@ -349,6 +360,7 @@ int main(void)
     tcase_add_test(tc, tokens_are_those_that_the_host_picks);
     tcase_add_test(tc, whatever_comes_and_goes);
     tcase_add_test(tc, the_block_stays_on_the_device);
+    tcase_add_test(tc, another_version_of_the_library_is_refused);
     tcase_add_test(tc, a_machine_without_a_device_says_so);
     tcase_add_test(tc, too_little_memory_names_the_numbers);
     tcase_add_test(tc, every_failing_call_is_an_error_or_makes_no_difference);
