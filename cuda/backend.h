@@ -42,6 +42,8 @@ cuddle_status cud_cuda_rope(exec *ex, const rope_args *args, cuddle_error *err);
 cuddle_status cud_cuda_attend(exec *ex, const attend_args *args, cuddle_error *err);
 cuddle_status cud_cuda_gate(exec *ex, tensor out, tensor gate, tensor up, activation act, cuddle_error *err);
 cuddle_status cud_cuda_gather(exec *ex, tensor out, tensor x, const int32_t *rows, cuddle_error *err);
+cuddle_status cud_cuda_log_softmax(exec *ex, tensor x, cuddle_error *err);
+cuddle_status cud_cuda_pooling(exec *ex, const pooling_args *args, cuddle_error *err);
 cuddle_status cud_cuda_sample(exec *ex, const sample_args *args, cuddle_error *err);
 cuddle_status cud_cuda_advance(exec *ex, const step *s, cuddle_error *err);
 cuddle_status cud_cuda_capture_begin(exec *ex, cuddle_error *err);

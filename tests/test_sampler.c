@@ -278,6 +278,24 @@ START_TEST(logits_that_are_no_numbers_are_refused)
 }
 END_TEST
 
+/* Half of the mass goes: of four equal logits exactly two, those of the higher ids. */
+START_TEST(what_adds_up_to_the_border_goes)
+{
+    cuddle_error err = { CUDDLE_OK, "" };
+    sampler s;
+    int count;
+    ck_ok(cud_sampler_init(&s, 5, &err));
+    const sampling how = { .temperature = 1, .top_p = 0.5f, .repetition_penalty = 1 };
+    float logits[] = { 7, 7, -INFINITY, 7, 7 };
+    ck_ok(cud_sample_candidates(&count, &s, &how, &(history){ NULL, 0, 0 }, logits, &err));
+    ck_assert_int_eq(count, 2);
+    ck_assert_int_eq(s.candidates[0].id, 0);
+    ck_assert_int_eq(s.candidates[1].id, 1);
+    ck_assert_float_eq(s.candidates[1].probability, 0.5f);
+    cud_sampler_free(&s);
+}
+END_TEST
+
 /* top_p without top_k over a large vocabulary: the prefilter must not change what a full sort keeps. */
 START_TEST(top_p_over_a_large_vocabulary_equals_a_full_sort)
 {
@@ -335,6 +353,7 @@ int main(void)
     tcase_add_test(tc, greedy_takes_the_first_of_equal_logits);
     tcase_add_test(tc, first_tokens_can_be_suppressed);
     tcase_add_test(tc, logits_that_are_no_numbers_are_refused);
+    tcase_add_test(tc, what_adds_up_to_the_border_goes);
     tcase_add_test(tc, top_p_over_a_large_vocabulary_equals_a_full_sort);
     suite_add_tcase(suite, tc);
     return test_run(suite);

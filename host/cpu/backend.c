@@ -77,6 +77,8 @@ static const op_table cpu_ops = {
     .attend = cud_cpu_attend,
     .gate = cud_cpu_gate,
     .gather = cud_cpu_gather,
+    .log_softmax = cud_cpu_log_softmax,
+    .pooling = cud_cpu_pooling,
     .finish = cpu_finish,
     .destroy = cpu_destroy,
 };

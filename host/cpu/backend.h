@@ -31,6 +31,8 @@ cuddle_status cud_cpu_linear(exec *ex, tensor out, tensor x, const weight *w, co
 cuddle_status cud_cpu_rope(exec *ex, const rope_args *args, cuddle_error *err);
 cuddle_status cud_cpu_attend(exec *ex, const attend_args *args, cuddle_error *err);
 cuddle_status cud_cpu_gate(exec *ex, tensor out, tensor gate, tensor up, activation act, cuddle_error *err);
+cuddle_status cud_cpu_log_softmax(exec *ex, tensor x, cuddle_error *err);
+cuddle_status cud_cpu_pooling(exec *ex, const pooling_args *args, cuddle_error *err);
 cuddle_status cud_cpu_gather(exec *ex, tensor out, tensor x, const int32_t *rows, cuddle_error *err);
 
 /* Runs fn over [0, rows) in ranges: on the calling thread if rows * cost, in elements, is little, else on the pool. */

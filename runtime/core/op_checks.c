@@ -92,6 +92,24 @@ cuddle_status cud_check_gather(const exec *ex, tensor out, tensor x, cuddle_erro
     return status == CUDDLE_OK ? cud_check_tensor(ex, "gather", "out", out, 2, -1, x.size[1], -1, err) : status;
 }
 
+cuddle_status cud_check_log_softmax(const exec *ex, tensor x, cuddle_error *err)
+{
+    const cuddle_status status = cud_check_tensor(ex, "log_softmax", "x", x, 2, -1, -1, -1, err);
+    if (status != CUDDLE_OK || x.type == CUDDLE_F32) return status;
+    return cud_fail(err, CUDDLE_E_UNSUPPORTED, "log_softmax on %s: x has dtype %s", ex->ops->name, cud_dtype_name(x.type));
+}
+
+cuddle_status cud_check_pooling(const exec *ex, const pooling_args *args, cuddle_error *err)
+{
+    cuddle_status status = cud_check_tensor(ex, "pooling", "x", args->x, 2, -1, -1, -1, err);
+    if (status == CUDDLE_OK) status = cud_check_tensor(ex, "pooling", "out", args->out, 2, -1, args->x.size[1], -1, err);
+    int kind; /* C++ may not load an enumerator that there is not */
+    memcpy(&kind, &args->kind, sizeof kind);
+    if (status == CUDDLE_OK && (kind < POOLING_MEAN || kind > POOLING_WEIGHTED_MEAN))
+        status = cud_fail(err, CUDDLE_E_UNSUPPORTED, "pooling on %s: kind %d", ex->ops->name, kind);
+    return status;
+}
+
 cuddle_status cud_check_sample(const exec *ex, const sample_args *args, cuddle_error *err)
 {
     const tensor t = args->logits;

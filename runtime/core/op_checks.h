@@ -22,6 +22,8 @@ cuddle_status cud_check_linear(const exec *ex, tensor out, tensor x, const weigh
 cuddle_status cud_check_embed(const exec *ex, const embed_args *args, cuddle_error *err);
 cuddle_status cud_check_gate(const exec *ex, tensor out, tensor gate, tensor up, activation act, cuddle_error *err);
 cuddle_status cud_check_gather(const exec *ex, tensor out, tensor x, cuddle_error *err);
+cuddle_status cud_check_log_softmax(const exec *ex, tensor x, cuddle_error *err);
+cuddle_status cud_check_pooling(const exec *ex, const pooling_args *args, cuddle_error *err);
 cuddle_status cud_check_sample(const exec *ex, const sample_args *args, cuddle_error *err);
 cuddle_status cud_check_advance(const exec *ex, const step *s, cuddle_error *err);
 cuddle_status cud_check_rope(const exec *ex, const rope_args *args, cuddle_error *err);

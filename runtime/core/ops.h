@@ -110,6 +110,22 @@ typedef struct attend_args {
     int bias_max_distance;
 } attend_args;
 
+/* sentence-transformers/models/Pooling.py */
+typedef enum pooling_kind {
+    POOLING_MEAN,
+    POOLING_FIRST,
+    POOLING_LAST,
+    POOLING_MAX,
+    POOLING_WEIGHTED_MEAN /* weights 1, 2, 3 ... */
+} pooling_kind;
+
+typedef struct pooling_args {
+    tensor out;            /* [sequences, cols] */
+    tensor x;              /* [rows, cols] */
+    const int32_t *starts; /* [sequences + 1] rows of x */
+    pooling_kind kind;
+} pooling_args;
+
 enum { SAMPLE_NONE = INT32_MIN };
 
 typedef struct sample_args {
@@ -173,6 +189,10 @@ typedef struct op_table {
     cuddle_status (*gate)(exec *ex, tensor out, tensor gate, tensor up, activation act, cuddle_error *err);
     /* out[i] = x[rows[i]], `out.size[0]` rows. */
     cuddle_status (*gather)(exec *ex, tensor out, tensor x, const int32_t *rows, cuddle_error *err);
+    /* x[r][c] -= log(sum of exp(x[r])), in place, F32 [rows, cols]. Sums run in an order that depends on the number of columns alone. */
+    cuddle_status (*log_softmax)(exec *ex, tensor x, cuddle_error *err);
+    /* out[s] = one vector of the rows starts[s] .. starts[s + 1] of x; zeros if there are none. A NaN stays one. */
+    cuddle_status (*pooling)(exec *ex, const pooling_args *args, cuddle_error *err);
 
     /* NULL: the caller picks tokens from the downloaded logits. picked[r] = the token that cud_sample() picks on the host from the same
      * logits, whatever else is running: what decides is integer sums and correctly rounded operations alone (core/draw.h). It becomes seen

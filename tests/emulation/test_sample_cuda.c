@@ -7,8 +7,8 @@
 
 enum { MAX_ROWS = 40, MAX_VOCABULARY = 33000, MAX_WORDS = (MAX_VOCABULARY + 31) / 32 };
 
-typedef enum kind { RANDOM, TIED, CLOSE, PEAK, MOSTLY_INF, EXTREME, NANS, ALL_BANNED, KINDS } kind;
-static const char *const kind_names[] = { "random", "tied", "close", "one peak", "mostly -inf", "extreme", "no numbers", "all banned" };
+typedef enum kind { RANDOM, TIED, EQUAL, ZEROS, CLOSE, PEAK, MOSTLY_INF, EXTREME, NANS, ALL_BANNED, KINDS } kind;
+static const char *const kind_names[] = { "random", "tied", "equal", "zeros", "close", "one peak", "mostly -inf", "extreme", "no numbers", "all banned" };
 
 static uint32_t whole(op_env *e, uint32_t below)
 {
@@ -22,6 +22,8 @@ static float logit_of(op_env *e, kind k, int i)
     const float noise = 3 * (op_draw(e) + op_draw(e) + op_draw(e));
     switch (k) {
     case TIED: return (float)whole(e, 4) * 0.5f;
+    case EQUAL: return 2;
+    case ZEROS: return whole(e, 2) ? 0.0f : -0.0f;
     case CLOSE: return 10 + op_draw(e) * 1e-5f; /* some units in the last place */
     case PEAK: return i % 97 == 11 ? 30 : noise * 0.01f;
     case MOSTLY_INF: return whole(e, 10) ? -INFINITY : noise;
@@ -67,10 +69,10 @@ static void fill_row(op_env *e, batch *b, int r, kind k)
 
 static void random_options(op_env *e, batch *b, int r, kind k)
 {
-    const float top_p[] = { 1, 0.95f, 0.8f, 0.3f, 1e-6f, 0, 0.9999999f }, min_p[] = { 0, 0, 0.05f, 0.5f, 1 }, temperature[] = { 1, 1, 0.7f, 2.5f, 0.01f, 1e-38f };
+    const float top_p[] = { 1, 0.95f, 0.5f, 0.3f, 1e-6f, 0, 0.9999999f }, min_p[] = { 0, 0, 0.05f, 0.5f, 1 }, temperature[] = { 1, 1, 0.7f, 2.5f, 0.01f, 1e-38f };
     const int top_k[] = { 0, 0, 1, 3, 50, b->vocabulary / 2, b->vocabulary, b->vocabulary + 7 };
     const bool on = k == NANS || k == ALL_BANNED ? r % 3 > 0 : whole(e, 2) > 0;
-    b->row[r] = (sample_row){ .greedy = whole(e, 6) == 0, .temperature = temperature[whole(e, 6)], .top_p = top_p[whole(e, 7)], .min_p = min_p[whole(e, 5)],
+    b->row[r] = (sample_row){ .greedy = k != EQUAL && whole(e, 6) == 0, .temperature = temperature[whole(e, 6)], .top_p = top_p[whole(e, 7)], .min_p = min_p[whole(e, 5)],
                               .repetition_penalty = whole(e, 2) ? 1 : 1.3f, .top_k = top_k[whole(e, 8)], .seed = { whole(e, 1000), whole(e, 3) },
                               .counter = whole(e, 100000), .seat = on ? b->rows - 1 - r : -1 };
     if (on) { /* seats in another order than rows */
@@ -170,7 +172,7 @@ START_TEST(matches_the_host_for_every_kind_of_logits)
 {
     op_env e;
     if (!op_open(&e, _i, 1)) return;
-    static const int vocabularies[] = { 1, 2, 31, 257, 5000, 33000 }, rows[] = { 6, 12, 12, 12, 5, 1 };
+    static const int vocabularies[] = { 1, 2, 31, 257, 5000, 33000 }, rows[] = { 6, 12, 12, 10, 3, 1 };
     for (int v = 0; v < 6; v++) {
         for (kind k = 0; k < KINDS; k++) {
             batch b;
