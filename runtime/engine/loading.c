@@ -35,7 +35,7 @@ static cuddle_status resolve(model_options *out, cuddle_model_options *o, const 
 {
     cuddle_model_options_init(o);
     cuddle_status status = options ? cud_options_copy(o, sizeof *o, options, "cuddle_model_options", err) : CUDDLE_OK;
-    *out = (model_options){ .deterministic = e->deterministic, };
+    *out = (model_options){ .deterministic = e->deterministic };
     if (!status) status = parse_dtype(&out->compute, o->dtype, err);
     if (!status) status = cud_load_check_mode((int)o->load, e->backend->load_modes, e->backend->ops->name, err);
     if (!status) status = check_count(err, "max_context", o->max_context, 1 << 30);
