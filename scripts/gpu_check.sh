@@ -8,6 +8,7 @@
 # Leaves gpu_check.json and gpu_check.md in OUT (default: ./gpu_check), rewritten after every stage, with golden.txt and all that was printed
 # in gpu_check.log. 20 GB of disk are used meanwhile, below TMPDIR. A stage that hangs is ended at its limit, and none begins after the time is
 # up. Exit code: 0 all that ran passed, 1 something failed, 77 no GPU. --dry-run tries the script itself: on the CPU, with a tiny model.
+# shellcheck disable=SC2317,SC2086 # functions are called by name, and $device and the counts are single words of ours
 set -um # jobs have process groups of their own, so that a stage is ended with all it started
 
 total=${GPU_CHECK_SECONDS:-515} # what is left of 9 minutes is for ending
@@ -20,7 +21,10 @@ dry=0
 
 cuddle=$root/bin/cuddle
 python=$(command -v python3) || { echo "gpu_check.sh: python3 is missing" >&2 && exit 1; }
-if [ $dry -eq 0 ] && ! "$cuddle" doctor | grep -q '^device [0-9]* *cuda:' && ! nvidia-smi -L >/dev/null 2>&1 && [ ! -e /dev/nvidia0 ]; then
+there_is_a_gpu() { # asked of the file system first, for a driver can hang
+    [ -e /dev/nvidia0 ] || [ -e /dev/nvidiactl ] || [ -e /dev/dxg ] || timeout -k 1 10 nvidia-smi -L >/dev/null 2>&1
+}
+if [ $dry -eq 0 ] && ! there_is_a_gpu; then
     echo "gpu_check.sh: there is no NVIDIA GPU here" >&2
     exit 77
 fi
@@ -45,7 +49,6 @@ ours() { LD_LIBRARY_PATH=$blas${blas:+${LD_LIBRARY_PATH:+:}}${LD_LIBRARY_PATH:-}
 report() { "$python" "$here/gpu_check_tools.py" report "$out" >>"$log" 2>&1; }
 
 failed=0 making=""
-# shellcheck disable=SC2317 # called by the trap
 finish() {
     [ -n "$making" ] && kill -KILL -- "-$making" 2>/dev/null
     report
@@ -115,7 +118,7 @@ several() {
 bench() { ours "$cuddle" bench "$@" --device $device --json; }
 bandwidth() { cat "$work/bandwidth" 2>/dev/null; } # GB/s of copies on the device
 
-facts() { measure '"kind":"facts"' "$python" "$here/gpu_check_tools.py" facts "$cuddle"; }
+facts() { measure "\"kind\":\"$1\"" "$python" "$here/gpu_check_tools.py" facts "$cuddle"; }
 smoke() { ours "$cuddle" run "$here/data/models/kjv-gpt2" "In the beginning" --device $device --max-tokens 40 --temperature 0 --log info; }
 
 one_test() {
@@ -175,7 +178,6 @@ decode() { # SHAPE
     local batch bad=0 given
     given=$(bandwidth)
     for batch in $batches; do
-        # shellcheck disable=SC2086 # no words if there is no figure
         measure "\"kind\":\"decode\",\"model\":\"$1\"" bench "$work/$1" --batch "$batch" --prompt-tokens $prompt --generate $generate --repeat $runs \
             --max-context $((prompt + generate)) --no-probe ${given:+--bandwidth $given} || bad=1
     done
@@ -205,7 +207,7 @@ hang() { # for --dry-run: neither asked nor told to end
 making=$!
 disown $making
 
-stage facts 20 facts
+stage facts 20 facts facts
 stage smoke 30 smoke
 if [ $dry -eq 1 ]; then
     stage hang 1 hang # which must be ended
@@ -236,6 +238,7 @@ if [ "$large" != "$small" ]; then
     loads=ring
     stage "cold-$large" 60 load "$large" 1 --cold
 fi
+stage facts-after 20 facts facts_after # clocks, above all
 { echo "== the checkpoints" && cat "$work/making.log"; } >>"$log"
 report
 echo "results: $out/gpu_check.md"

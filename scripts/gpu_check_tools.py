@@ -135,7 +135,7 @@ def load_row(r: dict) -> list:
     data, last = r["data"], r["data"]["loads"][-1]
     total = last["page_cache_bytes"] + last["direct_bytes"] + last["plain_bytes"] + last["registered_bytes"]
     return [r["model"], r["asked"], last["mode"], "cold" if r["cold"] else "warm", len(data["loads"]),
-            statistics.median(load["load_seconds"] for load in data["loads"]), data["gb_per_second"], last["ceiling_gb_per_second"],
+            statistics.median(load["seconds"] for load in data["loads"]), data["gb_per_second"], last["ceiling_gb_per_second"],
             percent(data["share_of_ceiling"], 1), percent(last["page_cache_bytes"] + last["registered_bytes"], total), last["fallbacks"] or "none"]
 
 
@@ -146,7 +146,9 @@ def markdown(facts_: dict, stages: list, results: list) -> list:
     ceiling = (of("ceilings") or [{}])[-1].get("data", {})
     copy, peak = ceiling.get("copy_gb_per_second"), ceiling.get("gemm_tflops")
     beside = [r["data"] | {"model": r["model"]} for r in of("transformers")]
-    text = ["# gpu_check", "", "```"] + facts_.get("nvidia_smi", []) + facts_.get("doctor", []) + ["```", "", "## Stages"]
+    after = [line for r in of("facts_after") for line in r["data"]["nvidia_smi"][1:]]
+    text = ["# gpu_check", "", "```"] + facts_.get("nvidia_smi", []) + [f"{line} (at the end)" for line in after] + facts_.get("doctor", []) + \
+        ["```", "", "## Stages"]
     text += table(["stage", "result", "seconds"], [[s["stage"], s["status"], s["seconds"]] for s in stages])
     text += ["## Tests"] + table(["test", "result", "seconds"], [
         [f"{r['kind']} {r['name']}", {0: "passed", 77: "skipped", 124: "timed out", 137: "timed out"}.get(r["code"], f"FAILED ({r['code']})"),

@@ -67,6 +67,7 @@ if [ $tests -eq 1 ]; then
         if [ -x "$build/tests/cuda/$program" ]; then cp "$build/tests/cuda/$program" "$root/tests/bin"; fi
     done
     cp -r tests/parity tests/models "$root/tests/data"
+    cp -L /usr/share/doc/check/copyright "$root/licenses/check.txt" # linked into cuda_tests
     cp scripts/gpu_check.sh scripts/gpu_check_*.py benchmarks/make_checkpoint.py "$root/tests"
 fi
 

@@ -56,6 +56,16 @@ whole
 status first-token-tiny "not run"
 status cold-tiny "not run"
 
+# The same weights in one file and in several.
+for most in 5 0.002; do
+    "$python" "$root/tests/make_checkpoint.py" tiny "$work/tiny-$most" --shard-gb $most >/dev/null || bad "make_checkpoint.py"
+    "$root/bin/cuddle" run "$work/tiny-$most" "1 2 3" --tokens --json --logprobs 5 --max-tokens 4 --temperature 0 --device cpu 2>/dev/null |
+        sed -n 's/.*"logprobs":\[/[/p' >"$work/said-$most"
+done
+[ "$(find "$work/tiny-0.002" -name 'model-0000*-of-00003.safetensors' | wc -l)" -eq 3 ] || bad "not in three files"
+[ -s "$work/said-5" ] || bad "nothing is said with one file"
+cmp "$work/said-5" "$work/said-0.002" || bad "shards say something else"
+
 # ------------------------------------------------------------------------------------ every stage, with nothing behind it
 fake() { # FILE LINE...: a program
     file=$1
