@@ -2,11 +2,12 @@
 # Installs what the build and the tests need on Debian and its relatives. Says nothing and does nothing when all is there.
 set -euo pipefail
 
-packages=(gcc g++ libc6-dev binutils cmake ninja-build pkg-config libjansson-dev libpcre2-dev libutf8proc-dev libdnnl-dev check)
+# patchelf: scripts/package.sh sets where a packaged library looks for the others.
+packages=(gcc g++ libc6-dev binutils cmake ninja-build pkg-config libjansson-dev libpcre2-dev libutf8proc-dev libdnnl-dev check patchelf)
 
 if ! command -v dpkg-query >/dev/null; then
     echo "install_deps.sh: this is not a Debian system; needed are a C11 compiler, CMake >= 3.25, Ninja, pkg-config, jansson, PCRE2," \
-        "utf8proc, Check and, if wanted, oneDNN" >&2
+        "utf8proc, Check and, if wanted, oneDNN and patchelf" >&2
     exit 0
 fi
 

@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Path of `relative` below tests/, in one of a few rotating static buffers. */
+/* Path of `relative` below tests/ (or the folder CUDDLE_TEST_DATA, where it is set), in one of a few rotating static buffers. */
 const char *test_path(const char *relative);
 
 /* A fresh directory under $TMPDIR or /tmp, removed with everything in it when the program ends. */

@@ -1,7 +1,10 @@
 /* cuddle bench: how fast a model loads, reads a prompt and decodes here, beside the memory bandwidth that bounds decoding. */
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/options.h"
 #include "cli/output.h"
@@ -12,7 +15,10 @@
 enum { REPEAT_MOST = 100, PROBE_BYTES = 1 << 30, PROBE_PASSES = 20 };
 enum { PROMPT_DEFAULT = 512, GENERATE_DEFAULT = 128 };
 
-typedef struct bench_options { int prompt_tokens, generate, batch, repeat, no_probe, json; } bench_options;
+typedef struct bench_options {
+    int prompt_tokens, generate, batch, repeat, only_load, cold, no_probe, json;
+    float bandwidth; /* GB/s; 0: not given */
+} bench_options;
 static const option_row bench_rows[] = {
     { "prompt-tokens", OPTION_INT, offsetof(bench_options, prompt_tokens), 1, INT32_MAX, "N",
       "tokens of each prompt (default: 512, or what the context leaves)" },
@@ -20,6 +26,10 @@ static const option_row bench_rows[] = {
       "tokens generated for each sequence (default: 128, or a quarter of the context)" },
     { "batch", OPTION_INT, offsetof(bench_options, batch), 1, 4096, "N", "sequences at once (default: 1)" },
     { "repeat", OPTION_INT, offsetof(bench_options, repeat), 1, REPEAT_MOST, "N", "measured runs after one that is not (default: 3)" },
+    { "only-load", OPTION_FLAG, offsetof(bench_options, only_load), 0, 0, "", "measure loading alone, --repeat times" },
+    { "cold", OPTION_FLAG, offsetof(bench_options, cold), 0, 0, "", "drop the model's files from the page cache before each load, as far as the system does" },
+    { "bandwidth", OPTION_FLOAT, offsetof(bench_options, bandwidth), 0.001, 1e6, "GB/S",
+      "of the device's memory, measured elsewhere, to compare with instead of measuring it" },
     { "no-probe", OPTION_FLAG, offsetof(bench_options, no_probe), 0, 0, "",
       "do not measure the memory's read bandwidth, which takes 1 GiB, nor the link to the device" },
     { "json", OPTION_FLAG, offsetof(bench_options, json), 0, 0, "", "print one JSON object" },
@@ -107,9 +117,12 @@ typedef struct report {
     const char *path;
     const bench_options *own;
     measure runs[REPEAT_MOST];
-    double prefill, decode, decode_gb, read_gb; /* tokens/s, tokens/s, GB/s; read_gb is 0 if it was not measured */
+    double prefill, decode;     /* tokens/s */
+    double decode_gb, kv_gb;    /* GB/s of weights; of keys and values on top of them */
+    double read_gb;             /* 0 if it is not known */
     cuddle_plan plan;
-    cuddle_load_report load;
+    cuddle_load_report load; /* of the load after which the rest was measured */
+    struct { double seconds; cuddle_load_report report; } loads[REPEAT_MOST]; /* --only-load */
 } report;
 
 static int ascending(const void *a, const void *b)
@@ -136,13 +149,15 @@ static void summarize(report *r, const session *s)
     const double middle = median(steps, r->own->repeat);
     r->decode = middle * r->own->batch;
     r->decode_gb = 1e-9 * middle * (double)cuddle_model_weight_bytes(s->model);
+    /* Positions of a sequence halfway through, as if no layer had a window. */
+    const double positions = (double)r->own->batch * (r->own->prompt_tokens + r->own->generate / 2);
+    if (r->plan.kv_tokens > 0) r->kv_gb = 1e-9 * middle * positions * (double)r->plan.kv / (double)r->plan.kv_tokens;
 }
 
-static void print_load(const report *r, const session *s)
+static void print_load(const cuddle_load_report *l, double seconds)
 {
-    const cuddle_load_report *l = &r->load;
     char size[32];
-    out_printf("load        %.3f s; by %s: %s at %.2f GB/s with %d reader%s", s->load_seconds, cuddle_load_mode_name(l->mode),
+    out_printf("load        %.3f s; by %s: %s at %.2f GB/s with %d reader%s", seconds, cuddle_load_mode_name(l->mode),
                human_bytes(size, sizeof size, l->bytes), l->gb_per_s, l->readers, l->readers == 1 ? "" : "s");
     if (l->bytes_in_place) out_printf(", %s in place", human_bytes(size, sizeof size, l->bytes_in_place));
     if (l->ceiling_gb_per_s > 0) out_printf(", %.0f %% of the %.2f GB/s that the link reaches", 100 * l->ceiling_share, l->ceiling_gb_per_s);
@@ -182,11 +197,14 @@ static void print_text(const report *r, const session *s)
                cuddle_engine_deterministic(s->engine) ? "on" : "off");
     out_printf("workload    %d x (%d prompt + %d generated tokens), median of %d\n", r->own->batch, r->own->prompt_tokens, r->own->generate,
                r->own->repeat);
-    print_load(r, s);
+    print_load(&r->load, s->load_seconds);
     out_printf("prefill     %.1f tokens/s\n", r->prefill);
     out_printf("decode      %.1f tokens/s, %.2f GB/s of weights (%s a step)\n", r->decode, r->decode_gb,
                human_bytes(size, sizeof size, cuddle_model_weight_bytes(s->model)));
-    if (r->read_gb > 0)
+    if (r->read_gb > 0 && r->own->bandwidth > 0)
+        out_printf("memory      %.2f GB/s as given; decoding reaches %.0f %% of it, with keys and values %.0f %%\n", r->read_gb,
+                   100 * r->decode_gb / r->read_gb, 100 * (r->decode_gb + r->kv_gb) / r->read_gb);
+    else if (r->read_gb > 0)
         out_printf("memory      %.2f GB/s read by %d threads; decoding reaches %.0f %% of it\n", r->read_gb,
                    cuddle_engine_cpu_threads(s->engine), 100 * r->decode_gb / r->read_gb);
 }
@@ -209,8 +227,10 @@ static void print_json(const report *r, const session *s)
     js_put(o, "decode_tokens_per_second", js_number(r->decode));
     js_put(o, "weight_bytes", js_bytes(cuddle_model_weight_bytes(s->model)));
     js_put(o, "decode_gb_per_second", js_number(r->decode_gb));
+    js_put(o, "kv_gb_per_second", js_number(r->kv_gb));
     js_put(o, "read_gb_per_second", r->read_gb > 0 ? js_number(r->read_gb) : json_null());
     js_put(o, "share_of_read_bandwidth", r->read_gb > 0 ? js_number(r->decode_gb / r->read_gb) : json_null());
+    js_put(o, "share_with_kv", r->read_gb > 0 ? js_number((r->decode_gb + r->kv_gb) / r->read_gb) : json_null());
     for (int i = 0; i < r->own->repeat; i++) {
         json_t *run = json_object();
         js_put(run, "prefill_seconds", js_number(r->runs[i].prefill));
@@ -248,12 +268,79 @@ static int measure_all(session *s, bench_options *own, report *r)
     if (code) return code;
     summarize(r, s);
     cuddle_error err;
-    if (!own->no_probe && cuddle_engine_device(s->engine) == CUDDLE_DEVICE_CPU &&
+    r->read_gb = (double)own->bandwidth;
+    if (!own->no_probe && r->read_gb <= 0 && cuddle_engine_device(s->engine) == CUDDLE_DEVICE_CPU &&
         cuddle_probe_bandwidth(&r->read_gb, PROBE_BYTES, PROBE_PASSES, cuddle_engine_cpu_threads(s->engine), &err) != CUDDLE_OK) {
         r->read_gb = 0;
         say_error(&err); /* the rest stands without it */
     }
     return interrupt_code();
+}
+
+/* -------------------------------------------------------------------------------------------------------- loading alone */
+
+/* Drops the checkpoint's files from the page cache. What cannot be dropped (mapped by somebody, or not written yet) stays, and the load's
+ * report says so. Returns an exit code. */
+static int drop_cached(const char *path)
+{
+    cuddle_error err;
+    cuddle_safetensors *st;
+    if (cuddle_safetensors_open(&st, path, &err) != CUDDLE_OK) return say_error(&err);
+    int code = 0;
+    for (int i = 0; !code && i < cuddle_safetensors_shards(st); i++) {
+        const char *file = cuddle_safetensors_shard(st, i);
+        const int fd = open(file, O_RDONLY | O_CLOEXEC);
+        int failure = fd < 0 ? errno : 0;
+        if (!failure && fdatasync(fd) != 0 && errno != EINVAL && errno != EROFS) failure = errno;
+        if (!failure) failure = posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+        if (fd >= 0) close(fd);
+        if (!failure) continue;
+        char shown[256];
+        say("%s cannot be dropped from the page cache: %s", clean_line(shown, sizeof shown, file), strerror(failure));
+        code = EXIT_FAILED;
+    }
+    cuddle_safetensors_free(st);
+    return code;
+}
+
+static int measure_loads(session *s, const settings *set, report *r)
+{
+    cuddle_error err;
+    int code = 0;
+    for (int i = 0; !code && i < r->own->repeat; i++) {
+        cuddle_model_free(s->model);
+        s->model = NULL;
+        if (r->own->cold) code = drop_cached(r->path);
+        if (!code) code = session_open(s, set, r->path);
+        r->loads[i].seconds = s->load_seconds;
+        r->loads[i].report.struct_size = sizeof r->loads[i].report;
+        if (!code && cuddle_model_load_report(s->model, &r->loads[i].report, &err) != CUDDLE_OK) code = say_error(&err);
+    }
+    return code;
+}
+
+static void print_loads(const report *r, const session *s)
+{
+    double rates[REPEAT_MOST], shares[REPEAT_MOST];
+    for (int i = 0; i < r->own->repeat; i++) rates[i] = r->loads[i].report.gb_per_s, shares[i] = r->loads[i].report.ceiling_share;
+    const double rate = median(rates, r->own->repeat), share = median(shares, r->own->repeat);
+    if (!r->own->json) {
+        for (int i = 0; i < r->own->repeat; i++) print_load(&r->loads[i].report, r->loads[i].seconds);
+        return;
+    }
+    json_t *o = json_object(), *loads = json_array();
+    js_put(o, "path", js_name(r->path));
+    js_put(o, "device", js_name(cuddle_engine_device_name(s->engine)));
+    js_put(o, "cold", json_boolean(r->own->cold));
+    js_put(o, "gb_per_second", js_number(rate));
+    js_put(o, "share_of_ceiling", share > 0 ? js_number(share) : json_null());
+    for (int i = 0; i < r->own->repeat; i++) {
+        json_t *load = load_json(&r->loads[i].report);
+        js_put(load, "load_seconds", js_number(r->loads[i].seconds));
+        js_add(loads, load);
+    }
+    js_put(o, "loads", loads);
+    out_json(o);
 }
 
 int verb_bench(int argc, char **argv)
@@ -274,7 +361,14 @@ int verb_bench(int argc, char **argv)
 
     session s = { 0 };
     report r = { .path = positional[0], .own = &own, .plan = { .struct_size = sizeof r.plan }, .load = { .struct_size = sizeof r.load } };
-    code = session_open(&s, &set, positional[0]);
+    if (own.only_load) {
+        code = measure_loads(&s, &set, &r);
+        if (!code) print_loads(&r, &s);
+        session_close(&s);
+        return out_end(code);
+    }
+    code = own.cold ? drop_cached(positional[0]) : 0;
+    if (!code) code = session_open(&s, &set, positional[0]);
     if (!code) code = measure_all(&s, &own, &r);
     if (!code && own.json) print_json(&r, &s);
     else if (!code) print_text(&r, &s);

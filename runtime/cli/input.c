@@ -1,6 +1,7 @@
 #include "cli/input.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -46,6 +47,40 @@ int input_read(input *in, const command *c, const char *argument, const char *wh
     }
     in->owned[in->length] = 0;
     return 0;
+}
+
+int input_ids(int32_t **out, size_t *count, const input *in)
+{
+    static const char between[] = " \t\r\n,";
+    size_t room = 0;
+    *out = NULL;
+    *count = 0;
+    for (const char *p = in->text;;) {
+        p += strspn(p, between);
+        if (!*p) break;
+        char *end = NULL;
+        errno = 0;
+        const long long id = *p >= '0' && *p <= '9' ? strtoll(p, &end, 10) : -1;
+        if (!end || errno || id > INT32_MAX || (*end && !strchr(between, *end))) {
+            const size_t length = strcspn(p, between);
+            say("'%.*s' is not a token id: whole numbers from 0 to %d are expected", length < 64 ? (int)length : 64, p, INT32_MAX);
+            return EXIT_FAILED;
+        }
+        if (*count == room) {
+            room = room ? 2 * room : 1024;
+            int32_t *grown = realloc(*out, room * sizeof **out);
+            if (!grown) {
+                say("out of memory: %zu bytes for token ids", room * sizeof **out);
+                return EXIT_FAILED;
+            }
+            *out = grown;
+        }
+        (*out)[(*count)++] = (int32_t)id;
+        p = end;
+    }
+    if (strlen(in->text) == in->length) return 0;
+    say("a NUL byte is among the token ids");
+    return EXIT_FAILED;
 }
 
 void input_free(input *in) { free(in->owned); }

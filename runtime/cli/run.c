@@ -13,7 +13,7 @@
 #include "cuddle.h"
 
 typedef struct run_options {
-    int max_tokens, top_k, logprobs, ignore_eos, no_special, echo, json;
+    int max_tokens, top_k, logprobs, ignore_eos, no_special, tokens, echo, json;
     float temperature, top_p, min_p, repetition_penalty;
     option_seed seed;
     option_strings stop;
@@ -32,6 +32,8 @@ static const option_row run_rows[] = {
     { "stop", OPTION_STRINGS, offsetof(run_options, stop), 0, 0, "STRING", "end before this string" },
     { "ignore-eos", OPTION_FLAG, offsetof(run_options, ignore_eos), 0, 0, "", "go on after an end-of-sequence token" },
     { "no-special", OPTION_FLAG, offsetof(run_options, no_special), 0, 0, "", "add no special tokens to the prompt" },
+    { "tokens", OPTION_FLAG, offsetof(run_options, tokens), 0, 0, "",
+      "PROMPT is token ids, separated by white space or commas, and so is what is printed; needs no tokenizer" },
     { "logprobs", OPTION_INT, offsetof(run_options, logprobs), 0, 20, "N",
       "with --json: each token's log-probability and the N likeliest tokens" },
     { "echo", OPTION_FLAG, offsetof(run_options, echo), 0, 0, "", "print the prompt before its continuation" },
@@ -55,6 +57,15 @@ static void to_generation_options(cuddle_generation_options *g, const run_option
     g->ignore_eos = own->ignore_eos;
     g->no_special = own->no_special;
     g->logprobs = own->logprobs;
+}
+
+/* For --tokens. In the engine's thread: the main one leaves stdout alone until the request was freed. */
+static void print_tokens(cuddle_request *request, const cuddle_event *event, void *user)
+{
+    (void)user;
+    for (size_t i = 0; i < event->token_count; i++) out_printf("%d ", (int)event->tokens[i]);
+    if (event->finish != CUDDLE_FINISH_NONE) out_printf("\n");
+    if (!out_flush()) cuddle_request_cancel(request);
 }
 
 /* Prints what comes until the end, or until nobody reads it any more. */
@@ -141,20 +152,29 @@ static int generate(session *s, const input *prompt, const run_options *own)
     cuddle_request *request = NULL;
     cuddle_generation_options options;
     to_generation_options(&options, own);
-    const cuddle_segment segment = { .kind = CUDDLE_SEGMENT_TEXT, .text = prompt->text, .count = prompt->length };
-    if (cuddle_request_submit(&request, s->model, &segment, 1, &options, NULL, NULL, &err) != CUDDLE_OK) return say_error(&err);
-    if (own->echo) out_text(prompt->text, prompt->length);
-    stream(request, !own->json);
-    if (!own->json) out_printf("\n");
-
+    cuddle_segment segment = { .kind = CUDDLE_SEGMENT_TEXT, .text = prompt->text, .count = prompt->length };
+    int32_t *ids = NULL;
     int code = 0;
+    if (own->tokens) {
+        segment = (cuddle_segment){ .kind = CUDDLE_SEGMENT_TOKENS };
+        code = input_ids(&ids, &segment.count, prompt);
+        segment.tokens = ids;
+    }
+    const cuddle_event_fn on_event = own->tokens && !own->json ? print_tokens : NULL;
+    if (!code && cuddle_request_submit(&request, s->model, &segment, 1, &options, on_event, NULL, &err) != CUDDLE_OK) code = say_error(&err);
+    free(ids);
+    if (code) return code;
+    if (own->echo) out_text(prompt->text, prompt->length);
+    stream(request, !own->json && !own->tokens);
+    if (!own->json && !own->tokens) out_printf("\n");
+
     cuddle_result result = { .struct_size = sizeof result };
     const cuddle_status status = cuddle_request_wait(request, -1, &err); /* it ended: this asks how */
     if (status != CUDDLE_OK && status != CUDDLE_E_CANCELLED) code = say_error(&err);
     else if (cuddle_request_result(request, &result, &err) != CUDDLE_OK) code = say_error(&err);
     else {
         if (own->json) print_json(s, &result, own);
-        if (out_flush()) say_rates(s->engine, &result, own);
+        if ((own->tokens && !own->json) || out_flush()) say_rates(s->engine, &result, own);
     }
     cuddle_request_free(request);
     return interrupt_code() ? interrupt_code() : code;
@@ -164,6 +184,8 @@ static int check(const command *c, const run_options *own)
 {
     if (own->logprobs >= 0 && !own->json) return usage_error(c, "--logprobs needs --json");
     if (own->echo && own->json) return usage_error(c, "--echo does not go with --json, which holds prompt_ids");
+    if (own->tokens && own->echo) return usage_error(c, "--echo does not go with --tokens");
+    if (own->tokens && own->stop.count) return usage_error(c, "--stop does not go with --tokens, where there is no text");
     return 0;
 }
 

@@ -1,6 +1,4 @@
 /* cuddle tokenize: text to token ids, and back with --decode. */
-#include <errno.h>
-#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -51,48 +49,13 @@ static int encode(const cuddle_tokenizer *tokenizer, const input *in, const toke
     return 0;
 }
 
-/* Reads the ids in the text; *out is the caller's. Returns an exit code. */
-static int parse_ids(int32_t **out, size_t *count, const input *in)
-{
-    static const char between[] = " \t\r\n,";
-    size_t room = 0;
-    *out = NULL;
-    *count = 0;
-    for (const char *p = in->text;;) {
-        p += strspn(p, between);
-        if (!*p) break;
-        char *end = NULL;
-        errno = 0;
-        const long long id = *p >= '0' && *p <= '9' ? strtoll(p, &end, 10) : -1;
-        if (!end || errno || id > INT32_MAX || (*end && !strchr(between, *end))) {
-            const size_t length = strcspn(p, between);
-            say("'%.*s' is not a token id: whole numbers from 0 to %d are expected", length < 64 ? (int)length : 64, p, INT32_MAX);
-            return EXIT_FAILED;
-        }
-        if (*count == room) {
-            room = room ? 2 * room : 1024;
-            int32_t *grown = realloc(*out, room * sizeof **out);
-            if (!grown) {
-                say("out of memory: %zu bytes for token ids", room * sizeof **out);
-                return EXIT_FAILED;
-            }
-            *out = grown;
-        }
-        (*out)[(*count)++] = (int32_t)id;
-        p = end;
-    }
-    if (strlen(in->text) == in->length) return 0;
-    say("a NUL byte is among the token ids");
-    return EXIT_FAILED;
-}
-
 static int decode(const cuddle_tokenizer *tokenizer, const input *in, const tokenize_options *own)
 {
     cuddle_error err;
     int32_t *ids;
     size_t count, length = 0;
     char *text = NULL;
-    int code = parse_ids(&ids, &count, in);
+    int code = input_ids(&ids, &count, in);
     const unsigned flags = own->no_special ? CUDDLE_DETOKENIZE_SKIP_SPECIAL : 0;
     if (!code && cuddle_detokenize(&text, &length, tokenizer, ids, count, flags, &err) != CUDDLE_OK) code = say_error(&err);
     if (!code && own->json) {

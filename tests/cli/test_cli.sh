@@ -71,13 +71,13 @@ help_lists() { # VERB OPTION...
     awk 'length > 110 { exit 1 }' "$work/out" || bad "a line is longer than 110 columns"
 }
 # shellcheck disable=SC2086 # a list of words
-help_lists run max-tokens temperature top-k top-p min-p repetition-penalty seed stop ignore-eos no-special logprobs echo json $model_options
+help_lists run max-tokens temperature top-k top-p min-p repetition-penalty seed stop ignore-eos no-special tokens logprobs echo json $model_options
 help_lists inspect json
 # shellcheck disable=SC2086
 help_lists plan json $model_options
 help_lists tokenize json no-special decode
 # shellcheck disable=SC2086
-help_lists bench prompt-tokens generate batch repeat no-probe json $model_options
+help_lists bench prompt-tokens generate batch repeat only-load cold bandwidth no-probe json $model_options
 help_lists doctor
 
 usage() { # SENTENCE COMMAND...
@@ -107,6 +107,9 @@ usage "--seed expects" run m --seed -1
 usage "--stop expects a string that is not empty" run m --stop=
 usage "--json takes no value" run m --json=yes
 usage "--logprobs needs --json" run m p --logprobs 2
+usage "--echo does not go with --tokens" run m 1 --tokens --echo
+usage "--stop does not go with --tokens" run m 1 --tokens --stop a
+usage "--bandwidth expects a number" bench m --bandwidth 0
 usage "--logprobs expects a whole number from 0 to 20" run m p --json --logprobs 21
 usage "--device expects one of auto|cpu|cuda[:N], but 'gpu'" run m --device gpu
 usage "--device expects" run m --device cuda:
@@ -206,6 +209,18 @@ same "the likeliest token" "$(value logprobs.0.top.0.id)" "$(value ids.0)"
 name="run from standard input"
 printf 'In the beginning\n' | "$cuddle" run "$model" --max-tokens 8 --temperature 0 >"$work/out" 2>"$work/err"
 same "the text" "$(cat "$work/out")" "$text"
+# The same model without a tokenizer, in token ids.
+mkdir "$work/ids"
+cp "$model"/config.json "$model"/model.safetensors "$model"/generation_config.json "$work/ids"
+expect "run --json, for its ids" 0 "$cuddle" run "$model" "In the beginning" --max-tokens 8 --temperature 0 --json
+prompt=$(value prompt_ids | tr -d '[]') continued=$(value ids | tr -d '[]' | tr ',' ' ')
+expect "run --tokens" 0 "$cuddle" run "$work/ids" "$prompt" --tokens --max-tokens 8 --temperature 0
+same "the ids" "$(cat "$work/out")" "$(echo $continued) "
+expect "run --tokens --json" 0 "$cuddle" run "$work/ids" "$prompt" --tokens --max-tokens 8 --temperature 0 --json
+same "the prompt" "$(value prompt_ids | tr -d '[]')" "$prompt"
+same "the ids" "$(value ids | tr -d '[]' | tr ',' ' ')" "$continued"
+expect "run --tokens: not an id" 1 "$cuddle" run "$work/ids" "1 2 three" --tokens && one_sentence && holds "'three'"
+expect "run --tokens: outside the vocabulary" 1 "$cuddle" run "$work/ids" "1 2147483647" --tokens && one_sentence
 expect "run --load read" 0 "$cuddle" run "$model" "In the beginning" --max-tokens 8 --temperature 0 --load read
 same "the text" "$(cat "$work/out")" "$text"
 for mode in ring register; do
@@ -242,6 +257,19 @@ is_json load_seconds prefill_tokens_per_second decode_tokens_per_second weight_b
 same "the batch" "$(value batch)" 3
 same "the way of loading" "$(value load.mode)" '"map"'
 same "the bandwidth" "$(value read_gb_per_second)" null
+
+expect "bench --bandwidth" 0 "$cuddle" bench "$model" --prompt-tokens 16 --generate 8 --repeat 1 --bandwidth 50 --json
+same "the bandwidth" "$(value read_gb_per_second)" 50.0
+is_json share_of_read_bandwidth share_with_kv kv_gb_per_second
+expect "bench --bandwidth" 0 "$cuddle" bench "$model" --prompt-tokens 16 --generate 8 --repeat 1 --bandwidth 50 --cold
+grep -q -E "^memory +50.00 GB/s as given" "$work/out" || bad "no given bandwidth"
+expect "bench --only-load" 0 "$cuddle" bench "$model" --only-load --repeat 3 --load read
+same "the number of loads" "$(grep -c '^load .* by read: ' "$work/out")" 3
+expect "bench --only-load --cold --json" 0 "$cuddle" bench "$model" --only-load --repeat 2 --load read --cold --json
+is_json gb_per_second share_of_ceiling loads.1.load_seconds loads.1.gb_per_second loads.1.page_cache_bytes
+same "the number of loads" "$(value loads.#)" 2
+same "cold" "$(value cold)" true
+expect "bench --cold: no model" 1 "$cuddle" bench "$work/nothing-here" --cold --only-load && one_sentence && holds nothing-here
 
 # --------------------------------------------------------------------------------------------------------------- doctor
 expect "doctor" 0 "$cuddle" doctor

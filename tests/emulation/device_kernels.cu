@@ -255,3 +255,17 @@ __global__ void math_kernel(float *out, const float *x)
     out[6] = __ldg(x);
 }
 cudaError_t run_math(float *out, const float *x, cudaStream_t stream) { return dev_launch(math_kernel, dim3(1), dim3(1), 0, stream, out, x); }
+
+/* Lane i rounds in[2i] and in[2i + 1]. */
+__global__ void round_kernel(uint32_t *out, const float *in)
+{
+    const float low = in[2 * dev_lane()], high = in[2 * dev_lane() + 1];
+    uint32_t *o = out + dev_lane();
+    o[0 * 32] = __bfloat16_as_ushort(dev_from<bf16>(low));
+    o[1 * 32] = __half_as_ushort(dev_from<f16>(low));
+    o[2 * 32] = dev_pack2<bf16>(low, high);
+    o[3 * 32] = dev_pack2<f16>(low, high);
+    o[4 * 32] = __float_as_uint(dev_unpack2<bf16>(o[2 * 32]).y);
+    o[5 * 32] = __float_as_uint(dev_unpack2<f16>(o[3 * 32]).y);
+}
+cudaError_t run_round(uint32_t *out, const float *in, cudaStream_t stream) { return dev_launch(round_kernel, dim3(1), dim3(32), 0, stream, out, in); }

@@ -1,4 +1,4 @@
-/* Kernels that use every operation of cuda/device.h once, for test_device.cc. */
+/* Kernels that use every operation of cuda/device.h once, for test_device.cc and tests/golden/; both also run on a real device. */
 #ifndef EMULATION_DEVICE_KERNELS_H
 #define EMULATION_DEVICE_KERNELS_H
 
@@ -32,5 +32,8 @@ cudaError_t run_syncwarp(float *out, const float *in, cudaStream_t stream);
 cudaError_t run_dynamic(float *out, const float *in, int count, size_t bytes, cudaStream_t stream);
 /* out[7]: exp, log, rsqrt, tanh, erf, exp_fast of *x, and *x through __ldg */
 cudaError_t run_math(float *out, const float *x, cudaStream_t stream);
+/* out[6][32]: in[64] in pairs to bf16 and f16, the first of each alone, both packed, and the second packed one back as float */
+enum { ROUND_WORDS = 6 * 32 };
+cudaError_t run_round(uint32_t *out, const float *in, cudaStream_t stream);
 
 #endif

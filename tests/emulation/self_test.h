@@ -1,8 +1,10 @@
-/* What the emulation's own tests share. */
+/* What the emulation's own tests share. With SELF_TEST_ON_DEVICE a test is linked with the CUDA runtime instead and runs on a GPU. */
 #ifndef EMULATION_SELF_TEST_H
 #define EMULATION_SELF_TEST_H
 
+#ifndef SELF_TEST_ON_DEVICE
 #include "emulation.h"
+#endif
 
 #include <cuda_bf16.h>
 #include <cuda_fp16.h>
@@ -74,6 +76,18 @@ inline cudaStream_t new_stream()
     return stream;
 }
 
+/* For the start of main(): where it returns true there is nothing to run on, and main returns 77. */
+inline bool no_device()
+{
+    int count = 0;
+    const cudaError_t status = cudaGetDeviceCount(&count);
+    if (status == cudaSuccess && count > 0) return false;
+    std::fprintf(stderr, "skipped: no CUDA device: %s\n", cudaGetErrorString(status));
+    if (std::getenv("CUDDLE_REQUIRE_DEVICE")) std::exit(1);
+    return true;
+}
+
+#ifndef SELF_TEST_ON_DEVICE
 /* Nothing of ours is left. */
 inline void check_all_returned()
 {
@@ -82,5 +96,6 @@ inline void check_all_returned()
     CHECK(live.device_bytes == 0 && live.pinned_bytes == 0 && live.registered_bytes == 0);
     CHECK(live.streams == 0 && live.events == 0 && live.graphs == 0 && live.graph_execs == 0 && live.blas_objects == 0);
 }
+#endif
 
 #endif

@@ -239,8 +239,38 @@ static void elementary_functions()
     CHECK_OK(cudaFree(out));
 }
 
+static void rounding()
+{
+    /* Halves go to even; what is too large becomes infinite, what is too small 0; a NaN stays one. */
+    static const struct { float value; uint16_t bf16, f16; } rows[] = {
+        { 1.0f, 0x3f80, 0x3c00 },       { -2.5f, 0xc020, 0xc100 },      { 1.00390625f, 0x3f80, 0x3c04 }, { 1.01171875f, 0x3f82, 0x3c0c },
+        { 65504.0f, 0x4780, 0x7bff },   { 65519.0f, 0x4780, 0x7bff },   { 65520.0f, 0x4780, 0x7c00 },    { 3.4028235e38f, 0x7f80, 0x7c00 },
+        { 5.9604645e-8f, 0x3380, 0x0001 }, { 2.9802322e-8f, 0x3300, 0x0000 }, { -0.0f, 0x8000, 0x8000 }, { 1e-40f, 0x0001, 0x0000 },
+    };
+    const size_t count = sizeof rows / sizeof *rows;
+    std::vector<float> in(64);
+    for (size_t i = 0; i < 64; i++) in[i] = rows[i % count].value;
+    in[62] = std::nanf("");
+    float *d_in = upload(in);
+    uint32_t *d_out = device_array<uint32_t>(ROUND_WORDS);
+    CHECK_OK(run_round(d_out, d_in, stream));
+    CHECK_OK(cudaStreamSynchronize(stream));
+    const std::vector<uint32_t> out = download(d_out, ROUND_WORDS);
+    for (size_t i = 0; i < 31; i++) {
+        const auto &low = rows[2 * i % count], &high = rows[(2 * i + 1) % count];
+        CHECK(out[i] == low.bf16 && out[32 + i] == low.f16);
+        CHECK(out[64 + i] == (low.bf16 | uint32_t(high.bf16) << 16) && out[96 + i] == (low.f16 | uint32_t(high.f16) << 16));
+        const float b = from_half(high.bf16, 0), h = from_half(high.f16, 1);
+        CHECK(std::memcmp(&out[128 + i], &b, 4) == 0 && std::memcmp(&out[160 + i], &h, 4) == 0);
+    }
+    CHECK((out[31] & 0x7fff) > 0x7f80 && (out[63] & 0x7fff) > 0x7c00);
+    CHECK_OK(cudaFree(d_in));
+    CHECK_OK(cudaFree(d_out));
+}
+
 int main()
 {
+    if (no_device()) return 77;
     stream = new_stream();
     warp_operations();
     tensor_cores();
@@ -251,11 +281,14 @@ int main()
     between_threads();
     dynamic_shared_memory();
     elementary_functions();
+    rounding();
     CHECK_OK(cudaStreamDestroy(stream));
+#ifndef SELF_TEST_ON_DEVICE
     check_all_returned();
     emu_counters c;
     emu_counters_get(&c);
     std::printf("%llu launches, %llu threads, %llu switches\n", static_cast<unsigned long long>(c.launches), static_cast<unsigned long long>(c.threads),
                 static_cast<unsigned long long>(c.switches));
+#endif
     return 0;
 }
