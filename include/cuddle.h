@@ -260,8 +260,8 @@ typedef struct cuddle_model_options {
     cuddle_load_mode load; /* AUTO (default): MAP on the CPU; on CUDA whichever of RING and REGISTER is faster here. A mode of another
                             * device is CUDDLE_E_ARG. */
     int max_context;   /* positions of one sequence; 0 (default): what the checkpoint says, at most 8192 */
-    int max_sequences; /* that run at once; 0 (default): 8 */
-    int max_batch;     /* tokens of one step; 0 (default): 512 */
+    int max_sequences; /* that run at once; 0 (default): 8, on CUDA 32 */
+    int max_batch;     /* tokens of one step; 0 (default): 512, on CUDA 2048 */
     int64_t kv_tokens; /* positions in the KV cache, all sequences together; 0 (default): max_context * max_sequences, bounded by memory */
     cuddle_progress_fn progress;
     void *progress_user;

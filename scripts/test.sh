@@ -46,8 +46,9 @@ build_cuda() {
         return
     fi
     cmake --preset cuda --log-level=WARNING -DCUDDLE_CUDA_ARCHITECTURES="80-real;90a-real"
-    cmake --build --preset cuda --parallel "$jobs" --target cuddle_cuda cuddle_program
+    cmake --build --preset cuda --parallel "$jobs" --target cuddle_cuda cuddle_program cuda_tests cuda_device golden
     if readelf -d build/cuda/libcuddle-cuda.so build/cuda/libcuddle.so | grep -E "NEEDED.*lib(cuda|cublas|nv|stdc)"; then return 1; fi
+    ctest --test-dir build/cuda --output-on-failure -L '^cuda$' # where there is a GPU; else they say that there is none
     build/cuda/cuddle doctor
     build/cuda/cuddle run tests/models/kjv-gpt2 "In the beginning" --max-tokens 4
 }

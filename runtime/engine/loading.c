@@ -44,8 +44,9 @@ static cuddle_status resolve(model_options *out, cuddle_model_options *o, const 
     if (!status) status = check_count(err, "kv_tokens", o->kv_tokens, INT32_MAX);
     out->load = o->load;
     out->max_context = o->max_context;
-    out->max_sequences = o->max_sequences ? o->max_sequences : 8;
-    out->max_batch = o->max_batch ? o->max_batch : 512;
+    const bool gpu = e->device == CUDDLE_DEVICE_CUDA; /* which needs more at once to be busy */
+    out->max_sequences = o->max_sequences ? o->max_sequences : gpu ? 32 : 8;
+    out->max_batch = o->max_batch ? o->max_batch : gpu ? 2048 : 512;
     out->kv_tokens = o->kv_tokens;
     return status;
 }
