@@ -11,7 +11,7 @@ failed=()
 build_all_architectures() {
     cmake --preset cuda -B build/cuda-all --log-level=WARNING -DCUDDLE_BENCHMARKS=OFF -DBUILD_TESTING=OFF &&
         cmake --build build/cuda-all --target cuddle_cuda &&
-        cuobjdump --list-elf build/cuda-all/libcuddle-cuda.so | grep -oE 'sm_[0-9a-z]+' | sort | uniq -c
+        grep -a -oE -- '-arch sm_[0-9a-z]+' build/cuda-all/libcuddle-cuda.so | sort | uniq -c
 }
 
 # A target passes if it never fails and the last fifth of its executions finds nothing new.
