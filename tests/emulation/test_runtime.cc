@@ -318,7 +318,7 @@ static void two_devices_are_apart()
     check_all_returned();
 }
 
-static void no_device()
+static void without_a_device()
 {
     int count = -1;
     emu_set_devices(0);
@@ -389,7 +389,7 @@ int main()
     pageable_copies_wait();
     pitched_copies();
     two_devices_are_apart();
-    no_device();
+    without_a_device();
     threads_share_a_device();
     return 0;
 }
