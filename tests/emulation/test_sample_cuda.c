@@ -1,6 +1,5 @@
 /* sample and advance, which the CPU backend does not have. What sample must pick is what cud_sample() picks on the host, which tests/test_sampler.c
  * compares with transformers. */
-#define OP_ON_CUDA
 #include "../op_support.h"
 
 #include "engine/sampler.h"
