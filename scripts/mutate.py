@@ -47,7 +47,11 @@ FAMILIES = {
     "linear_blocks": (["linear_blocks.cu"], ["linear_blocks.cu"], ["test_op_linear", "test_linear_cuda"]),
     "attend": (["attend.cuh", "attend_plain.cuh", "attend_decode.cuh", "attend_prefill.cuh"], ["attend.cu"], ["test_attend_cuda"]),
 }
-VARIANTS = ("emulated", "emulated_race")
+# the schedules that CTest runs, tests/emulation/CMakeLists.txt
+VARIANTS = {
+    "emulated": [{}, {"CUDDLE_EMU_ORDER": "random", "CUDDLE_EMU_STREAMS": "random", "CUDDLE_EMU_SEED": "1"}],
+    "emulated_race": [{}, {"CUDDLE_EMU_ORDER": "reverse"}],
+}
 SECONDS = 240  # of one run
 
 # kind, pattern, replacement
@@ -171,12 +175,14 @@ def run_mutant(builder: Builder, mutant: tuple[str, int, str, str]) -> tuple[str
                 return name, "does not compile", time.monotonic() - began
             for test in builder.tests:
                 program = builder.program(scratch, test, variant, objects)
-                try:
-                    code = subprocess.run([program], cwd=scratch, env=env, capture_output=True, timeout=SECONDS).returncode
-                except subprocess.TimeoutExpired:
-                    code = "timeout"
-                if code not in (0, 77):
-                    return name, f"{test}_{variant}" + (" (timeout)" if code == "timeout" else ""), time.monotonic() - began
+                for schedule in VARIANTS[variant]:
+                    try:
+                        code = subprocess.run([program], cwd=scratch, env=env | schedule, capture_output=True, timeout=SECONDS).returncode
+                    except subprocess.TimeoutExpired:
+                        code = "timeout"
+                    if code not in (0, 77):
+                        how = [schedule.get("CUDDLE_EMU_ORDER", ""), "timeout" if code == "timeout" else ""]
+                        return name, " ".join([f"{test}_{variant}", *filter(None, how)]), time.monotonic() - began
     return name, "survived", time.monotonic() - began
 
 
@@ -202,7 +208,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--check", action="store_true")
     parser.add_argument("--family", action="append", choices=FAMILIES)
-    parser.add_argument("--id")
+    parser.add_argument("--id", action="append")
     parser.add_argument("--list", action="store_true")
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
     parser.add_argument("--sample", type=int, default=10, help="mutants of each family (0: all)")
@@ -214,7 +220,7 @@ def main() -> None:
         all_sites = sites(family)
         total += len(all_sites)
         if options.id:
-            chosen = [s for s in all_sites if s[0] == options.id]
+            chosen = [s for s in all_sites if s[0] in options.id]
         elif options.sample:
             chosen = random.Random(f"{options.seed}:{family}").sample(all_sites, min(options.sample, len(all_sites)))
         else:
