@@ -136,12 +136,37 @@ CUDDLE_API int64_t cuddle_safetensors_find(const cuddle_safetensors *st, const c
 /* Reads `bytes` bytes of tensor `index`, from byte `offset` of its data on, into out. */
 CUDDLE_API cuddle_status cuddle_safetensors_read(cuddle_safetensors *st, int64_t index, void *out, uint64_t offset, size_t bytes,
                                                  cuddle_error *err);
+/* Reads rows [first, first + count) of tensor `index`, a row being a slice of its first dimension, into out[0..bytes). `bytes` must be
+ * exactly theirs: count * (info.bytes / info.shape[0]). A scalar has no rows (CUDDLE_E_ARG); rows that are not whole bytes, as those of
+ * [2, 3] in F4, are CUDDLE_E_UNSUPPORTED. */
+CUDDLE_API cuddle_status cuddle_safetensors_read_rows(cuddle_safetensors *st, int64_t index, void *out, size_t bytes, int64_t first,
+                                                      int64_t count, cuddle_error *err);
 CUDDLE_API int cuddle_safetensors_shards(const cuddle_safetensors *st);
 CUDDLE_API const char *cuddle_safetensors_shard(const cuddle_safetensors *st, int shard); /* path; NULL if out of range */
 /* __metadata__ entries of all shards, in file order. */
 CUDDLE_API int cuddle_safetensors_metadata_count(const cuddle_safetensors *st);
 CUDDLE_API cuddle_status cuddle_safetensors_metadata(const cuddle_safetensors *st, int index, const char **key, const char **value,
                                                      cuddle_error *err);
+
+/* Writes one safetensors file: first declare everything it will hold, then hand over the data, tensor by tensor in any order, then finish.
+ * The bytes are those the reference implementation writes for the same tensors, whatever the order of the calls; several metadata pairs
+ * stay in the order they were added in. The file appears under its name in _finish, whole and on the disk; until then it is a temporary
+ * file beside it, which _free removes. A file of that name is replaced. One thread at a time. */
+typedef struct cuddle_safetensors_writer cuddle_safetensors_writer;
+/* Release with cuddle_safetensors_writer_free(), also after _finish. */
+CUDDLE_API cuddle_status cuddle_safetensors_writer_new(cuddle_safetensors_writer **out, const char *path, cuddle_error *err);
+CUDDLE_API cuddle_status cuddle_safetensors_writer_metadata(cuddle_safetensors_writer *writer, const char *key, const char *value,
+                                                            cuddle_error *err);
+/* shape[0..rank), may be NULL for a scalar. Names and shapes are copied. */
+CUDDLE_API cuddle_status cuddle_safetensors_writer_declare(cuddle_safetensors_writer *writer, const char *name, cuddle_dtype type,
+                                                           const int64_t *shape, int rank, cuddle_error *err);
+/* The next `bytes` bytes of the tensor; as many calls as it takes. The first call ends the declarations. After CUDDLE_E_IO (a full disk)
+ * the same call may be made again. */
+CUDDLE_API cuddle_status cuddle_safetensors_writer_write(cuddle_safetensors_writer *writer, const char *name, const void *data, size_t bytes,
+                                                         cuddle_error *err);
+/* CUDDLE_E_ARG, and nothing happens, while a tensor's data is incomplete. */
+CUDDLE_API cuddle_status cuddle_safetensors_writer_finish(cuddle_safetensors_writer *writer, cuddle_error *err);
+CUDDLE_API void cuddle_safetensors_writer_free(cuddle_safetensors_writer *writer);
 
 /* --------------------------------------------------------------------------------------------------------- tokenizer */
 

@@ -164,6 +164,47 @@ ssize_t __wrap_pread(int fd, void *out, size_t size, off_t offset)
     return __real_pread(fd, out, size, offset);
 }
 
+/* ---- failing writes ---- */
+static long write_count, write_fails_at;
+static test_write_fault write_fault;
+
+long test_fail_write(long n, test_write_fault fault)
+{
+    const long counted = write_count;
+    write_count = 0;
+    write_fault = fault;
+    write_fails_at = n;
+    return counted;
+}
+
+static test_write_fault fault_now(void) { return ++write_count == write_fails_at ? write_fault : TEST_WRITE_OK; }
+
+ssize_t __real_pwrite(int fd, const void *data, size_t size, off_t offset);
+ssize_t __wrap_pwrite(int fd, const void *data, size_t size, off_t offset);
+ssize_t __wrap_pwrite(int fd, const void *data, size_t size, off_t offset)
+{
+    switch (fault_now()) {
+    case TEST_WRITE_OK: break;
+    case TEST_WRITE_SHORT: return __real_pwrite(fd, data, size > 1 ? size / 2 : size, offset);
+    case TEST_WRITE_EINTR: errno = EINTR; return -1;
+    case TEST_WRITE_ENOSPC: errno = ENOSPC; return -1;
+    }
+    return __real_pwrite(fd, data, size, offset);
+}
+
+int __real_fsync(int fd);
+int __wrap_fsync(int fd);
+int __wrap_fsync(int fd)
+{
+    switch (fault_now()) {
+    case TEST_WRITE_OK:
+    case TEST_WRITE_SHORT: break;
+    case TEST_WRITE_EINTR: errno = EINTR; return -1;
+    case TEST_WRITE_ENOSPC: errno = ENOSPC; return -1;
+    }
+    return __real_fsync(fd);
+}
+
 void test_expect_failure(cuddle_status got, cuddle_status want, const cuddle_error *err)
 {
     ck_assert_msg(got == want, "status %s, expected %s: %s", cuddle_status_name(got), cuddle_status_name(want), err->text);

@@ -149,6 +149,81 @@ START_TEST(knows_the_dtype)
 }
 END_TEST
 
+/* ---- rows ---- */
+
+START_TEST(reads_rows_of_the_first_dimension)
+{
+    cuddle_safetensors *st = opened(write_file("{\"a\":{\"dtype\":\"U16\",\"shape\":[3,2,1],\"data_offsets\":[0,12]},"
+                                               "\"b\":{\"dtype\":\"F4\",\"shape\":[2,4],\"data_offsets\":[12,16]},"
+                                               "\"c\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[16,20]}}",
+                                               "0123456789ABCDEFGHIJ", 20));
+    for (int64_t first = 0; first <= 3; first++)
+        for (int64_t count = 0; count <= 3 - first; count++) {
+            char out[13] = "............";
+            char expected[13] = "............";
+            memcpy(expected, &"0123456789AB"[4 * first], (size_t)count * 4);
+            ck_ok(cuddle_safetensors_read_rows(st, 0, out, (size_t)count * 4, first, count, &err));
+            ck_assert_str_eq(out, expected);
+        }
+    char out[4] = "";
+    ck_ok(cuddle_safetensors_read_rows(st, 1, out, 2, 1, 1, &err)); /* four of four bits */
+    ck_assert_str_eq(out, "EF");
+    ck_ok(cuddle_safetensors_read_rows(st, 2, out, 2, 1, 2, &err));
+    ck_assert_str_eq(out, "HI");
+    ck_ok(cuddle_safetensors_read_rows(st, 2, NULL, 0, 4, 0, &err));
+    cuddle_safetensors_free(st);
+}
+END_TEST
+
+START_TEST(empty_rows_are_read_as_nothing)
+{
+    cuddle_safetensors *st = opened(write_file("{\"a\":{\"dtype\":\"F32\",\"shape\":[0,3],\"data_offsets\":[0,0]},"
+                                               "\"b\":{\"dtype\":\"F64\",\"shape\":[9223372036854775807,0],\"data_offsets\":[0,0]},"
+                                               "\"c\":{\"dtype\":\"F64\",\"shape\":[0,4611686018427387904,9],\"data_offsets\":[0,0]}}",
+                                               NULL, 0));
+    ck_ok(cuddle_safetensors_read_rows(st, 0, NULL, 0, 0, 0, &err));
+    ck_ok(cuddle_safetensors_read_rows(st, 1, NULL, 0, 1, INT64_MAX - 1, &err));
+    ck_ok(cuddle_safetensors_read_rows(st, 2, NULL, 0, 0, 0, &err)); /* the size of a row overflows, but there is none */
+    test_expect_failure(cuddle_safetensors_read_rows(st, 1, NULL, 0, 2, INT64_MAX - 1, &err), CUDDLE_E_ARG, &err);
+    test_expect_failure(cuddle_safetensors_read_rows(st, 0, NULL, 0, 0, 1, &err), CUDDLE_E_ARG, &err);
+    cuddle_safetensors_free(st);
+}
+END_TEST
+
+START_TEST(refuses_rows_that_are_not_there)
+{
+    cuddle_safetensors *st = opened(write_file("{\"a\":{\"dtype\":\"U16\",\"shape\":[3,2],\"data_offsets\":[0,12]},"
+                                               "\"b\":{\"dtype\":\"F4\",\"shape\":[2,3],\"data_offsets\":[12,15]},"
+                                               "\"c\":{\"dtype\":\"F6_E2M3\",\"shape\":[4],\"data_offsets\":[15,18]},"
+                                               "\"d\":{\"dtype\":\"U8\",\"shape\":[],\"data_offsets\":[18,19]}}",
+                                               "0123456789ABCDEFGHI", 19));
+    static const struct { int64_t index, first, count; size_t bytes; cuddle_status status; const char *sentence; } cases[] = {
+        { 0, -1, 1, 4, CUDDLE_E_ARG, "tensor \"a\": wanted 1 rows from row -1 on, it has 3" },
+        { 0, 0, -1, 4, CUDDLE_E_ARG, "tensor \"a\": wanted -1 rows from row 0 on, it has 3" },
+        { 0, 3, 1, 4, CUDDLE_E_ARG, "tensor \"a\": wanted 1 rows from row 3 on, it has 3" },
+        { 0, 0, 4, 16, CUDDLE_E_ARG, "tensor \"a\": wanted 4 rows from row 0 on, it has 3" },
+        { 0, 1, INT64_MAX, 16, CUDDLE_E_ARG, "tensor \"a\": wanted 9223372036854775807 rows from row 1 on, it has 3" },
+        { 0, INT64_MIN, 1, 4, CUDDLE_E_ARG, "tensor \"a\": wanted 1 rows from row -9223372036854775808 on, it has 3" },
+        { 0, 0, 2, 7, CUDDLE_E_ARG, "tensor \"a\": 2 rows are 8 bytes, but there are 7 for them" },
+        { 0, 0, 2, 9, CUDDLE_E_ARG, "tensor \"a\": 2 rows are 8 bytes, but there are 9 for them" },
+        { 1, 0, 1, 1, CUDDLE_E_UNSUPPORTED, "tensor \"b\": a row is 12 bits of F4, and rows that are not whole bytes are not supported" },
+        { 1, 0, 2, 3, CUDDLE_E_UNSUPPORTED, "tensor \"b\": a row is 12 bits of F4, and rows that are not whole bytes are not supported" },
+        { 2, 0, 4, 3, CUDDLE_E_UNSUPPORTED, "tensor \"c\": a row is 6 bits of F6_E2M3, and rows that are not whole bytes are not supported" },
+        { 3, 0, 1, 1, CUDDLE_E_ARG, "tensor \"d\": a scalar has no rows" },
+        { 4, 0, 1, 1, CUDDLE_E_ARG, "tensor 4 of 4" },
+    };
+    char out[32];
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        test_expect_failure(cuddle_safetensors_read_rows(st, cases[i].index, out, cases[i].bytes, cases[i].first, cases[i].count, &err),
+                            cases[i].status, &err);
+        ck_assert_str_eq(err.text, cases[i].sentence);
+    }
+    test_expect_failure(cuddle_safetensors_read_rows(NULL, 0, out, 4, 0, 1, &err), CUDDLE_E_ARG, &err);
+    test_expect_failure(cuddle_safetensors_read_rows(st, 0, NULL, 4, 0, 1, &err), CUDDLE_E_ARG, &err);
+    cuddle_safetensors_free(st);
+}
+END_TEST
+
 START_TEST(refuses_wrong_arguments)
 {
     cuddle_safetensors *st = (cuddle_safetensors *)1;
@@ -398,6 +473,9 @@ int main(void)
     tcase_add_test(tc, every_rule_has_its_verdict_and_sentence);
     tcase_add_test(tc, gives_what_the_file_says);
     tcase_add_loop_test(tc, knows_the_dtype, 0, CUDDLE_DTYPE_COUNT);
+    tcase_add_test(tc, reads_rows_of_the_first_dimension);
+    tcase_add_test(tc, empty_rows_are_read_as_nothing);
+    tcase_add_test(tc, refuses_rows_that_are_not_there);
     tcase_add_test(tc, refuses_wrong_arguments);
     tcase_add_test(tc, survives_every_failing_allocation);
     tcase_add_test(tc, opening_reads_twice_and_survives_every_fault);

@@ -1,5 +1,6 @@
 #include "format/checkpoint.h"
 
+#include "core/dtype.h"
 #include "format/name_table.h"
 #include "format/path.h"
 #include "format/safetensors.h"
@@ -289,6 +290,30 @@ cuddle_status cud_checkpoint_read(const checkpoint *c, int64_t index, void *out,
     cuddle_error inner = { CUDDLE_OK, "" };
     const cuddle_status status = cud_source_read(c->shard[t->shard].source, out, t->offset + offset, bytes, &inner);
     return status ? cud_fail(err, status, "tensor \"%.100s\": %s", t->name, inner.text) : CUDDLE_OK;
+}
+
+cuddle_status cud_checkpoint_read_rows(const checkpoint *c, int64_t index, void *out, size_t bytes, int64_t first, int64_t count,
+                                       cuddle_error *err)
+{
+    const cuddle_tensor_info *t = cud_checkpoint_get(c, index);
+    if (!t) return cud_fail(err, CUDDLE_E_ARG, "tensor %" PRId64 " of %" PRIu32, index, c->count);
+    if (t->rank == 0) return cud_fail(err, CUDDLE_E_ARG, "tensor \"%.100s\": a scalar has no rows", t->name);
+    if (first < 0 || count < 0 || first > t->shape[0] || count > t->shape[0] - first)
+        return cud_fail(err, CUDDLE_E_ARG, "tensor \"%.100s\": wanted %" PRId64 " rows from row %" PRId64 " on, it has %" PRId64, t->name,
+                        count, first, t->shape[0]);
+    /* Not bytes / shape[0]: that cannot tell whether a row is whole bytes, nor how large one is where there are none. An overflow needs
+     * a dimension of 0, and then no rows have bytes. */
+    uint64_t bits = (uint64_t)cud_dtype_bits(t->type);
+    for (int i = 1; i < t->rank; i++) bits *= (uint64_t)t->shape[i];
+    if (t->bytes == 0) bits = 0;
+    if (bits % 8)
+        return cud_fail(err, CUDDLE_E_UNSUPPORTED, "tensor \"%.100s\": a row is %" PRIu64 " bits of %s, and rows that are not whole bytes "
+                        "are not supported", t->name, bits, cud_dtype_name(t->type));
+    const uint64_t row = bits / 8, wanted = row * (uint64_t)count;
+    if (bytes != wanted)
+        return cud_fail(err, CUDDLE_E_ARG, "tensor \"%.100s\": %" PRId64 " rows are %" PRIu64 " bytes, but there are %zu for them", t->name,
+                        count, wanted, bytes);
+    return cud_checkpoint_read(c, index, out, row * (uint64_t)first, bytes, err);
 }
 
 int cud_checkpoint_metadata_count(const checkpoint *c) { return c->metadata_count; }

@@ -34,6 +34,10 @@ const char *cud_checkpoint_shard(const checkpoint *c, int shard); /* its path; N
 /* Reads bytes [offset, offset + bytes) of tensor `index`. CUDDLE_E_ARG if that is not inside the tensor; a failed read names the
  * file and the tensor. */
 cuddle_status cud_checkpoint_read(const checkpoint *c, int64_t index, void *out, uint64_t offset, size_t bytes, cuddle_error *err);
+/* Reads rows [first, first + count) of tensor `index`, slices of its first dimension; `bytes` must be theirs. CUDDLE_E_ARG if they are not
+ * inside the tensor, CUDDLE_E_UNSUPPORTED if a row is not whole bytes. */
+cuddle_status cud_checkpoint_read_rows(const checkpoint *c, int64_t index, void *out, size_t bytes, int64_t first, int64_t count,
+                                       cuddle_error *err);
 
 /* __metadata__ of all shards, in file order. CUDDLE_E_ARG if index is out of range. */
 int cud_checkpoint_metadata_count(const checkpoint *c);

@@ -40,3 +40,9 @@ bool cud_path_has_suffix(const char *path, const char *suffix)
     const size_t length = strlen(path), wanted = strlen(suffix);
     return length >= wanted && memcmp(path + length - wanted, suffix, wanted) == 0;
 }
+
+const char *cud_path_reason(int error)
+{
+    const char *text = strerrordesc_np(error);
+    return text ? text : "unknown error";
+}

@@ -37,8 +37,7 @@ static void skip_space(scanner *in)
     }
 }
 
-/* Length of the well-formed UTF-8 character of two or more bytes at s, or 0. */
-static size_t utf8_length(const unsigned char *s, size_t rest)
+size_t cud_scan_utf8(const unsigned char *s, size_t rest)
 {
     size_t length;
     unsigned least = 0x80, most = 0xbf; /* of the second byte: no overlong forms, no surrogates, nothing above U+10FFFF */
@@ -166,7 +165,7 @@ static scan_token scan_string(scanner *in, scan_token token)
                 continue;
             }
             if (c < 0x20) return fail(in, at, "control characters in strings to be escaped");
-            taken = c == 0x7f ? 1 : utf8_length((const unsigned char *)in->data + at, in->size - at);
+            taken = c == 0x7f ? 1 : cud_scan_utf8((const unsigned char *)in->data + at, in->size - at);
             if (!taken) return fail(in, at, "valid UTF-8");
             at += taken;
         }

@@ -1,5 +1,7 @@
 #include "core/source.h"
 
+#include "format/path.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -17,13 +19,6 @@ typedef struct file_source {
     void *map;            /* NULL until somebody asks */
 } file_source;
 
-/* Untranslated on purpose: a sentence does not depend on the program's locale. */
-static const char *reason(int error)
-{
-    const char *text = strerrordesc_np(error);
-    return text ? text : "unknown error";
-}
-
 static cuddle_status file_read_at(source *s, void *out, uint64_t offset, size_t bytes, cuddle_error *err)
 {
     if (offset > s->size || bytes > s->size - offset) /* also keeps what follows inside off_t */
@@ -36,7 +31,7 @@ static cuddle_status file_read_at(source *s, void *out, uint64_t offset, size_t 
         if (n < 0) {
             if (errno == EINTR) continue;
             return cud_fail(err, CUDDLE_E_IO, "%s: wanted %zu bytes at offset %" PRIu64 ", got %zu: %s", s->name, bytes, offset, got,
-                            reason(errno));
+                            cud_path_reason(errno));
         }
         if (n == 0)
             return cud_fail(err, CUDDLE_E_IO, "%s: wanted %zu bytes at offset %" PRIu64 ", got %zu: the file became shorter",
@@ -93,11 +88,11 @@ cuddle_status cud_source_open_file(source **out, const char *path, cuddle_error 
     int fd;
     do fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     while (fd < 0 && errno == EINTR);
-    if (fd < 0) return cud_fail(err, CUDDLE_E_IO, "%s: %s", path, reason(errno));
+    if (fd < 0) return cud_fail(err, CUDDLE_E_IO, "%s: %s", path, cud_path_reason(errno));
 
     struct stat st;
     cuddle_status status = CUDDLE_OK;
-    if (fstat(fd, &st) < 0) status = cud_fail(err, CUDDLE_E_IO, "%s: %s", path, reason(errno));
+    if (fstat(fd, &st) < 0) status = cud_fail(err, CUDDLE_E_IO, "%s: %s", path, cud_path_reason(errno));
     else if (!S_ISREG(st.st_mode))
         status = cud_fail(err, CUDDLE_E_IO, "%s: is %s, expected a regular file", path, kind_of(st.st_mode));
     if (status) {

@@ -1,4 +1,4 @@
-/* cuddle_safetensors_*: see cuddle.h. */
+/* cuddle_safetensors_* but for the writer: see cuddle.h. */
 #include "core/status.h"
 #include "cuddle.h"
 #include "format/checkpoint.h"
@@ -58,6 +58,14 @@ cuddle_status cuddle_safetensors_read(cuddle_safetensors *st, int64_t index, voi
     cud_error_clear(err);
     if (!st || (!out && bytes)) return cud_fail(err, CUDDLE_E_ARG, "cuddle_safetensors_read: %s is NULL", st ? "out" : "st");
     return cud_checkpoint_read(st->checkpoint, index, out, offset, bytes, err);
+}
+
+cuddle_status cuddle_safetensors_read_rows(cuddle_safetensors *st, int64_t index, void *out, size_t bytes, int64_t first, int64_t count,
+                                           cuddle_error *err)
+{
+    cud_error_clear(err);
+    if (!st || (!out && bytes)) return cud_fail(err, CUDDLE_E_ARG, "cuddle_safetensors_read_rows: %s is NULL", st ? "out" : "st");
+    return cud_checkpoint_read_rows(st->checkpoint, index, out, bytes, first, count, err);
 }
 
 int cuddle_safetensors_shards(const cuddle_safetensors *st) { return st ? cud_checkpoint_shards(st->checkpoint) : 0; }
