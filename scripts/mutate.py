@@ -4,8 +4,9 @@
     scripts/mutate.py [--check] [--family NAME] [--id ID] [--list] [--jobs N] [--sample N]
 
 Needs build/asan, built. A mutant is one edit of one line: the kernels that hold the line are compiled with the emulation's flags into a
-scratch folder, linked in front of the library into the tests of that family (FAMILIES), and run, the sanitizer build first, then the race
-build. It is killed by the first run that fails. A mutant that does not compile does not count. Which places are tried is drawn by --seed,
+scratch folder, linked in front of the library into the tests of that family (FAMILIES), and run, the race build first: it compiles in a
+quarter of the sanitizer build's time. It is killed by the first run that fails, or that takes ten times as long as with the true kernels,
+which must pass before anything is mutated. A mutant that does not compile does not count. Which places are tried is drawn by --seed,
 the same number (--sample) of each family, so that small families count as much as large ones.
 
 --check fails unless 90 % are killed and tests/emulation/mutants.md says why each survivor lives.
@@ -45,20 +46,24 @@ FAMILIES = {
     "linear_skinny": (["linear_skinny.cu"], ["linear_skinny.cu"], ["test_op_linear", "test_linear_cuda"]),
     "linear_tiled": (["linear_tiled.cu"], ["linear_tiled.cu"], ["test_op_linear", "test_linear_cuda"]),
     "linear_blocks": (["linear_blocks.cu"], ["linear_blocks.cu"], ["test_op_linear", "test_linear_cuda"]),
+    "linear": (["linear.cuh"], ["linear_skinny.cu", "linear_few.cu", "linear_tiled.cu", "linear_blocks.cu"], ["test_linear_cuda", "test_op_linear"]),
+    # of all that include these, what is cheap and uses most of them
+    "typed": (["typed.cuh"], ["gather.cu", "embed.cu", "rope.cu"], ["test_op_gather", "test_op_rope", "test_op_embed"]),
+    "device": (["device.h"], ["log_softmax.cu", "rmsnorm.cu"], ["test_op_log_softmax", "test_op_rmsnorm"]),
     "attend": (["attend.cuh", "attend_plain.cuh", "attend_decode.cuh", "attend_prefill.cuh"], ["attend.cu"], ["test_attend_cuda"]),
 }
 # the schedules that CTest runs, tests/emulation/CMakeLists.txt
 VARIANTS = {
-    "emulated": [{}, {"CUDDLE_EMU_ORDER": "random", "CUDDLE_EMU_STREAMS": "random", "CUDDLE_EMU_SEED": "1"}],
     "emulated_race": [{}, {"CUDDLE_EMU_ORDER": "reverse"}],
+    "emulated": [{}, {"CUDDLE_EMU_ORDER": "random", "CUDDLE_EMU_STREAMS": "random", "CUDDLE_EMU_SEED": "1"}],
 }
-SECONDS = 240  # of one run
+SECONDS = 240  # of one run, at least
 
 # kind, pattern, replacement
 MUTATORS = [
     ("barrier", r"__syncthreads\(\);", ";"),
     ("warp-barrier", r"__syncwarp\(\);", ";"),
-    ("copy-wait", r"dev_(cp_)?async_wait[a-z_]*(<\d+>)?\(\w*\);", ";"),
+    ("copy-wait", r"dev_copy_async_wait<[^>]*>\(\);", ";"),
     ("less", r"(?<=[\w\])]) < (?=[\w(])", " <= "),
     ("less-equal", r"(?<=[\w\])]) <= (?=[\w(])", " < "),
     ("greater", r"(?<=[\w\])]) > (?=[\w(])", " >= "),
@@ -69,13 +74,15 @@ MUTATORS = [
     ("minus", r"(?<=[\w\])]) - (?=[\w(])", " + "),
     ("times", r"(?<=[\w\])]) \* (?=[\w(])", " + "),
     ("remainder", r"(?<=[\w\])]) % (?=[\w(])", " / "),
-    ("scale", r" \* [a-z.]*(scale|eps|inverse)\w*", ""),
+    ("scale", r" \* [a-z.]*(scale|eps|inverse|factor|keep)\w*", ""),
     ("and", r" && ", " || "),
     ("or", r" \|\| ", " && "),
-    ("guard", r"^(\s*)if \([^;]*\) return;", r"\1;"),
+    ("guard", r"^(\s*)if \([^;]*\) (?:return|continue);", r"\1;"),
+    ("min", r"\bmin\(", "max("),
+    ("max", r"\bmax\(", "min("),
     ("maximum", r"\bfmaxf\(", "fminf("),
     ("zero", r"= 0\.0f;", "= 1.0f;"),
-    ("all-lanes", r"0xffffffffu?", "0x0fffffffu"),
+    ("all-lanes", r"\bDEV_ALL_LANES\b", "0x0fffffffu"),
 ]
 
 
@@ -88,7 +95,7 @@ def sites(family: str) -> list[tuple[str, int, str, str]]:
     found = []
     for name in FAMILIES[family][0]:
         inside = False  # of the part that launches kernels: plain host code
-        comment = False
+        comment = nvcc = False  # nvcc: what it alone sees
         seen: dict[str, int] = {}
         for number, line in enumerate((ROOT / "cuda" / name).read_text().splitlines(), 1):
             if line.startswith('extern "C"') or re.match(r"(static )?(inline )?(cudaError_t|cuddle_status|heads|bool)\b", line):
@@ -98,7 +105,8 @@ def sites(family: str) -> list[tuple[str, int, str, str]]:
             begins, ends = line.rfind("/*"), line.rfind("*/")
             was_comment, comment = comment, (begins > ends) if begins >= 0 else comment and ends < 0
             code = code_of(line)
-            if inside or was_comment or re.match(r"\s*(#|template|static_assert|\*|enum|typedef|using|constexpr)", code):
+            nvcc = line.startswith("#ifdef __CUDACC__") or (nvcc and not re.match(r"#(else|endif)", line))
+            if inside or nvcc or was_comment or re.match(r"\s*(#|template|static_assert|\*|enum|typedef|using|constexpr)", code):
                 continue
             for kind, pattern, replacement in MUTATORS:
                 for match in re.finditer(pattern, code):
@@ -119,7 +127,7 @@ class Builder:
         self.sources, self.tests = FAMILIES[family][1:]
         self.compile: dict[str, list[tuple[str, str]]] = {}
         self.link: dict[tuple[str, str], str] = {}
-        for variant, library in zip(VARIANTS, ("emulated_kernels", "emulated_kernels_race")):
+        for variant, library in zip(VARIANTS, ("emulated_kernels_race", "emulated_kernels")):
             lines = commands(f"tests/emulation/{self.tests[0]}_{variant}")
             self.compile[variant] = []
             for source in self.sources:
@@ -138,6 +146,7 @@ class Builder:
             for flag in ("-MF", "-MT"):
                 if flag in words:
                     words[words.index(flag) + 1] = target + ".d"
+            words.append("-w")  # an unused variable is no reason to leave a mutant out
             words = [f"-I{scratch}/cuda" if w == f"-I{ROOT}/cuda" else w for w in words]
             if subprocess.run(words, cwd=BUILD, capture_output=True).returncode:
                 return None
@@ -156,7 +165,31 @@ class Builder:
         return target
 
 
-def run_mutant(builder: Builder, mutant: tuple[str, int, str, str]) -> tuple[str, str, float]:
+def run(program: str, schedule: dict[str, str], folder: Path, limit: float | None) -> int | str:
+    env = dict(os.environ, CK_FORK="no", UBSAN_OPTIONS="halt_on_error=1", ASAN_OPTIONS="detect_stack_use_after_return=0:detect_leaks=0")
+    env.pop("CUDDLE_EMU_LAUNCH_LOG", None)
+    try:
+        return subprocess.run([program], cwd=folder, env=env | schedule, capture_output=True, timeout=limit).returncode
+    except subprocess.TimeoutExpired:
+        return "timeout"
+
+
+def true_kernels(tests: list[str]) -> dict[str, float]:
+    """Seconds a program may take. A program that fails or skips without any mutation would call every mutant killed, or none."""
+    limits = {}
+    for test in tests:
+        for variant, schedules in VARIANTS.items():
+            for schedule in schedules:
+                began = time.monotonic()
+                code = run(str(BUILD / "tests" / "emulation" / f"{test}_{variant}"), schedule, BUILD, None)
+                if code != 0:
+                    sys.exit(f"{test}_{variant} {schedule} fails without any mutation: {code}")
+                name = f"{test}_{variant}"
+                limits[name] = max(limits.get(name, SECONDS), 10 * (time.monotonic() - began))
+    return limits
+
+
+def run_mutant(limits: dict[str, float], builder: Builder, mutant: tuple[str, int, str, str]) -> tuple[str, str, float]:
     """(id, verdict, seconds): what killed it, "survived", or "does not compile"."""
     name, number, file, new = mutant
     began = time.monotonic()
@@ -166,9 +199,6 @@ def run_mutant(builder: Builder, mutant: tuple[str, int, str, str]) -> tuple[str
         lines = (scratch / "cuda" / file).read_text().splitlines()
         lines[number - 1] = new
         (scratch / "cuda" / file).write_text("\n".join(lines) + "\n")
-        env = dict(os.environ, CK_FORK="no", UBSAN_OPTIONS="halt_on_error=1",
-                   ASAN_OPTIONS="detect_stack_use_after_return=0:detect_leaks=0")
-        env.pop("CUDDLE_EMU_LAUNCH_LOG", None)
         for variant in VARIANTS:
             objects = builder.objects(scratch, variant)
             if objects is None:
@@ -176,11 +206,8 @@ def run_mutant(builder: Builder, mutant: tuple[str, int, str, str]) -> tuple[str
             for test in builder.tests:
                 program = builder.program(scratch, test, variant, objects)
                 for schedule in VARIANTS[variant]:
-                    try:
-                        code = subprocess.run([program], cwd=scratch, env=env | schedule, capture_output=True, timeout=SECONDS).returncode
-                    except subprocess.TimeoutExpired:
-                        code = "timeout"
-                    if code not in (0, 77):
+                    code = run(program, schedule, scratch, limits[f"{test}_{variant}"])
+                    if code != 0:
                         how = [schedule.get("CUDDLE_EMU_ORDER", ""), "timeout" if code == "timeout" else ""]
                         return name, " ".join([f"{test}_{variant}", *filter(None, how)]), time.monotonic() - began
     return name, "survived", time.monotonic() - began
@@ -232,9 +259,10 @@ def main() -> None:
             work += [(builder, s) for s in chosen]
     if options.list:
         return
+    limits = true_kernels(sorted({test for builder, _ in work for test in builder.tests}))
     killed, survivors = 0, []
     with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
-        for future in concurrent.futures.as_completed([pool.submit(run_mutant, *w) for w in work]):
+        for future in concurrent.futures.as_completed([pool.submit(run_mutant, limits, *w) for w in work]):
             name, verdict, seconds = future.result()
             print(f"{name:44} {verdict:48} {seconds:6.1f} s", flush=True)
             if verdict == "survived":
