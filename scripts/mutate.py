@@ -238,7 +238,7 @@ def main() -> None:
     parser.add_argument("--id", action="append")
     parser.add_argument("--list", action="store_true")
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
-    parser.add_argument("--sample", type=int, default=10, help="mutants of each family (0: all)")
+    parser.add_argument("--sample", type=int, default=6, help="mutants of each family (0: all)")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     work = []
