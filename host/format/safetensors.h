@@ -14,10 +14,9 @@
 #include "format/name_table.h"
 
 #define CUD_SAFETENSORS_MAX_HEADER 100000000u /* bytes, by the format */
-/* Ours, far above what is out there, so that what a hostile header of that size makes us allocate is bounded (test_header_memory). */
+/* The writer's, far above what is out there. */
 #define CUD_SAFETENSORS_MAX_TENSORS (1u << 20)
 #define CUD_SAFETENSORS_MAX_METADATA (1u << 20) /* pairs */
-#define CUD_SAFETENSORS_MAX_FIELDS 32           /* of one tensor that we do not know */
 
 typedef struct st_pair { const char *key, *value; } st_pair;
 
