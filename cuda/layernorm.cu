@@ -1,4 +1,4 @@
-/* layernorm: out[r][c] = (x[r][c] - mean) / sqrt(mean((x[r] - mean)^2) + eps) * (weight[c] + offset) + bias[c]
+/* layernorm: out[r][c] = (x[r][c] - mean) / sqrt(mean((x[r] - mean)^2) + eps) * (weight[c] + offset) + bias[c] + residual[r][c]
  * One block per row, 8 columns per thread and step. The row is read three times, twice from cache: the variance of the differences
  * does not cancel. Memory bound. */
 #include "norm.cuh"

@@ -17,8 +17,8 @@ struct norm_vector {
 struct norm_job {
     void *out;
     const void *x;
-    norm_vector weight, bias;
-    int64_t out_stride[2], x_stride[2]; /* of rows and heads */
+    norm_vector weight, bias, residual;
+    int64_t out_stride[2], x_stride[2], residual_stride[2]; /* of rows and heads */
     int out_type, x_type;
     int64_t rows; /* heads count as rows of their own */
     int heads, cols;
@@ -44,10 +44,10 @@ DEV_FN void norm_load_vector(float (&v)[NORM_STEP], const norm_vector &vector, i
     }
 }
 
-/* out = (x - mean) * scale * (weight + offset) + bias */
+/* out = (x - mean) * scale * (weight + offset) + bias + residual */
 template <int THREADS> DEV_FN void norm_write(const norm_job &job, float mean, float scale)
 {
-    const int64_t from = norm_row(job, job.x_stride), to = norm_row(job, job.out_stride);
+    const int64_t from = norm_row(job, job.x_stride), to = norm_row(job, job.out_stride), added = norm_row(job, job.residual_stride);
     for (int col = int(threadIdx.x) * NORM_STEP; col < job.cols; col += THREADS * NORM_STEP) {
         const int left = job.cols - col;
         float v[NORM_STEP], weight[NORM_STEP], bias[NORM_STEP];
@@ -56,6 +56,12 @@ template <int THREADS> DEV_FN void norm_write(const norm_job &job, float mean, f
         norm_load_vector(bias, job.bias, col, left, job.wide, 0.0f);
 #pragma unroll
         for (int j = 0; j < NORM_STEP; j++) v[j] = (v[j] - mean) * scale * (weight[j] + job.offset) + bias[j];
+        if (job.residual.data) {
+            float more[NORM_STEP];
+            typed_load_some(more, job.residual.data, job.residual.type, added + col, left, job.wide);
+#pragma unroll
+            for (int j = 0; j < NORM_STEP; j++) v[j] += more[j];
+        }
         typed_store_some(job.out, job.out_type, to + col, v, left, job.wide);
     }
 }
@@ -78,6 +84,10 @@ inline norm_job norm_job_of(const norm_args *a)
     job.x = a->x.data;
     job.weight = { cud_present(a->weight) ? a->weight.data : nullptr, a->weight.type };
     job.bias = { cud_present(a->bias) ? a->bias.data : nullptr, a->bias.type };
+    const bool adds = cud_present(a->residual);
+    job.residual = { adds ? a->residual.data : nullptr, a->residual.type };
+    job.residual_stride[0] = adds ? a->residual.stride[0] : 0;
+    job.residual_stride[1] = adds && split ? a->residual.stride[1] : 0;
     job.out_stride[0] = a->out.stride[0];
     job.out_stride[1] = split ? a->out.stride[1] : 0;
     job.x_stride[0] = a->x.stride[0];
@@ -89,7 +99,7 @@ inline norm_job norm_job_of(const norm_args *a)
     job.rows = a->x.size[0] * job.heads;
     job.eps = a->eps;
     job.offset = a->unit_offset && cud_present(a->weight) ? 1.0f : 0.0f;
-    job.wide = typed_wide(a->out) && typed_wide(a->x) && typed_wide(job.weight.data, CUDDLE_F32, 0) && typed_wide(job.bias.data, CUDDLE_F32, 0);
+    job.wide = typed_wide(a->out) && typed_wide(a->x) && (!adds || typed_wide(a->residual)) && typed_wide(job.weight.data, CUDDLE_F32, 0) && typed_wide(job.bias.data, CUDDLE_F32, 0);
     return job;
 }
 

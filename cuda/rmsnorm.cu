@@ -1,4 +1,4 @@
-/* rmsnorm: out[r][c] = x[r][c] / sqrt(mean(x[r]^2) + eps) * (weight[c] + offset) + bias[c]
+/* rmsnorm: out[r][c] = x[r][c] / sqrt(mean(x[r]^2) + eps) * (weight[c] + offset) + bias[c] + residual[r][c]
  * One block per row, 8 columns per thread and step. The row is read twice; the second read comes from cache. Memory bound. */
 #include "norm.cuh"
 

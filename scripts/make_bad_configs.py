@@ -22,6 +22,16 @@ BASE = {
     "llama": {"model_type": "llama", "architectures": ["LlamaForCausalLM"], "vocab_size": 83, "hidden_size": 48, "intermediate_size": 68,
               "num_hidden_layers": 2, "num_attention_heads": 6, "num_key_value_heads": 2, "max_position_embeddings": 64},
 }
+FIRST = tuple(BASE)  # the rules that all families share are tried on these
+for family, name in (("mistral", "MistralForCausalLM"),
+                     ("qwen2", "Qwen2ForCausalLM"),
+                     ("qwen3", "Qwen3ForCausalLM"),
+                     ("gpt_neox", "GPTNeoXForCausalLM"),
+                     ("phi3", "Phi3ForCausalLM"),
+                     ("gemma2", "Gemma2ForCausalLM")):
+    BASE[family] = {**BASE["llama"], "model_type": family, "architectures": [name]}
+del BASE["gpt_neox"]["num_key_value_heads"]  # it has no such setting
+FAMILIES = " or ".join((", ".join(list(BASE)[:-1]), list(BASE)[-1]))
 ACTIVATIONS = ("gelu, gelu_python, gelu_new, gelu_fast, gelu_pytorch_tanh, gelu_python_tanh, gelu_accurate, quick_gelu, silu, swish, relu, relu2, "
                "tanh or linear")
 
@@ -116,11 +126,11 @@ raw("deep", b'{"x": ' + b"[" * 3000 + b"]" * 3000 + b"}", "line 1: maximum parsi
 raw("cut", b'{"model_type": "llama", "vocab', "line 1: premature end of input near '\"vocab'")
 
 # ---- which model
-raw("model_type-unknown", {"model_type": "gpt_bigcode"}, wrong("model_type", "gpt_bigcode", "gpt2 or llama"), UNSUPPORTED)
-raw("model_type-case", {"model_type": "Llama"}, wrong("model_type", "Llama", "gpt2 or llama"), UNSUPPORTED)
-raw("model_type-empty", {"model_type": ""}, wrong("model_type", "", "gpt2 or llama"), UNSUPPORTED)
-raw("model_type-long", {"model_type": "m" * 5000}, f'"model_type" is "{"m" * 48}...", expected gpt2 or llama', UNSUPPORTED)
-raw("model_type-control", {"model_type": "a\x1b[2Jb\u202e"}, '"model_type" is "a?[2Jb???", expected gpt2 or llama', UNSUPPORTED)
+raw("model_type-unknown", {"model_type": "gpt_bigcode"}, wrong("model_type", "gpt_bigcode", FAMILIES), UNSUPPORTED)
+raw("model_type-case", {"model_type": "Llama"}, wrong("model_type", "Llama", FAMILIES), UNSUPPORTED)
+raw("model_type-empty", {"model_type": ""}, wrong("model_type", "", FAMILIES), UNSUPPORTED)
+raw("model_type-long", {"model_type": "m" * 5000}, f'"model_type" is "{"m" * 48}...", expected {FAMILIES}', UNSUPPORTED)
+raw("model_type-control", {"model_type": "a\x1b[2Jb\u202e"}, f'"model_type" is "a?[2Jb???", expected {FAMILIES}', UNSUPPORTED)
 raw("model_type-null", {"model_type": None}, wrong("model_type", None, "a string"))
 raw("model_type-number", {"model_type": 5}, wrong("model_type", 5, "a string"))
 for family, first, others in (("gpt2", "GPT2LMHeadModel", ("GPT2Model", "GPT2ForSequenceClassification", "GPT2DoubleHeadsModel", "LlamaForCausalLM")),
@@ -259,7 +269,7 @@ case("llama", "outer-original-zero", {"rope_scaling": LLAMA3, "original_max_posi
      wrong("original_max_position_embeddings", 0, f"an integer from 1 to {1 << 30}"))
 
 # ---- keys that ask for another model
-for family in BASE:
+for family in FIRST:
     for key, value, neutral in (("quantization_config", {"quant_method": "gptq", "bits": 4}, "null"), ("add_cross_attention", True, "false"),
                                 ("is_encoder_decoder", True, "false"), ("cross_attention_hidden_size", 64, "null"),
                                 ("pruned_heads", {"0": [1]}, "null"), ("tie_encoder_decoder", True, "false"), ("sliding_window", 4096, "null"),
@@ -276,8 +286,122 @@ for key, value in (("n_embd", 48), ("scale_attn_weights", True), ("activation_fu
     case("llama", f"{key}-of-gpt2", {key: value},
          wrong(key, value, f'{"false" if value is True else "null"}: it is not supported for model_type "llama"'), UNSUPPORTED)
 
+# ---- what the other families have of their own
+def refused(family, name, changes, key, value, neutral="null"):
+    case(family, name, changes, wrong(key, value, f'{neutral}: it is not supported for model_type "{family}"'), UNSUPPORTED)
+
+
+def window(family, more=None):
+    expected = f"an integer from 1 to {1 << 30}"
+    for name, value in (("zero", 0), ("above", (1 << 30) + 1), ("string", "7"), ("real", 7.5), ("bool", True)):
+        case(family, f"sliding_window-{name}", {"sliding_window": value, **(more or {})}, wrong("sliding_window", value, expected))
+    for name, value in (("least", 1), ("most", 1 << 30)):
+        case(family, f"sliding_window-{name}", {"sliding_window": value, **(more or {})})
+
+
+def layer_types(family, more):
+    full, slides = "full_attention", "sliding_attention"
+    for name, value in (("string", full), ("object", {}), ("number", 2)):
+        case(family, f"layer_types-{name}", {**more, "layer_types": value}, wrong("layer_types", value, "an array"))
+    for name, value in (("short", [full]), ("long", [full] * 3), ("empty", [])):
+        case(family, f"layer_types-{name}", {**more, "layer_types": value},
+             f'"layer_types" has {len(value)} elements, expected one for each of 2 layers')
+    case(family, "layer_types-of-numbers", {**more, "layer_types": [full, 1]}, wrong("layer_types[1]", 1, "a string"))
+    case(family, "layer_types-of-null", {**more, "layer_types": [None, full]}, wrong("layer_types[0]", None, "a string"))
+    for value in ("chunked_attention", "linear_attention", ""):
+        case(family, f"layer_types-{value or 'of-nothing'}", {**more, "layer_types": [full, value]},
+             wrong("layer_types[1]", value, "full_attention or sliding_attention"), UNSUPPORTED)
+    case(family, "layer_types-null", {**more, "layer_types": None})
+    case(family, "layer_types-both", {**more, "layer_types": [full, slides]})
+    case(family, "layer_types-without-a-window", {**more, "layer_types": [full, slides], "sliding_window": None},
+         "layers have sliding attention, but there is no sliding window")
+    case(family, "layer_types-full-without-a-window", {**more, "layer_types": [full, full], "sliding_window": None})
+
+
+for family in list(BASE)[len(FIRST):]:
+    case(family, "base", {})
+    case(family, "architecture-LlamaForCausalLM", {"architectures": ["LlamaForCausalLM"]},
+         f'architecture "LlamaForCausalLM" is not supported for model_type "{family}", expected "{BASE[family]["architectures"][0]}"', UNSUPPORTED)
+    refused(family, "num_local_experts-set", {"num_local_experts": 8}, "num_local_experts", 8)
+    refused(family, "mlp_bias-set", {"mlp_bias": True}, "mlp_bias", True, "false")
+    refused(family, "scale_attn_weights-of-gpt2", {"scale_attn_weights": True}, "scale_attn_weights", True, "false")
+    refused(family, "quantization_config-set", {"quantization_config": {"quant_method": "awq"}}, "quantization_config", {"quant_method": "awq"})
+
+window("mistral")
+case("mistral", "sliding_window-null", {"sliding_window": None})
+case("mistral", "num_key_value_heads-null", {"num_key_value_heads": None})
+case("mistral", "kv-heads-do-not-divide-by-default", {"num_key_value_heads": GONE}, "6 attention heads are not a multiple of 8 key-value heads")
+refused("mistral", "layer_types-set", {"layer_types": ["full_attention"] * 2}, "layer_types", [])
+refused("mistral", "attention_bias-set", {"attention_bias": True}, "attention_bias", True, "false")
+case("mistral", "partial", {"partial_rotary_factor": 0.5}, wrong("partial_rotary_factor", 0.5, "1: this family turns whole heads"), UNSUPPORTED)
+
+ON = {"use_sliding_window": True, "sliding_window": 7}
+window("qwen2", {"use_sliding_window": True})
+layer_types("qwen2", ON)
+boolean("qwen2", "use_sliding_window")
+case("qwen2", "layer_types-with-the-window-off", {"use_sliding_window": False, "sliding_window": 7, "layer_types": ["sliding_attention"] * 2},
+     "layers have sliding attention, but there is no sliding window")
+case("qwen2", "sliding_window-null", {"use_sliding_window": True, "sliding_window": None, "max_window_layers": 1})
+integer("qwen2", "max_window_layers", 0, 1 << 30)
+refused("qwen2", "attention_bias-set", {"attention_bias": True}, "attention_bias", True, "false")
+
+layer_types("qwen3", ON)
+boolean("qwen3", "attention_bias")
+boolean("qwen3", "use_sliding_window")
+integer("qwen3", "head_dim", 1, 4096, {"head_dim": 2})
+refused("qwen3", "use_qk_norm-set", {"use_qk_norm": True}, "use_qk_norm", True, "false")
+
+boolean("gpt_neox", "use_parallel_residual")
+boolean("gpt_neox", "attention_bias")
+number("gpt_neox", "layer_norm_eps", 0, 1)
+refused("gpt_neox", "num_key_value_heads-set", {"num_key_value_heads": 2}, "num_key_value_heads", 2)
+refused("gpt_neox", "head_dim-set", {"head_dim": 16}, "head_dim", 16)
+for key in ("rotary_pct", "partial_rotary_factor"):
+    for name, value in (("zero", 0), ("above", 1.5), ("string", "x")):
+        case("gpt_neox", f"{key}-{name}", {key: value}, wrong(key, value, "a number from 0.01 to 1.0"))
+    for name, value in (("whole", 1), ("half", 0.5), ("null", None)):
+        case("gpt_neox", f"{key}-{name}", {key: value})
+for key in ("rotary_emb_base", "rope_theta"):
+    case("gpt_neox", f"{key}-below", {key: 0.5}, wrong(key, 0.5, "a number from 1.0 to 1e12"))
+    case("gpt_neox", f"{key}-string", {key: "x"}, wrong(key, "x", "a number from 1.0 to 1e12"))
+    case("gpt_neox", f"{key}-null", {key: None})
+case("gpt_neox", "v5-partial-above", {"rope_parameters": {"partial_rotary_factor": 2}}, wrong("rope_parameters.partial_rotary_factor", 2, "a number from 0.01 to 1.0"))
+case("gpt_neox", "rotary-dimensions-odd", {"rotary_pct": 0.4}, "3 dimensions of head_dim 8 are rotary, expected an even number", UNSUPPORTED)
+case("gpt_neox", "dynamic-rope", {"rope_scaling": {"type": "dynamic", "factor": 2}},
+     wrong("rope_scaling.type", "dynamic", "default, linear, llama3 or yarn"), UNSUPPORTED)
+
+window("phi3")
+case("phi3", "sliding_window-null", {"sliding_window": None})
+case("phi3", "partial", {"partial_rotary_factor": 0.5})
+case("phi3", "v5-partial", {"rope_parameters": {"rope_type": "default", "rope_theta": 1e4, "partial_rotary_factor": 0.75}})
+case("phi3", "rotary-dimensions-odd", {"partial_rotary_factor": 0.9}, "7 dimensions of head_dim 8 are rotary, expected an even number", UNSUPPORTED)
+for kind in ("longrope", "su", "yarn", "linear", "llama3", ""):
+    for place, key in (("rope_scaling", "type"), ("rope_scaling", "rope_type"), ("rope_parameters", "rope_type")):
+        case("phi3", f"{place}-{key}-{kind or 'empty'}", {place: {key: kind, "factor": 2}}, wrong(f"{place}.{key}", kind, '"default": nothing else is supported'),
+             UNSUPPORTED)
+case("phi3", "rope-type-number", {"rope_scaling": {"type": 5}}, wrong("rope_scaling.type", 5, '"default": nothing else is supported'), UNSUPPORTED)
+case("phi3", "rope-type-default", {"rope_scaling": {"type": "default"}})
+refused("phi3", "attention_bias-set", {"attention_bias": True}, "attention_bias", True, "false")
+
+window("gemma2")
+layer_types("gemma2", {"sliding_window": 7})
+case("gemma2", "sliding_window-null", {"sliding_window": None}, "layers have sliding attention, but there is no sliding window")
+boolean("gemma2", "attention_bias")
+for key in ("attn_logit_softcapping", "final_logit_softcapping", "query_pre_attn_scalar"):
+    for name, value in (("zero", 0), ("below", -3), ("above", 1000001), ("string", "50"), ("bool", True)):
+        case("gemma2", f"{key}-{name}", {key: value}, wrong(key, value, NUMBER))
+    for name, value in (("null", None), ("real", 2.5)):
+        case("gemma2", f"{key}-{name}", {key: value})
+case("gemma2", "use_bidirectional_attention-true", {"use_bidirectional_attention": True},
+     wrong("use_bidirectional_attention", True, "0: nothing else is supported"), UNSUPPORTED)
+case("gemma2", "use_bidirectional_attention-false", {"use_bidirectional_attention": False})
+case("gemma2", "use_bidirectional_attention-null", {"use_bidirectional_attention": None})
+case("gemma2", "hidden_activation-mish", {"hidden_activation": "mish"}, wrong("hidden_activation", "mish", ACTIVATIONS), UNSUPPORTED)
+case("gemma2", "hidden_act-has-no-effect", {"hidden_act": "mish"})
+refused("gemma2", "query-key-norm-set", {"qk_norm": True}, "qk_norm", True, "false")
+
 # ---- dtype and tokens
-for family in BASE:
+for family in FIRST:
     if family == "gpt2":
         continue  # the same code
     for key in ("torch_dtype", "dtype"):

@@ -14,7 +14,7 @@ static const norm_shape norm_shapes[] = { { 0, 0, 7, 0 },  { 1, 0, 1, 0 },    { 
 enum { NORM_SHAPES = sizeof norm_shapes / sizeof *norm_shapes };
 
 /* Sums of float squares err relatively by a few units in the last place, and so does what is divided by their root. */
-static void norm_check(op_env *e, const norm_args *a, const float *x, const char *what)
+static void norm_check(op_env *e, const norm_args *a, const float *x, const float *residual, const char *what)
 {
     const int64_t heads = a->x.rank == 3 ? a->x.size[1] : 1, cols = a->x.size[a->x.rank - 1];
     const float *out = op_download(e, a->out), *w = cud_present(a->weight) ? op_download(e, a->weight) : NULL,
@@ -31,6 +31,7 @@ static void norm_check(op_env *e, const norm_args *a, const float *x, const char
             const double error = 2e-6 * (fabs(v) + 0.1 * scale) * 2;
             if (w) v *= (double)w[c] + (a->unit_offset ? 1 : 0);
             if (b) v += (double)b[c];
+            if (residual) v += (double)residual[r / heads * a->residual.stride[0] + r % heads * cols + c];
             op_near(a->out.type, (double)got[c], v, error + 1e-7 * fabs(v), what, r, c);
         }
     }
@@ -42,7 +43,7 @@ START_TEST(matches_double_for_every_shape_and_type)
     if (!op_open(&e, _i, 2)) return;
     for (int s = 0; s < NORM_SHAPES; s++) {
         for (int t = 0; t < OP_TYPES * OP_TYPES; t++) {
-            for (int kind = 0; kind < 4; kind++) { /* bit 0: in place, bit 1: nothing but x */
+            for (int kind = 0; kind < 4; kind++) { /* bit 0: in place, bit 1: nothing but x; residuals now and then, one in two of them out itself */
                 const norm_shape *n = &norm_shapes[s];
                 const int rank = n->heads ? 3 : 2;
                 const int64_t s1 = n->heads ? n->heads : n->cols;
@@ -56,13 +57,16 @@ START_TEST(matches_double_for_every_shape_and_type)
                     a.bias = op_random(&e, op_types[(t + 1) % 3], 1, n->cols, 0, 0, 0);
                     a.unit_offset = t % 2;
                 }
-                const float *x = op_download(&e, a.x);
+                const int turn = (s + t + kind) % 3;
+                if (turn == 1) a.residual = op_random(&e, op_types[(t + kind) % 3], rank, n->rows, s1, n->cols, 5);
+                if (turn == 2 && !(kind & 1)) a.out = a.residual = op_random(&e, a.out.type, rank, n->rows, s1, n->cols, 2);
+                const float *x = op_download(&e, a.x), *residual = cud_present(a.residual) ? op_download(&e, a.residual) : NULL;
                 cuddle_error err = { 0 };
                 op_record(&e);
                 ck_ok(e.b->ops->NORM(&e.ex, &a, &err));
                 op_start(&e);
                 ck_ok(e.b->ops->NORM(&e.ex, &a, &err));
-                norm_check(&e, &a, x, what);
+                norm_check(&e, &a, x, residual, what);
                 op_padding_intact(&e, a.out);
                 op_reset(&e);
             }
@@ -110,6 +114,8 @@ START_TEST(refuses_by_name)
     OP_REFUSED(&e, e.b->ops->NORM(&e.ex, &a, &err), CUDDLE_E_INTERNAL, "norm on " OP_NAME, "out");
     a = good, a.weight = cud_vector(NULL, CUDDLE_F32, 9);
     OP_REFUSED(&e, e.b->ops->NORM(&e.ex, &a, &err), CUDDLE_E_INTERNAL, "norm on " OP_NAME, "weight");
+    a = good, a.residual = cud_matrix(NULL, CUDDLE_F32, 3, 8);
+    OP_REFUSED(&e, e.b->ops->NORM(&e.ex, &a, &err), CUDDLE_E_INTERNAL, "norm on " OP_NAME, "residual");
     a = good, a.x.stride[1] = 3;
     OP_REFUSED(&e, e.b->ops->NORM(&e.ex, &a, &err), CUDDLE_E_UNSUPPORTED, "norm on " OP_NAME, "stride");
     OP_RECORDED(&e, e.b->ops->NORM(&e.ex, &good, &err));

@@ -10,7 +10,9 @@
 
 static const char *const cases[] = {
     "gpt2/base", "gpt2/inverse-layer-scale", "gpt2/unprefixed", "llama/base", "llama/llama3-rope", "llama/llama3-rope-v4", "llama/sharded-bf16",
-    "llama/linear-rope", "llama/yarn", "llama/yarn-mscale",
+    "llama/linear-rope", "llama/yarn", "llama/yarn-mscale", "mistral/window", "mistral/no-window",
+    "qwen2/base", "qwen2/window", "qwen2/window-v4", "qwen3/base", "qwen3/window", "gpt_neox/parallel", "gpt_neox/sequential", "phi3/window", "phi3/no-window",
+    "gemma2/base", "gemma2/base-v4", "gemma2/no-caps",
 };
 enum { CASES = sizeof cases / sizeof *cases };
 static runner_sequence sequence_of(const expectation *e, int i)

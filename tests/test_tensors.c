@@ -104,6 +104,21 @@ static const struct {
     { "gpt2/base", "config:\"tie_word_embeddings\": true", "\"tie_word_embeddings\": false", CUDDLE_E_FORMAT, "there is no tensor \"lm_head.weight\"" },
     { "gpt2/unprefixed", "\"h.0.attn.bias\"", "\"h.0.attn.mask\"", CUDDLE_E_FORMAT, "tensor \"h.0.attn.mask\" is not part of a GPT2LMHeadModel" },
     { "gpt2/unprefixed", "\"h.0.attn.bias\"", "\"h.7.attn.bias\"", CUDDLE_E_FORMAT, "tensor \"h.7.attn.bias\" is not part of a GPT2LMHeadModel" },
+    /* normed heads, fused projections, norms behind branches */
+    { "qwen3/base", "\"model.layers.0.self_attn.q_norm.weight\"", "\"model.layers.0.self_attn.q_normal.weight\"", CUDDLE_E_FORMAT,
+      "there is no tensor \"model.layers.0.self_attn.q_norm.weight\", expected one of shape [16]" },
+    { "qwen3/base", "config:\"attention_bias\": false", "\"attention_bias\": true", CUDDLE_E_FORMAT, "there is no tensor \"model.layers.0.self_attn.q_proj.bias\"" },
+    { "qwen3/window", "config:\"attention_bias\": true", "\"attention_bias\": false", CUDDLE_E_FORMAT, "is not part of a Qwen3ForCausalLM" },
+    { "mistral/window", "config:\"sliding_window\": 7", "\"sliding_window\": null", CUDDLE_OK, NULL },
+    { "gpt_neox/parallel", "\"embed_out.weight\"", "\"lm_head.weight\"", CUDDLE_OK, NULL },
+    { "gpt_neox/parallel", "\"gpt_neox.final_layer_norm.bias\"", "\"final_layer_norm.bias\"", CUDDLE_OK, NULL },
+    { "gpt_neox/parallel", "config:\"attention_bias\": true", "\"attention_bias\": false", CUDDLE_E_FORMAT, "is not part of a GPTNeoXForCausalLM" },
+    { "phi3/window", "config:\"num_key_value_heads\": 1", "\"num_key_value_heads\": 3", CUDDLE_E_FORMAT,
+      "tensor \"model.layers.0.self_attn.qkv_proj.weight\" has shape [80, 48], expected [144, 48]" },
+    { "phi3/window", "config:\"intermediate_size\": 56", "\"intermediate_size\": 57", CUDDLE_E_FORMAT,
+      "tensor \"model.layers.0.mlp.gate_up_proj.weight\" has shape [112, 48], expected [114, 48]" },
+    { "gemma2/base", "\"model.layers.1.post_feedforward_layernorm.weight\"", "\"model.layers.1.after_feedforward_layernorm.weight\"", CUDDLE_E_FORMAT,
+      "there is no tensor \"model.layers.1.post_feedforward_layernorm.weight\", expected one of shape [40]" },
 };
 
 START_TEST(tensors_and_rows_must_agree)
@@ -148,6 +163,7 @@ END_TEST
 
 START_TEST(every_failed_allocation_of_a_plan_is_an_error)
 {
+    static const char *const plans[] = { "parity/llama/sharded-bf16", "parity/gpt_neox/parallel", "parity/gemma2/base" };
     cuddle_error err = { CUDDLE_OK, "" };
     backend *b;
     const cud_cpu_options cpu = { .threads = 1 };
@@ -157,7 +173,7 @@ START_TEST(every_failed_allocation_of_a_plan_is_an_error)
         model *m;
         err = (cuddle_error){ CUDDLE_OK, "" };
         test_fail_allocation(n, false);
-        const cuddle_status status = cud_model_open(&m, b, test_path("parity/llama/sharded-bf16"), &o, NULL, &err);
+        const cuddle_status status = cud_model_open(&m, b, test_path(plans[_i]), &o, NULL, &err);
         const long counted = test_fail_allocation(0, false);
         cud_model_free(m);
         if (status == CUDDLE_OK && counted < n) break;
@@ -198,7 +214,7 @@ int main(void)
     tcase_set_timeout(tc, 0);
     tcase_add_loop_test(tc, tensors_and_rows_must_agree, 0, (int)(sizeof cases / sizeof *cases));
     tcase_add_test(tc, a_stored_head_is_used_even_if_tied);
-    tcase_add_test(tc, every_failed_allocation_of_a_plan_is_an_error);
+    tcase_add_loop_test(tc, every_failed_allocation_of_a_plan_is_an_error, 0, 3);
     tcase_add_test(tc, reads_that_fail_while_opening_are_errors);
     suite_add_tcase(suite, tc);
     return test_run(suite);

@@ -26,19 +26,21 @@ static inline int64_t cud_cpu_norm_row(const norm_job *job, tensor t, int64_t ro
     return row / job->heads * t.stride[0] + row % job->heads * t.stride[1] * (t.rank == 3);
 }
 
-/* out = (x - mean) * scale * (weight + offset) + bias for the row at element `x` of job->a->x. */
+/* out = (x - mean) * scale * (weight + offset) + bias + residual for the row at element `x` of job->a->x. */
 static inline void cud_cpu_norm_write(const norm_job *job, int64_t row, float mean, float scale)
 {
     const norm_args *a = job->a;
     const row_kernels *k = job->b->rows;
     const int64_t x = cud_cpu_norm_row(job, a->x, row), out = cud_cpu_norm_row(job, a->out, row);
     const float offset = a->unit_offset && cud_present(a->weight) ? 1.0f : 0.0f;
+    const int64_t residual = cud_present(a->residual) ? cud_cpu_norm_row(job, a->residual, row) : 0;
     float values[CUD_CPU_CHUNK], weights[CUD_CPU_CHUNK], biases[CUD_CPU_CHUNK], result[CUD_CPU_CHUNK];
     for (int64_t c = 0; c < job->cols; c += CUD_CPU_CHUNK) {
         const int64_t n = cud_min64(CUD_CPU_CHUNK, job->cols - c);
         const float *w = cud_present(a->weight) ? cud_cpu_floats(job->b, a->weight, c, n, weights) : NULL;
         const float *bias = cud_present(a->bias) ? cud_cpu_floats(job->b, a->bias, c, n, biases) : NULL;
         k->normalise(result, cud_cpu_floats(job->b, a->x, x + c, n, values), mean, scale, w, offset, bias, n);
+        if (cud_present(a->residual)) k->add(result, cud_cpu_floats(job->b, a->residual, residual + c, n, values), n);
         k->from_float(cud_at(a->out, out + c), a->out.type, result, n);
     }
 }

@@ -227,5 +227,7 @@ cuddle_status cud_check_norm(const exec *ex, const char *op, const norm_args *ar
     if (status == CUDDLE_OK) status = cud_check_tensor(ex, op, "out", args->out, rank, x.size[0], x.size[1], x.size[2], err);
     if (status == CUDDLE_OK) status = cud_check_vector(ex, op, "weight", args->weight, x.size[rank - 1], err);
     if (status == CUDDLE_OK) status = cud_check_vector(ex, op, "bias", args->bias, x.size[rank - 1], err);
+    if (status == CUDDLE_OK && cud_present(args->residual))
+        status = cud_check_tensor(ex, op, "residual", args->residual, rank, x.size[0], x.size[1], x.size[2], err);
     return status;
 }

@@ -67,6 +67,7 @@ typedef struct norm_args {
     tensor bias;   /* rank 0: zeros */
     float eps;
     bool unit_offset; /* multiply with 1 + weight (Gemma) */
+    tensor residual;  /* as x: added to the result; may be out itself */
 } norm_args;
 
 /* Rotary positions: cos and sin for every position, made on the host when the model is loaded. */
@@ -173,9 +174,9 @@ typedef struct op_table {
     /* out[t] = table[ids[t]] * scale + position_table[positions[t] + position_offset]. An id or position outside its table is the
      * caller's error and must have been refused before. */
     cuddle_status (*embed)(exec *ex, const embed_args *args, cuddle_error *err);
-    /* out[r][c] = x[r][c] / sqrt(mean(x[r]^2) + eps) * w[c]. Sums run in an order that depends on the number of columns alone. */
+    /* out[r][c] = x[r][c] / sqrt(mean(x[r]^2) + eps) * w[c] + residual[r][c]. Sums run in an order that depends on the number of columns alone. */
     cuddle_status (*rmsnorm)(exec *ex, const norm_args *args, cuddle_error *err);
-    /* out[r][c] = (x[r][c] - mean) / sqrt(variance + eps) * w[c] + b[c], variance = mean((x - mean)^2). */
+    /* out[r][c] = (x[r][c] - mean) / sqrt(variance + eps) * w[c] + b[c] + residual[r][c], variance = mean((x - mean)^2). */
     cuddle_status (*layernorm)(exec *ex, const norm_args *args, cuddle_error *err);
     /* x [rows, k] with any row stride, out [rows, n]. Segments of w follow one another in the columns of out. ep may be NULL. */
     cuddle_status (*linear)(exec *ex, tensor out, tensor x, const weight *w, const epilogue *ep, cuddle_error *err);

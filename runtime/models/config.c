@@ -53,12 +53,12 @@ static bool listed(const char *key, const char *const *list)
     return false;
 }
 
-/* True if `key` is one of the alternatives of `keys` ("a|b"), up to the first point of a path. */
+/* True if `key` is one of the alternatives of `keys` ("a|b=word"), up to the first point of a path. */
 static bool names(const char *keys, const char *key)
 {
     const size_t length = strlen(key);
     for (const char *at = keys; at;) {
-        if (strncmp(at, key, length) == 0 && (at[length] == 0 || at[length] == '|' || at[length] == '.')) return true;
+        if (strncmp(at, key, length) == 0 && (at[length] == 0 || at[length] == '|' || at[length] == '.' || at[length] == '=')) return true;
         at = strchr(at, '|');
         if (at) at++;
     }
@@ -120,12 +120,12 @@ static cuddle_status check_unknown_keys(const family *f, const json_view *root, 
 static bool find_key(const char *keys, const json_view *root, json_view *in, char name[KEY_MAX])
 {
     for (const char *at = keys; at;) {
-        const size_t length = strcspn(at, "|");
+        const size_t length = strcspn(at, "|=");
         json_view here = *root;
         const char *part = at, *end = at + length;
         bool found = true;
         while (found) {
-            const size_t n = strcspn(part, ".|");
+            const size_t n = strcspn(part, ".|=");
             if (n >= KEY_MAX) return false;
             memcpy(name, part, n);
             name[n] = 0;
@@ -137,10 +137,10 @@ static bool find_key(const char *keys, const json_view *root, json_view *in, cha
             *in = here;
             return true;
         }
-        at = at[length] ? at + length + 1 : NULL;
+        at = at[length] == '|' ? at + length + 1 : NULL;
     }
     /* Nothing there: messages name the first alternative. */
-    const size_t n = strcspn(keys, "|");
+    const size_t n = strcspn(keys, "|=");
     memcpy(name, keys, n < KEY_MAX ? n : KEY_MAX - 1);
     name[n < KEY_MAX ? n : KEY_MAX - 1] = 0;
     *in = *root;
@@ -183,10 +183,59 @@ static cuddle_status wrong_activation(const json_view *in, const char *key, cudd
 static cuddle_status check_only(const config_row *row, const json_view *in, const char *name, cuddle_error *err)
 {
     const json_t *v = json_object_get(in->value, name);
+    const char *word = strchr(row->key, '=');
+    if (word) {
+        if (json_is_string(v) && strcmp(json_string_value(v), word + 1) == 0) return CUDDLE_OK;
+        return cud_json_wrong(in, name, err, CUDDLE_E_UNSUPPORTED, "\"%s\": nothing else is supported", word + 1);
+    }
     const double value = json_is_boolean(v) ? json_boolean_value(v) : json_is_number(v) ? json_number_value(v) : NAN;
     if (fabs(value - row->fallback) <= 0) return CUDDLE_OK;
     if (says_nothing(v) && fpclassify(row->fallback) == FP_ZERO) return CUDDLE_OK;
     return cud_json_wrong(in, name, err, CUDDLE_E_UNSUPPORTED, "%g: nothing else is supported", row->fallback);
+}
+
+/* Puts the kind of attention into each layer; expand_stack() adds the rest. */
+static cuddle_status read_layer_types(spec *s, const config_row *row, const json_view *in, const char *name, bool found, cuddle_error *err)
+{
+    stack *t = &s->stack[(row->to - offsetof(spec, stack)) / sizeof *t];
+    json_view list = { 0 };
+    size_t count = 0;
+    cuddle_status status = found ? cud_json_array(&list, &count, in, name, CUD_JSON_REQUIRED, err) : CUDDLE_OK;
+    if (status) return status;
+    if (found && count != (size_t)t->layers)
+        return cud_fail(err, CUDDLE_E_FORMAT, "%s: \"%s\" has %zu elements, expected one for each of %lld layers", in->file, name, count,
+                        (long long)t->layers);
+    t->layer = calloc((size_t)t->layers, sizeof *t->layer);
+    if (!t->layer) return cud_nomem(err, (size_t)t->layers * sizeof *t->layer, "layer specs");
+    bool slides = false;
+    for (int64_t i = 0; i < t->layers; i++) {
+        bool full = row->fallback > 0 && (i + 1) % (int64_t)row->fallback == 0;
+        if (row->absent == CONFIG_LIKE) {
+            int64_t first;
+            memcpy(&first, (char *)s + row->like, sizeof first);
+            full = i < first;
+        }
+        if (found) {
+            const char *kind = NULL;
+            const json_view element = cud_json_element(&list, (size_t)i);
+            status = cud_json_string(&kind, &element, NULL, CUD_JSON_REQUIRED, err);
+            if (status) return status;
+            full = strcmp(kind, "full_attention") == 0;
+            if (!full && strcmp(kind, "sliding_attention") != 0)
+                return cud_json_wrong(&element, NULL, err, CUDDLE_E_UNSUPPORTED, "full_attention or sliding_attention");
+        }
+        t->layer[i].attention = full ? ATTN_FULL : found ? ATTN_SLIDING : t->proto.attention;
+        slides |= t->layer[i].attention == ATTN_SLIDING;
+    }
+    if (slides && (found || row->absent != CONFIG_LIKE) && (t->no_window || t->proto.window == 0))
+        return cud_fail(err, CUDDLE_E_FORMAT, "%s: layers have sliding attention, but there is no sliding window", in->file);
+    return CUDDLE_OK;
+}
+
+/* What a number is where its key is not there. */
+static double absent_number(const config_row *row, const json_view *in, const char *name)
+{
+    return row->absent == CONFIG_OR_NONE && json_is_null(json_object_get(in->value, name)) ? 0 : row->fallback;
 }
 
 static cuddle_status read_row(spec *s, const config_row *row, const json_view *root, cuddle_error *err)
@@ -198,10 +247,11 @@ static cuddle_status read_row(spec *s, const config_row *row, const json_view *r
     if (row->kind == CONFIG_ROPE) return cud_config_rope((rope_spec *)(void *)to, root, row->fallback, s->stack[0].positions, row->max > 0, err);
     if (row->kind == CONFIG_IGNORED) return CUDDLE_OK;
     if (row->kind == CONFIG_ONLY) return found ? check_only(row, &in, name, err) : CUDDLE_OK;
+    if (row->kind == CONFIG_LAYER_TYPES) return read_layer_types(s, row, &in, name, found, err);
     const unsigned flags = row->absent == CONFIG_REQUIRED ? CUD_JSON_REQUIRED : CUD_JSON_NULLABLE;
     switch (row->kind) {
     case CONFIG_INT: {
-        int64_t value = (int64_t)row->fallback;
+        int64_t value = (int64_t)absent_number(row, &in, name);
         if (row->absent == CONFIG_LIKE) {
             memcpy(&value, (char *)s + row->like, sizeof value);
             value *= (int64_t)row->fallback;
@@ -211,7 +261,7 @@ static cuddle_status read_row(spec *s, const config_row *row, const json_view *r
         return status;
     }
     case CONFIG_NUMBER: {
-        double value = row->fallback;
+        double value = absent_number(row, &in, name);
         const cuddle_status status = cud_json_number(&value, &in, name, flags, row->min, row->max, err);
         memcpy(to, &value, sizeof value);
         return status;
@@ -422,11 +472,17 @@ static cuddle_status expand_stack(stack *t, const char *file, cuddle_error *err)
     if (t->position == POSITION_ROPE && cud_rope_dim(&t->rope[0], p->head_dim) != (int)((double)p->head_dim * t->rope[0].partial))
         return cud_fail(err, CUDDLE_E_UNSUPPORTED, "%s: %d dimensions of head_dim %lld are rotary, expected an even number", file,
                         (int)((double)p->head_dim * t->rope[0].partial), (long long)p->head_dim);
-    t->layer = calloc((size_t)t->layers, sizeof *t->layer);
+    if (t->scale_embed) t->embed_scale = sqrt((double)t->hidden);
+    if (t->no_window) p->window = 0;
+    const bool kinds = t->layer != NULL; /* read_layer_types() has been here */
+    if (!kinds) t->layer = calloc((size_t)t->layers, sizeof *t->layer);
     if (!t->layer) return cud_nomem(err, (size_t)t->layers * sizeof *t->layer, "layer specs");
     for (int64_t i = 0; i < t->layers; i++) {
+        const attention_kind kind = kinds ? t->layer[i].attention : p->attention;
         t->layer[i] = *p;
-        double scale = t->scale_scores ? 1.0 / sqrt((double)p->head_dim) : 1.0;
+        t->layer[i].attention = kind == ATTN_SLIDING && p->window == 0 ? ATTN_FULL : kind;
+        const double width = t->query_scalar > 0 ? t->query_scalar : (double)p->head_dim;
+        double scale = t->scale_scores ? 1.0 / sqrt(width) : 1.0;
         if (t->scale_by_layer) scale /= (double)(i + 1);
         if (fpclassify(p->score_scale) == FP_ZERO) t->layer[i].score_scale = scale;
     }

@@ -18,7 +18,8 @@ typedef enum config_kind {
     CONFIG_ACTIVATION, /* activation, by transformers' name */
     CONFIG_ROPE,       /* rope_spec: rope_theta (default: fallback), rope_scaling (v4), rope_parameters (v5); partial rotation up to max, 0: none;
                         * key "text_config.rope_parameters": all of them in that object. Without one: default, or the base's if that has another kind */
-    CONFIG_LAYER_TYPES, /* attention kinds per layer, "full_attention" or "sliding_attention"; absent: every `fallback`-th is full, 0: as proto */
+    CONFIG_LAYER_TYPES, /* attention kinds per layer, "full_attention" or "sliding_attention"; absent: every `fallback`-th is full, 0: as proto;
+                         * LIKE: the first so many as the field `like` says. Stands after the rows for layers and window */
     CONFIG_ONLY,       /* known, but only `fallback` is supported: anything else changes the maths and is refused by name; "key=word": a string */
     CONFIG_IGNORED,    /* known, and without effect on inference */
     CONFIG_PLUS,       /* int64_t: the value plus the field `like` */
@@ -29,8 +30,8 @@ typedef enum config_kind {
     CONFIG_QUANT       /* quant, group_n and group_k of the spec: the method must be one of the family's */
 } config_kind;
 
-/* How an absent key (or null) is taken. */
-typedef enum config_default { CONFIG_REQUIRED = 0, CONFIG_FALLBACK, CONFIG_LIKE } config_default;
+/* How an absent key (or null) is taken. CONFIG_OR_NONE: absent it has the fallback, but null says that there is none, which is 0. */
+typedef enum config_default { CONFIG_REQUIRED = 0, CONFIG_FALLBACK, CONFIG_LIKE, CONFIG_OR_NONE } config_default;
 
 typedef struct config_row {
     const char *key; /* "n_embd|hidden_size": the first that is there counts; "text_config.hidden_size" goes into objects, "list.0" into lists */
@@ -146,6 +147,7 @@ typedef struct family {
 } family;
 
 extern const family *const cud_families[]; /* NULL-terminated */
-extern const family cud_family_gpt2, cud_family_llama;
+extern const family cud_family_gpt2, cud_family_llama, cud_family_mistral, cud_family_qwen2, cud_family_qwen3, cud_family_gpt_neox, cud_family_phi3,
+    cud_family_gemma2;
 
 #endif

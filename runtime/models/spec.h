@@ -113,7 +113,7 @@ typedef struct stack {
     double eps;
     bool unit_offset;            /* norms multiply with 1 + w */
     bool embed_norm, final_norm; /* a norm after the embedding, after the last layer */
-    double embed_scale;          /* 0: 1 */
+    double embed_scale;          /* 0: 1; rounded to the type of the activations, as Gemma has it */
     position_kind position;
     int64_t positions;       /* longest sequence the checkpoint was made for */
     int64_t position_offset; /* of learned tables: OPT, BART 2 */
@@ -140,6 +140,10 @@ typedef struct stack {
     int64_t labels;
     /* flags that rows expand into layers */
     bool scale_scores, scale_by_layer; /* GPT-2: scores / sqrt(head_dim), and / (layer + 1) */
+    double query_scalar; /* Gemma 2: of scale_scores, instead of head_dim; 0: none */
+    bool scale_embed;    /* Gemma: embeddings * sqrt(hidden); sets embed_scale */
+    bool no_window;      /* Qwen2: no layer slides, whatever its window is */
+    int64_t full_layers; /* Qwen2: where no list of kinds is given, the first so many layers are ATTN_FULL */
     bool scale_by_rope; /* DeepSeek: scores also times m^2, m = 0.1 mscale_all_dim ln(factor) + 1 of a yarn rope */
     bool scale_logits;  /* T5: logits / sqrt(hidden); sets logit_scale */
     int64_t dense_layers; /* of a stack with experts: the first so many have FFN_GATED instead */

@@ -156,11 +156,27 @@ static cuddle_status take_tensor(planner *p, const tensor_row *row, const cuddle
     return CUDDLE_OK;
 }
 
-static cuddle_status copy_tensor(planner *p, const cuddle_tensor_info *t, uint64_t dst)
+/* Rows that lie [head][q, k, v][head_dim] come to lie [q, k, v][head][head_dim]. */
+static cuddle_status copy_tensor(planner *p, const cuddle_tensor_info *t, tensor_source from, uint64_t dst)
 {
-    const load_piece piece = { .from = cud_checkpoint_source(p->files, t->shard), .offset = t->offset, .rows = 1, .row_bytes = t->bytes,
-                               .src_pitch = t->bytes, .dst = dst, .dst_pitch = t->bytes, .layer = p->needed_by, .name = t->name };
-    return cud_load_add_piece(p->plan, &piece, p->err);
+    const uint64_t parts = from == FROM_HEADS_QKV ? 3 : 1, rows = from == FROM_HEADS_QKV ? (uint64_t)p->layer->heads : 1;
+    const uint64_t part = t->bytes / parts, row = part / rows;
+    cuddle_status status = CUDDLE_OK;
+    for (uint64_t i = 0; i < parts && !status; i++) {
+        const load_piece piece = { .from = cud_checkpoint_source(p->files, t->shard), .offset = t->offset + i * row, .rows = rows, .row_bytes = row,
+                                   .src_pitch = parts * row, .dst = dst + i * part, .dst_pitch = row, .layer = p->needed_by, .name = t->name };
+        status = cud_load_add_piece(p->plan, &piece, p->err);
+    }
+    return status;
+}
+
+/* CUDDLE_E_INTERNAL for a layout of rows that there is no code for. */
+static cuddle_status check_source(planner *p, const tensor_row *row, const cuddle_tensor_info *t)
+{
+    const layer_spec *l = p->layer;
+    if (row->from == FROM_WHOLE || (row->from == FROM_TRANSPOSED && row->kind == SLOT_WEIGHT)) return CUDDLE_OK;
+    if (row->from == FROM_HEADS_QKV && l && l->heads == l->kv_heads && l->head_dim == l->v_dim) return CUDDLE_OK;
+    return cud_fail(p->err, CUDDLE_E_INTERNAL, "%s: tensor \"%s\": this layout of rows is not supported", file_of(p, t), t->name);
 }
 
 static cuddle_status bind(planner *p, void **target, source *in_place, uint64_t at)
@@ -178,8 +194,8 @@ static cuddle_status plan_weight(planner *p, weight *w, const tensor_row *rows, 
         cuddle_status status = take_tensor(p, &rows[i], &t);
         if (status) return status;
         if (!t) continue;
-        if (rows[i].from != FROM_WHOLE && rows[i].from != FROM_TRANSPOSED)
-            return cud_fail(p->err, CUDDLE_E_UNSUPPORTED, "%s: tensor \"%s\": this layout of rows is not supported", file_of(p, t), t->name);
+        status = check_source(p, &rows[i], t);
+        if (status) return status;
         const bool transposed = rows[i].from == FROM_TRANSPOSED;
         const int64_t n = t->shape[transposed ? 1 : 0], k = t->shape[transposed ? 0 : 1];
         if (w->segments == CUD_MAX_SEGMENTS || (w->segments && (transposed || w->transposed || w->k != k)))
@@ -193,13 +209,13 @@ static cuddle_status plan_weight(planner *p, weight *w, const tensor_row *rows, 
         w->n += n;
         weight_segment *segment = &w->segment[w->segments++];
         segment->n = n;
-        if (p->in_place && t->offset % cud_dtype_size(t->type) == 0) {
+        if (p->in_place && rows[i].from != FROM_HEADS_QKV && t->offset % cud_dtype_size(t->type) == 0) {
             p->plan->in_place_bytes += t->bytes;
             status = bind(p, &segment->data, cud_checkpoint_source(p->files, t->shard), t->offset);
         } else {
             uint64_t at = 0;
             status = cud_load_reserve(p->plan, t->bytes, &at, p->err);
-            if (!status) status = copy_tensor(p, t, at);
+            if (!status) status = copy_tensor(p, t, rows[i].from, at);
             if (!status) status = bind(p, &segment->data, NULL, at);
         }
         if (status) return status;
@@ -232,7 +248,8 @@ static cuddle_status plan_vector(planner *p, tensor *v, const tensor_row *rows, 
         if (!status && t->type != v->type)
             status = cud_fail(p->err, CUDDLE_E_UNSUPPORTED, "%s: tensor \"%s\" has type %s, but the tensors beside it have %s", file_of(p, t), t->name,
                               cud_dtype_name(t->type), cud_dtype_name(v->type));
-        if (!status) status = copy_tensor(p, t, at + used);
+        if (!status) status = check_source(p, &rows[i], t);
+        if (!status) status = copy_tensor(p, t, rows[i].from, at + used);
         if (status) return status;
         used += t->bytes;
     }

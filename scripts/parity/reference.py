@@ -54,8 +54,9 @@ def movement(expected: list[torch.Tensor], other: list[torch.Tensor]) -> float:
 
 def write_checkpoint(case: Case, directory: Path) -> None:
     """Draw the tensors and let transformers write the files; then the spelling of the case."""
-    fields = {**case.config, "rope_parameters": dict(case.config["rope_parameters"])} if case.family == "llama" \
-        else case.config
+    fields = dict(case.config)
+    if "rope_parameters" in fields:     # transformers writes into it
+        fields["rope_parameters"] = dict(fields["rope_parameters"])
     torch.manual_seed(seed_of(case))
     model = AutoModelForCausalLM.from_config(AutoConfig.for_model(case.family, **fields), attn_implementation="eager")
     model.eval()
