@@ -502,7 +502,9 @@ def main():
         pick = ["ok-gpt2-n_inner-null", "ok-gpt2-harmless-keys", "ok-gpt2-scale_attn_by_inverse_layer_idx-true", "ok-llama-v4-rope-llama3",
                 "ok-llama-v5-rope-yarn", "ok-llama-v4-rope-linear", "ok-llama-v5-rope-default", "ok-llama-eos-16", "ok-llama-heads-do-not-divide-but-head_dim",
                 "ok-llama-dtype-bfloat16", "llama-quantization_config-set", "llama-v4-rope-yarn-unknown-key", "llama-eos-list-null",
-                "duplicate-key", "model_type-control", "llama-partial-alone"]
+                "duplicate-key", "model_type-control", "llama-partial-alone", "ok-mistral-sliding_window-least", "ok-qwen2-layer_types-both",
+                "qwen3-layer_types-long", "ok-gpt_neox-rotary_pct-half", "gpt_neox-v5-partial-above", "ok-phi3-v5-partial", "phi3-rope_scaling-type-su",
+                "ok-gemma2-base", "gemma2-attn_logit_softcapping-zero"]
         shutil.rmtree(TESTS / "fuzz/corpus/config", ignore_errors=True)
         write(TESTS / "fuzz/corpus/config", {n: configs[n][0] for n in pick})
         pick = ["ok-harmless-keys", "ok-eos-16", "suppress_tokens-of-null", "num_beams-set", "stop_strings-set", "ok-temperature-most"]

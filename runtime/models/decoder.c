@@ -127,7 +127,7 @@ cuddle_status cud_decoder_forward(exec *ex, const model *m, int stack_index, con
 {
     const stack *t = &m->spec.stack[stack_index];
     const stack_weights *w = &m->weights[stack_index];
-    tensor x, last;
+    tensor x = { 0 }, last;
     cuddle_status status = cud_ws_matrix(ex, logits, CUDDLE_F32, s->outputs, t->vocabulary, err);
     if (!status) status = cud_ws_matrix(ex, &x, m->compute, s->tokens, t->hidden, err);
     const embed_args embed = {

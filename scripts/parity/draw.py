@@ -72,7 +72,8 @@ def output_blocks(name: str, module: torch.nn.Module, config) -> list[tuple[str,
         return [(kind, index[:, i].flatten()) for i, kind in enumerate("qkv")]
     if name.endswith("qkv_proj"):
         kv = width // (config.num_attention_heads // config.num_key_value_heads + 2)
-        return [("q", slice(0, width - 2 * kv)), ("k", slice(width - 2 * kv, width - kv)), ("v", slice(width - kv, width))]
+        ends = (0, width - 2 * kv, width - kv, width)
+        return [(kind, slice(ends[i], ends[i + 1])) for i, kind in enumerate("qkv")]
     kind = name.rsplit(".", 1)[-1]
     return [(kind[0] if kind in ("q_proj", "k_proj") else kind, slice(0, width))]
 
@@ -138,7 +139,8 @@ def draw(model: torch.nn.Module, ids: torch.Tensor, seed: int) -> None:
     """Redraw, then scale queries and keys of each layer up until attention chooses."""
     redraw(model, torch.Generator().manual_seed(seed))
     gains = [1.0] * model.config.num_hidden_layers
-    head_norms = {name: parameter.data.clone() for name, parameter in model.named_parameters() if name.endswith(HEAD_NORMS)}
+    head_norms = {name: parameter.data.clone() for name, parameter in model.named_parameters()
+                  if name.endswith(HEAD_NORMS)}
     for _ in range(80):
         for name, value in head_norms.items():
             model.get_parameter(name).data.copy_(value * gains[layer_of(name)])

@@ -61,14 +61,11 @@ INSENSITIVE = {
         "task_specific_params": (None, "defaults of a pipeline, not part of the forward"),
     },
     "llama": {
-        "attention_dropout": (0.7, TRAINING),
         "max_position_embeddings": (48, "the limit of a sequence; rope does not read it where "
                                     "original_max_position_embeddings is given or not used"),
         "pretraining_tp": (2, "split of the products in transformers 4; ignored by 5"),
     },
-    "mistral": {},
-    "qwen2": {},
-    "qwen3": {},
+    "mistral": {}, "qwen2": {}, "qwen3": {},
     "gpt_neox": {
         "hidden_dropout": (0.7, TRAINING), "classifier_dropout": (0.7, TRAINING),
         "is_decoder": (True, "it always is"),
@@ -307,7 +304,8 @@ def wrong_tensors(name: str, value: torch.Tensor):
     """What a plausible bug makes of a tensor: a scale, an offset by one, an unread last or first part."""
     yield "scale", value * 1.1
     yield "offset", value.flatten().roll(1).view_as(value)
-    if name.endswith(("k_proj.bias", "query_key_value.bias[k]")):    # as GPT-2's, hardly felt in the dimensions that rope turns slowly
+    # as GPT-2's, hardly felt in the dimensions that rope turns slowly or not at all
+    if name.endswith(("k_proj.bias", "query_key_value.bias[k]")):
         return
     last = reference.LENGTHS[-1] - 1 if name.endswith("wpe.weight") else -1     # positions in use
     for row in (0, last):
@@ -330,7 +328,8 @@ def parts_of(case: Case, name: str, value: torch.Tensor) -> list[tuple[str, torc
     if name.endswith("qkv_proj.weight"):
         heads, kv = case.config["num_attention_heads"], case.config["num_key_value_heads"]
         width = value.shape[0] // (heads + 2 * kv)
-        return [(f"{name}[{kind}]", part) for kind, part in zip("qkv", value.split([heads * width, kv * width, kv * width]))]
+        parts = value.split([heads * width, kv * width, kv * width])
+        return [(f"{name}[{kind}]", part) for kind, part in zip("qkv", parts)]
     if name.endswith("gate_up_proj.weight"):
         return [(f"{name}[{kind}]", part) for kind, part in zip(("gate", "up"), value.chunk(2))]
     if ".c_attn." not in name:
@@ -461,7 +460,8 @@ def mistakes(case: Case, model: torch.nn.Module):
     yield "rope turned backwards", mock.patch.object(modeling, "apply_rotary_pos_emb", backward_rope(modeling))
     rope = model.config.rope_parameters or {}
     if rope.get("partial_rotary_factor", 1) < 1:
-        yield "rope of the last dimensions", mock.patch.object(modeling, "apply_rotary_pos_emb", last_part_rope(modeling))
+        yield "rope of the last dimensions", mock.patch.object(
+            modeling, "apply_rotary_pos_emb", last_part_rope(modeling))
     if draw.normed_heads(model):
         yield "heads normed after rope", normed_late(modeling, model)
     if case.family == "gpt_neox":
