@@ -113,6 +113,8 @@ typedef struct tensor_row {
     size_t maybe;  /* the same: the tensor may be left out when it is true */
 } tensor_row;
 
+#define SLOT_OF(field) offsetof(layer_weights, field)
+#define TOP_OF(field) offsetof(stack_weights, field)
 #define WHEN_LAYER(field) (offsetof(layer_spec, field) + 1)
 #define WHEN_STACK(field) (offsetof(stack, field) + 1)
 

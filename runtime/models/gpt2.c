@@ -28,9 +28,6 @@ static const config_row config[] = {
     { 0 },
 };
 
-#define SLOT_OF(field) offsetof(layer_weights, field)
-#define TOP_OF(field) offsetof(stack_weights, field)
-
 static const tensor_row tensors[] = {
     { "[transformer.]wte.weight", SLOT_WEIGHT, SCOPE_STACK, 0, TOP_OF(embed), { DIM_VOCABULARY, DIM_HIDDEN }, FROM_WHOLE, 0, 0, 0 },
     { "[transformer.]wpe.weight", SLOT_VECTOR, SCOPE_STACK, 0, TOP_OF(positions), { DIM_POSITIONS, DIM_HIDDEN }, FROM_WHOLE, 0, 0, 0 },

@@ -29,9 +29,6 @@ static const config_row config[] = {
     { 0 },
 };
 
-#define SLOT_OF(field) offsetof(layer_weights, field)
-#define TOP_OF(field) offsetof(stack_weights, field)
-
 static const tensor_row tensors[] = {
     { "[gpt_neox.]embed_in.weight", SLOT_WEIGHT, SCOPE_STACK, 0, TOP_OF(embed), { DIM_VOCABULARY, DIM_HIDDEN }, .from = FROM_WHOLE },
     { "[gpt_neox.]layers.{L}.input_layernorm.weight", SLOT_VECTOR, SCOPE_LAYER, 0, SLOT_OF(attn_norm.weight), { DIM_HIDDEN }, .from = FROM_WHOLE },

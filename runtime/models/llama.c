@@ -1,5 +1,5 @@
 /* Llama: transformers/models/llama/{configuration,modeling}_llama.py. */
-#include "models/family.h"
+#include "models/llama_rows.h"
 
 static const char *const architectures[] = { "LlamaForCausalLM", NULL };
 
@@ -24,32 +24,20 @@ static const config_row config[] = {
     { 0 },
 };
 
-#define SLOT_OF(field) offsetof(layer_weights, field)
-#define TOP_OF(field) offsetof(stack_weights, field)
-
 static const tensor_row tensors[] = {
-    { "[model.]embed_tokens.weight", SLOT_WEIGHT, SCOPE_STACK, 0, TOP_OF(embed), { DIM_VOCABULARY, DIM_HIDDEN }, FROM_WHOLE, 0, 0, 0 },
-    { "[model.]layers.{L}.input_layernorm.weight", SLOT_VECTOR, SCOPE_LAYER, 0, SLOT_OF(attn_norm.weight), { DIM_HIDDEN }, FROM_WHOLE, 0, 0, 0 },
-    { "[model.]layers.{L}.self_attn.q_proj.weight", SLOT_WEIGHT, SCOPE_LAYER, 0, SLOT_OF(qkv.w), { DIM_Q, DIM_HIDDEN }, FROM_WHOLE, 0, 0, 0 },
-    { "[model.]layers.{L}.self_attn.k_proj.weight", SLOT_WEIGHT, SCOPE_LAYER, 0, SLOT_OF(qkv.w), { DIM_K, DIM_HIDDEN }, FROM_WHOLE, 0, 0, 0 },
-    { "[model.]layers.{L}.self_attn.v_proj.weight", SLOT_WEIGHT, SCOPE_LAYER, 0, SLOT_OF(qkv.w), { DIM_V, DIM_HIDDEN }, FROM_WHOLE, 0, 0, 0 },
-    { "[model.]layers.{L}.self_attn.q_proj.bias", SLOT_VECTOR, SCOPE_LAYER, 0, SLOT_OF(qkv.bias), { DIM_Q }, FROM_WHOLE, WHEN_LAYER(qkv_bias), 0, 0 },
-    { "[model.]layers.{L}.self_attn.k_proj.bias", SLOT_VECTOR, SCOPE_LAYER, 0, SLOT_OF(qkv.bias), { DIM_K }, FROM_WHOLE, WHEN_LAYER(qkv_bias), 0, 0 },
-    { "[model.]layers.{L}.self_attn.v_proj.bias", SLOT_VECTOR, SCOPE_LAYER, 0, SLOT_OF(qkv.bias), { DIM_V }, FROM_WHOLE, WHEN_LAYER(qkv_bias), 0, 0 },
-    { "[model.]layers.{L}.self_attn.o_proj.weight", SLOT_WEIGHT, SCOPE_LAYER, 0, SLOT_OF(o.w), { DIM_HIDDEN, DIM_O }, FROM_WHOLE, 0, 0, 0 },
-    { "[model.]layers.{L}.self_attn.o_proj.bias", SLOT_VECTOR, SCOPE_LAYER, 0, SLOT_OF(o.bias), { DIM_HIDDEN }, FROM_WHOLE, WHEN_LAYER(o_bias), 0, 0 },
-    { "[model.]layers.{L}.post_attention_layernorm.weight", SLOT_VECTOR, SCOPE_LAYER, 0, SLOT_OF(ffn_norm.weight), { DIM_HIDDEN }, FROM_WHOLE, 0, 0, 0 },
-    { "[model.]layers.{L}.mlp.gate_proj.weight", SLOT_WEIGHT, SCOPE_LAYER, 0, SLOT_OF(up.w), { DIM_FFN, DIM_HIDDEN }, FROM_WHOLE, 0, 0, 0 },
-    { "[model.]layers.{L}.mlp.up_proj.weight", SLOT_WEIGHT, SCOPE_LAYER, 0, SLOT_OF(up.w), { DIM_FFN, DIM_HIDDEN }, FROM_WHOLE, 0, 0, 0 },
-    { "[model.]layers.{L}.mlp.gate_proj.bias", SLOT_VECTOR, SCOPE_LAYER, 0, SLOT_OF(up.bias), { DIM_FFN }, FROM_WHOLE, WHEN_LAYER(ffn_bias), 0, 0 },
-    { "[model.]layers.{L}.mlp.up_proj.bias", SLOT_VECTOR, SCOPE_LAYER, 0, SLOT_OF(up.bias), { DIM_FFN }, FROM_WHOLE, WHEN_LAYER(ffn_bias), 0, 0 },
-    { "[model.]layers.{L}.mlp.down_proj.weight", SLOT_WEIGHT, SCOPE_LAYER, 0, SLOT_OF(down.w), { DIM_HIDDEN, DIM_FFN }, FROM_WHOLE, 0, 0, 0 },
-    { "[model.]layers.{L}.mlp.down_proj.bias", SLOT_VECTOR, SCOPE_LAYER, 0, SLOT_OF(down.bias), { DIM_HIDDEN }, FROM_WHOLE, WHEN_LAYER(ffn_bias), 0, 0 },
-    { "[model.]norm.weight", SLOT_VECTOR, SCOPE_STACK, 0, TOP_OF(final_norm.weight), { DIM_HIDDEN }, FROM_WHOLE, 0, 0, 0 },
-    { "lm_head.weight", SLOT_WEIGHT, SCOPE_STACK, 0, TOP_OF(head.w), { DIM_VOCABULARY, DIM_HIDDEN }, FROM_WHOLE, 0, 0, WHEN_STACK(tied) },
-    { "[model.]layers.{L}.self_attn.rotary_emb.inv_freq", SLOT_IGNORED, SCOPE_LAYER, 0, 0, { DIM_NONE }, FROM_WHOLE, 0, 0, 0 },
-    { "[model.]rotary_emb.inv_freq", SLOT_IGNORED, SCOPE_STACK, 0, 0, { DIM_NONE }, FROM_WHOLE, 0, 0, 0 },
-    { 0 },
+    LLAMA_EMBED,
+    LLAMA_VECTOR("input_layernorm.weight", attn_norm.weight, DIM_HIDDEN, 0),
+    LLAMA_QKV,
+    LLAMA_QKV_BIAS(WHEN_LAYER(qkv_bias)),
+    LLAMA_O,
+    LLAMA_O_BIAS(WHEN_LAYER(o_bias)),
+    LLAMA_VECTOR("post_attention_layernorm.weight", ffn_norm.weight, DIM_HIDDEN, 0),
+    LLAMA_GATE_UP,
+    LLAMA_VECTOR("mlp.gate_proj.bias", up.bias, DIM_FFN, WHEN_LAYER(ffn_bias)),
+    LLAMA_VECTOR("mlp.up_proj.bias", up.bias, DIM_FFN, WHEN_LAYER(ffn_bias)),
+    LLAMA_DOWN,
+    LLAMA_VECTOR("mlp.down_proj.bias", down.bias, DIM_HIDDEN, WHEN_LAYER(ffn_bias)),
+    LLAMA_LAST,
 };
 
 const family cud_family_llama = {

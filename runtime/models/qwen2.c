@@ -1,6 +1,6 @@
 /* Qwen2: transformers/models/qwen2/{configuration,modeling}_qwen2.py. Llama with biases for q, k and v; in some checkpoints the later
  * layers slide. */
-#include "models/family.h"
+#include "models/llama_rows.h"
 
 static const char *const architectures[] = { "Qwen2ForCausalLM", NULL };
 
@@ -25,28 +25,16 @@ static const config_row config[] = {
     { 0 },
 };
 
-#define SLOT_OF(field) offsetof(layer_weights, field)
-#define TOP_OF(field) offsetof(stack_weights, field)
-
 static const tensor_row tensors[] = {
-    { "[model.]embed_tokens.weight", SLOT_WEIGHT, SCOPE_STACK, 0, TOP_OF(embed), { DIM_VOCABULARY, DIM_HIDDEN }, .from = FROM_WHOLE },
-    { "[model.]layers.{L}.input_layernorm.weight", SLOT_VECTOR, SCOPE_LAYER, 0, SLOT_OF(attn_norm.weight), { DIM_HIDDEN }, .from = FROM_WHOLE },
-    { "[model.]layers.{L}.self_attn.q_proj.weight", SLOT_WEIGHT, SCOPE_LAYER, 0, SLOT_OF(qkv.w), { DIM_Q, DIM_HIDDEN }, .from = FROM_WHOLE },
-    { "[model.]layers.{L}.self_attn.k_proj.weight", SLOT_WEIGHT, SCOPE_LAYER, 0, SLOT_OF(qkv.w), { DIM_K, DIM_HIDDEN }, .from = FROM_WHOLE },
-    { "[model.]layers.{L}.self_attn.v_proj.weight", SLOT_WEIGHT, SCOPE_LAYER, 0, SLOT_OF(qkv.w), { DIM_V, DIM_HIDDEN }, .from = FROM_WHOLE },
-    { "[model.]layers.{L}.self_attn.q_proj.bias", SLOT_VECTOR, SCOPE_LAYER, 0, SLOT_OF(qkv.bias), { DIM_Q }, .from = FROM_WHOLE },
-    { "[model.]layers.{L}.self_attn.k_proj.bias", SLOT_VECTOR, SCOPE_LAYER, 0, SLOT_OF(qkv.bias), { DIM_K }, .from = FROM_WHOLE },
-    { "[model.]layers.{L}.self_attn.v_proj.bias", SLOT_VECTOR, SCOPE_LAYER, 0, SLOT_OF(qkv.bias), { DIM_V }, .from = FROM_WHOLE },
-    { "[model.]layers.{L}.self_attn.o_proj.weight", SLOT_WEIGHT, SCOPE_LAYER, 0, SLOT_OF(o.w), { DIM_HIDDEN, DIM_O }, .from = FROM_WHOLE },
-    { "[model.]layers.{L}.post_attention_layernorm.weight", SLOT_VECTOR, SCOPE_LAYER, 0, SLOT_OF(ffn_norm.weight), { DIM_HIDDEN }, .from = FROM_WHOLE },
-    { "[model.]layers.{L}.mlp.gate_proj.weight", SLOT_WEIGHT, SCOPE_LAYER, 0, SLOT_OF(up.w), { DIM_FFN, DIM_HIDDEN }, .from = FROM_WHOLE },
-    { "[model.]layers.{L}.mlp.up_proj.weight", SLOT_WEIGHT, SCOPE_LAYER, 0, SLOT_OF(up.w), { DIM_FFN, DIM_HIDDEN }, .from = FROM_WHOLE },
-    { "[model.]layers.{L}.mlp.down_proj.weight", SLOT_WEIGHT, SCOPE_LAYER, 0, SLOT_OF(down.w), { DIM_HIDDEN, DIM_FFN }, .from = FROM_WHOLE },
-    { "[model.]norm.weight", SLOT_VECTOR, SCOPE_STACK, 0, TOP_OF(final_norm.weight), { DIM_HIDDEN }, .from = FROM_WHOLE },
-    { "lm_head.weight", SLOT_WEIGHT, SCOPE_STACK, 0, TOP_OF(head.w), { DIM_VOCABULARY, DIM_HIDDEN }, .maybe = WHEN_STACK(tied) },
-    { "[model.]layers.{L}.self_attn.rotary_emb.inv_freq", SLOT_IGNORED, SCOPE_LAYER, .stack = 0 },
-    { "[model.]rotary_emb.inv_freq", SLOT_IGNORED, SCOPE_STACK, .stack = 0 },
-    { 0 },
+    LLAMA_EMBED,
+    LLAMA_VECTOR("input_layernorm.weight", attn_norm.weight, DIM_HIDDEN, 0),
+    LLAMA_QKV,
+    LLAMA_QKV_BIAS(0),
+    LLAMA_O,
+    LLAMA_VECTOR("post_attention_layernorm.weight", ffn_norm.weight, DIM_HIDDEN, 0),
+    LLAMA_GATE_UP,
+    LLAMA_DOWN,
+    LLAMA_LAST,
 };
 
 const family cud_family_qwen2 = {

@@ -54,8 +54,6 @@ static const config_row config[] = {
     { 0 },
 };
 
-#define SLOT_OF(field) offsetof(layer_weights, field)
-#define TOP_OF(field) offsetof(stack_weights, field)
 
 static const tensor_row tensors[] = {
     { "[model.]visual.patch_embed.proj.weight", SLOT_WEIGHT, SCOPE_STACK, 0, TOP_OF(patches.w), { DIM_HIDDEN, DIM_CHANNELS, DIM_FRAMES, DIM_KERNEL, DIM_KERNEL }, .from = FROM_WHOLE },

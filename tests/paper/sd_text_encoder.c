@@ -25,8 +25,6 @@ static const config_row config[] = {
     { 0 },
 };
 
-#define SLOT_OF(field) offsetof(layer_weights, field)
-#define TOP_OF(field) offsetof(stack_weights, field)
 
 static const tensor_row tensors[] = { /* v5 leaves the prefix away when it writes a CLIPTextModel */
     { "[text_model.]embeddings.token_embedding.weight", SLOT_WEIGHT, SCOPE_STACK, 0, TOP_OF(embed), { DIM_VOCABULARY, DIM_HIDDEN }, .from = FROM_WHOLE },

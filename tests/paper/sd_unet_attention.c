@@ -67,7 +67,6 @@ static const config_row config[] = {
     { 0 },
 };
 
-#define SLOT_OF(field) offsetof(layer_weights, field)
 
 static const tensor_row tensors[] = {
     { "{P}.norm.weight", SLOT_VECTOR, SCOPE_LAYER, 0, SLOT_OF(block_norm.weight), { DIM_HIDDEN }, .when = WHEN_LAYER(block_first) },

@@ -45,8 +45,6 @@ static const config_row config[] = {
     { 0 },
 };
 
-#define SLOT_OF(field) offsetof(layer_weights, field)
-#define TOP_OF(field) offsetof(stack_weights, field)
 
 static const tensor_row tensors[] = {
     { "shared.weight|encoder.embed_tokens.weight|decoder.embed_tokens.weight", SLOT_WEIGHT, SCOPE_STACK, 0, TOP_OF(embed), { DIM_VOCABULARY, DIM_HIDDEN }, .from = FROM_WHOLE },
