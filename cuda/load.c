@@ -2,17 +2,9 @@
 #include "load.h"
 
 #include <stdlib.h>
-#include <time.h>
 
 const loader_settings cud_cuda_loader_defaults = { .readers = 0, .slot_bytes = 4 << 20, .window_bytes = 64 << 20, .trial_part = 16 };
 enum { READERS = 8, CORES_LEFT = 2 /* to the program and the tokenizer */ };
-
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 static int readers_for(const loader *l)
 {
@@ -74,16 +66,16 @@ static bool load_faster(loader *l, work *w)
     const size_t each = (size_t)l->readers;
     bool refused = false;
     if (!cud_cuda_ring_open(l, &w->ring, l->readers) || !ring_rest(l, w, true)) return false;
-    const double began = now();
+    const double began = cud_now();
     if (!cud_cuda_windows_load(l, w->windows, each, &refused)) return false;
     if (refused) return ring_rest(l, w, false);
-    const double registered = now() - began;
+    const double registered = cud_now() - began;
     size_t count = 0;
     for (size_t i = each; i < 2 * each; i++)
         for (size_t j = 0; j < w->windows[i].count; j++) w->todo[count++] = w->windows[i].first + j;
-    const double then = now();
+    const double then = cud_now();
     if (!cud_cuda_ring_load(l, &w->ring, w->todo, count)) return false;
-    const double ringed = now() - then;
+    const double ringed = cud_now() - then;
     const bool registering_wins = (double)payload(w->windows, each) * ringed > (double)payload(w->windows + each, each) * registered;
     if (registering_wins && !cud_cuda_windows_load(l, w->windows + 2 * each, w->window_count - 2 * each, &refused)) return false;
     return ring_rest(l, w, false);
@@ -140,7 +132,7 @@ static void carry_out(loader *l)
 {
     load_report *report = l->plan->report;
     work w = { .todo = NULL };
-    double began = now();
+    double began = cud_now();
     if (cud_cuda_loader_check(l, l->device->ops->use(l->device->self), "being used", NULL) && cud_cuda_loader_show(l)) {
         cuddle_error failure = { CUDDLE_OK, "" };
         if (cud_cuda_chunks_make(&l->chunks, l->plan, l->settings->slot_bytes, &failure)) cud_cuda_loader_fail(l, &failure);
@@ -151,10 +143,10 @@ static void carry_out(loader *l)
     else cud_cuda_files_open(l->file, &l->chunks, &l->tally);
     if (report && report->measure_ceiling && l->chunks.chunks && !cud_cuda_loader_stopped(l)) {
         measure_ceiling(l, &w);
-        began = now();
+        began = cud_now();
     }
     if (!cud_cuda_loader_stopped(l) && l->chunks.chunks && load_by_mode(l, &w)) check_unchanged(l);
-    if (report) fill_report(l, report, now() - began);
+    if (report) fill_report(l, report, cud_now() - began);
     cud_cuda_ring_close(l, &w.ring);
     if (l->file) cud_cuda_files_close(l->file, l->chunks.files);
     free(l->file);
@@ -168,12 +160,8 @@ cuddle_status cud_cuda_load_with(const copy_device *device, const loader_setting
 {
     if (plan->report) *plan->report = (load_report){ .measure_ceiling = plan->report->measure_ceiling };
     loader l = { .device = device, .settings = settings, .plan = plan, .arena = arena, .progress = progress, .user = user };
-    pthread_condattr_t monotonic;
     pthread_mutex_init(&l.lock, NULL); /* these cannot fail on Linux */
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&l.changed, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    cud_condition_init(&l.changed);
     l.readers = readers_for(&l);
     l.binds = cud_cuda_cores_near(&l.cpus, device->numa_node);
     const cuddle_status refused = cud_load_check_mode((int)plan->mode, LOAD_MODES, "cuda", &l.failure);

@@ -10,6 +10,7 @@
 #ifndef CUD_CUDA_LOAD_H
 #define CUD_CUDA_LOAD_H
 
+#include "core/clock.h"
 #include "load_chunks.h"
 #include "load_copy.h"
 #include "load_fence.h"

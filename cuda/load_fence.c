@@ -2,11 +2,12 @@
  * the device: an event per layer would say the same again. */
 #include "load_fence.h"
 
+#include "core/clock.h"
+
 #include <pthread.h>
 #include <stdlib.h>
-#include <time.h>
 
-enum { LOOK_NS = 20000000 }; /* a waiter is asked at least this often whether it still wants to wait */
+static const double LOOK = 0.02; /* seconds: a waiter is asked at least this often whether it still wants to wait */
 
 struct load_fence {
     pthread_mutex_t lock; /* guards what follows */
@@ -31,11 +32,7 @@ cuddle_status cud_cuda_fence_new(load_fence **out, const load_plan *plan, cuddle
         f->left[p->layer < 0 ? 0 : p->layer + 1] += p->rows * p->row_bytes;
     }
     pthread_mutex_init(&f->lock, NULL); /* cannot fail on Linux */
-    pthread_condattr_t monotonic;
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&f->changed, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    cud_condition_init(&f->changed);
     *out = f;
     return CUDDLE_OK;
 }
@@ -53,26 +50,11 @@ static bool passed(const load_fence *f, int layer)
     return f->ended || (f->left[0] == 0 && (layer < 0 || layer >= f->layers || f->left[layer + 1] == 0));
 }
 
-static struct timespec soon(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    t.tv_nsec += LOOK_NS;
-    if (t.tv_nsec >= 1000000000) {
-        t.tv_nsec -= 1000000000;
-        t.tv_sec++;
-    }
-    return t;
-}
-
 cuddle_status cud_cuda_fence_wait(load_fence *f, int layer, bool (*stop)(void *user), void *user, cuddle_error *err)
 {
     bool stopped = false;
     pthread_mutex_lock(&f->lock);
-    while (!passed(f, layer) && !(stopped = stop && stop(user))) {
-        const struct timespec until = soon();
-        (void)pthread_cond_timedwait(&f->changed, &f->lock, &until);
-    }
+    while (!passed(f, layer) && !(stopped = stop && stop(user))) (void)cud_condition_wait(&f->changed, &f->lock, cud_now() + LOOK);
     const cuddle_error failure = f->failure;
     pthread_mutex_unlock(&f->lock);
     if (stopped) return cud_fail(err, CUDDLE_E_BUSY, "waiting for a layer was given up");

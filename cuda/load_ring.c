@@ -7,13 +7,6 @@
 
 enum { SEGMENT_BYTES = 16 << 20, CEILING_BYTES = 256 << 20, CEILING_ROUNDS = 4 };
 
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 /* ---------------------------------------------------------------------------------------------------------- memory */
 
 static void touch(loader *l, int reader, void *argument)
@@ -73,7 +66,7 @@ bool cud_cuda_ring_open(loader *l, load_ring *ring, int readers)
 {
     if (ring->readers >= readers) return !cud_cuda_loader_stopped(l);
     cud_cuda_ring_close(l, ring);
-    const double began = now();
+    const double began = cud_now();
     const size_t bytes = (size_t)readers * LOAD_SLOTS * l->settings->slot_bytes;
     void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (memory == MAP_FAILED) {
@@ -87,7 +80,7 @@ bool cud_cuda_ring_open(loader *l, load_ring *ring, int readers)
     if (!cud_cuda_loader_run(l, readers, touch, ring)) return false; /* by its owners: on their NUMA node, in parallel */
     pin_somehow(l, ring);
     if (l->plan->report) {
-        l->plan->report->pin_seconds += now() - began;
+        l->plan->report->pin_seconds += cud_now() - began;
         l->plan->report->pinned_bytes = ring->pinned ? bytes : 0;
     }
     return cud_cuda_loader_show(l);
@@ -215,7 +208,7 @@ double cud_cuda_ring_ceiling(loader *l, const load_ring *ring)
     void *stream = NULL;
     if (!ring->pinned || part == 0 || ops->stream_new(l->device->self, &stream) != 0) return 0;
     for (int round = 0; round < CEILING_ROUNDS; round++) {
-        const double began = now();
+        const double began = cud_now();
         size_t copied = 0;
         int code = 0;
         for (size_t at = 0; copied < CEILING_BYTES && copied < 64 * most && code == 0; copied += part) {
@@ -224,7 +217,7 @@ double cud_cuda_ring_ceiling(loader *l, const load_ring *ring)
         }
         const int waited = ops->stream_wait(l->device->self, stream);
         if (code || waited) break; /* the load itself will meet it and say so */
-        const double rate = 1e-9 * (double)copied / (now() - began);
+        const double rate = 1e-9 * (double)copied / (cud_now() - began);
         if (rate > best) best = rate;
     }
     (void)ops->stream_free(l->device->self, stream);

@@ -1,9 +1,8 @@
 /* The threads of a load. The thread that asked for the load only waits and reports; nothing but it calls the progress function. */
 #include "load.h"
 
-#include <time.h>
 
-enum { LOOK_NS = 100000000 }; /* a cancel is asked for at least this often, also while nothing arrives */
+static const double LOOK = 0.1; /* seconds: a cancel is asked for at least this often, also while nothing arrives */
 
 typedef struct member {
     loader *l;
@@ -26,18 +25,6 @@ static void *run_member(void *argument)
     return NULL;
 }
 
-static struct timespec soon(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    t.tv_nsec += LOOK_NS;
-    if (t.tv_nsec >= 1000000000) {
-        t.tv_nsec -= 1000000000;
-        t.tv_sec++;
-    }
-    return t;
-}
-
 bool cud_cuda_loader_show(loader *l)
 {
     pthread_mutex_lock(&l->lock);
@@ -56,10 +43,10 @@ bool cud_cuda_loader_show(loader *l)
 static void watch(loader *l)
 {
     for (bool ended = false; !ended;) {
-        const struct timespec until = soon();
-        int waited = 0;
+        const double until = cud_now() + LOOK;
+        bool waited = false;
         pthread_mutex_lock(&l->lock);
-        while (l->active && l->done == l->shown && !waited) waited = pthread_cond_timedwait(&l->changed, &l->lock, &until);
+        while (l->active && l->done == l->shown && !waited) waited = !cud_condition_wait(&l->changed, &l->lock, until);
         ended = l->active == 0;
         const bool news = l->done != l->shown || waited;
         while (l->stop && l->active) pthread_cond_wait(&l->changed, &l->lock);

@@ -343,7 +343,7 @@ typedef struct cuddle_plan { /* bytes; every figure is what will be allocated, n
     uint64_t weights_in_place; /* used where they lie in the mapped files */
     uint64_t kv;
     uint64_t workspace; /* activations and scratch of the largest step */
-    uint64_t step;      /* token ids, positions, block tables */
+    uint64_t step;      /* token ids, positions, block tables; on CUDA marks of tokens too */
     uint64_t total;     /* weights + kv + workspace + step */
     uint64_t parameters; /* elements in all tensors */
     uint64_t file_bytes;

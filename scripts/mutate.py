@@ -50,7 +50,7 @@ FAMILIES = {
     # of all that include these, what is cheap and uses most of them
     "typed": (["typed.cuh"], ["gather.cu", "embed.cu", "rope.cu"], ["test_op_gather", "test_op_rope", "test_op_embed"]),
     "device": (["device.h"], ["log_softmax.cu", "rmsnorm.cu"], ["test_op_log_softmax", "test_op_rmsnorm"]),
-    "attend": (["attend.cuh", "attend_plain.cuh", "attend_decode.cuh", "attend_prefill.cuh"], ["attend.cu"], ["test_attend_cuda"]),
+    "attend": (["attend.cuh", "attend_plain.cuh", "attend_decode.cuh", "attend_prefill.cuh"], ["attend.cu"], ["test_op_attend"]),
 }
 # the schedules that CTest runs, tests/emulation/CMakeLists.txt
 VARIANTS = {

@@ -16,7 +16,7 @@ build_all_architectures() {
 
 # A target passes if it never fails and the last fifth of its executions finds nothing new.
 fuzz_one() { # NAME
-    local name=$1 work=build/fuzz/work/$1 last
+    local name=$1 work=build/fuzz/runs/$1 last
     rm -rf "$work" && mkdir -p "$work/corpus"
     build/fuzz/tests/"fuzz_$name" -runs="$runs" -seed=1 -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 -artifact_prefix="$work/" \
         "$work/corpus" "tests/fuzz/corpus/$name" 2>"$work/log" || { tail -30 "$work/log" && return 1; }

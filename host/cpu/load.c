@@ -1,8 +1,9 @@
 /* Carrying out a load plan: pieces are read into the arena by a few MiB at a time. */
 #include "backend.h"
 
+#include "core/clock.h"
+
 #include <stdlib.h>
-#include <time.h>
 
 enum { STRIDE = 4 << 20 }; /* bytes between two looks at the progress function */
 
@@ -69,23 +70,16 @@ static cuddle_status check_unchanged(source *s, cuddle_error *err)
     return cud_fail(err, CUDDLE_E_IO, "%s: changed while it was being loaded", s->name);
 }
 
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 cuddle_status cud_cpu_load(backend *b, void *arena, const load_plan *plan, load_progress_fn progress, void *user, cuddle_error *err)
 {
     loading l = { progress, user, 0, plan->copy_bytes, NULL };
-    const double begin = now();
+    const double begin = cud_now();
     cuddle_status status = cud_load_check_mode((int)plan->mode, b->load_modes, b->ops->name, err);
     if (!status) status = note_progress(&l, 0, err);
     for (size_t i = 0; i < plan->pieces && status == CUDDLE_OK; i++) status = read_piece(&l, &plan->piece[i], arena, err);
     free(l.staging);
     if (plan->report) {
-        const double seconds = now() - begin;
+        const double seconds = cud_now() - begin;
         const cuddle_load_mode mode = plan->in_place_bytes > l.done ? CUDDLE_LOAD_MAP : CUDDLE_LOAD_READ;
         *plan->report = (load_report){ .mode = mode, .bytes = l.done, .seconds = seconds, .readers = 1, .plain_bytes = l.done,
                                        .gb_per_s = seconds > 0 ? (double)l.done / seconds / 1e9 : 0 };

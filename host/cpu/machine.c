@@ -2,12 +2,13 @@
 #include "machine.h"
 #include "pool.h"
 
+#include "core/clock.h"
+
 #include <fcntl.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
-#include <time.h>
 #include <unistd.h>
 
 /* ---------------------------------------------------------------------------------------------------- small files */
@@ -219,13 +220,6 @@ static void read_part(void *arg, int part, int thread)
     p->sum[part] = sum[0]; /* or nothing would be read */
 }
 
-static double seconds(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 cuddle_status cud_cpu_probe_bandwidth(double *gb_per_s, size_t bytes, int passes, int threads, cuddle_error *err)
 {
     *gb_per_s = 0;
@@ -245,9 +239,9 @@ cuddle_status cud_cpu_probe_bandwidth(double *gb_per_s, size_t bytes, int passes
         p->count = bytes / sizeof(uint64_t);
         p->parts = threads;
         for (int i = 0; i < passes; i++) {
-            const double start = seconds();
+            const double start = cud_now();
             cud_pool_run(workers, read_part, p, threads);
-            const double rate = (double)(p->count / (size_t)threads * (size_t)threads * sizeof(uint64_t)) / (seconds() - start) / 1e9;
+            const double rate = (double)(p->count / (size_t)threads * (size_t)threads * sizeof(uint64_t)) / (cud_now() - start) / 1e9;
             if (rate > *gb_per_s) *gb_per_s = rate;
         }
     }

@@ -1,33 +1,8 @@
 /* The engine's thread: picks a model with work, runs one step of it, hands out the results. */
 #include "engine/engine.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
-
-double cud_now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-void cud_condition_init(pthread_cond_t *c)
-{
-    pthread_condattr_t monotonic;
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(c, &monotonic);
-    pthread_condattr_destroy(&monotonic);
-}
-
-bool cud_condition_wait(pthread_cond_t *c, pthread_mutex_t *lock, double at)
-{
-    if (at <= 0) return pthread_cond_wait(c, lock) == 0;
-    const struct timespec t = { (time_t)at, (long)((at - (double)(time_t)at) * 1e9) };
-    return pthread_cond_timedwait(c, lock, &t) != ETIMEDOUT;
-}
 
 /* ------------------------------------------------------------------------------------------------------- one step */
 
@@ -89,9 +64,9 @@ static cuddle_status compute(cuddle_model *h, produced *p, int count, cuddle_err
     cud_model_exec(&ex, h->m, EXEC_RUN);
     const bool picks = cud_pick_on_device(h, p, count);
     cuddle_status status = picks ? cud_pick_prepare(h, &ex, p, count, err) : CUDDLE_OK;
-    if (!status) status = picks && cud_replay_fits(h) ? cud_replay_run(h, &ex, p, count, err) : run_plainly(h, &ex, picks, err);
+    if (!status) status = picks && cud_replay_fits(h, &ex) ? cud_replay_run(h, &ex, p, count, err) : run_plainly(h, &ex, picks, err);
     if (!status && picks) status = ex.ops->download(&ex, h->picked, h->device.picked, (size_t)h->device.outputs * sizeof *h->picked, err);
-    if (!status) status = ex.ops->finish(&ex, err);
+    if (!status && h->host.outputs == 0) status = ex.ops->finish(&ex, err); /* a download has waited already */
     if (ex.ws.peak > h->workspace_peak) h->workspace_peak = ex.ws.peak;
     if (status) {
         h->ahead_count = 0;
@@ -180,7 +155,6 @@ static bool run_step(cuddle_engine *e)
     atomic_store(&h->m->interrupt, false);
     const int ended_count = sweep(h, ended, ENDED);
     int count = 0, rows = 0;
-    h->settled = h->state == CUDDLE_MODEL_READY;
     if (cud_scheduler_open(h) && !e->lost.status) {
         cud_scheduler_admit(h);
         rows = cud_scheduler_fill(h);

@@ -6,6 +6,7 @@
 #ifndef CUD_ENGINE_ENGINE_H
 #define CUD_ENGINE_ENGINE_H
 
+#include "core/clock.h"
 #include "core/log.h"
 #include "engine/generation.h"
 #include "models/model.h"
@@ -102,7 +103,6 @@ struct cuddle_model {
     replay_ahead *ahead; /* [caps.sequences] */
     int ahead_count;
     uint64_t replay_clock, replayed, block_uploads;
-    bool settled; /* all weights had arrived when the step began */
 };
 
 typedef struct text_buffer {
@@ -149,11 +149,6 @@ struct cuddle_request {
     char *piece;      /* the last of them, owned */
     double submitted, started, first_token, ended; /* seconds of a monotonic clock; 0: not yet */
 };
-
-double cud_now(void);
-void cud_condition_init(pthread_cond_t *c); /* with the monotonic clock */
-/* Waits until `at` (seconds of cud_now(); 0: for ever); false when the time has passed. */
-bool cud_condition_wait(pthread_cond_t *c, pthread_mutex_t *lock, double at);
 
 /* ---- engine.c ---- */
 /* Takes the backend. `deterministic` is ON or OFF. */
@@ -205,7 +200,7 @@ cuddle_status cud_pick_take(int32_t *token, cuddle_model *h, cuddle_request *r, 
 /* ---- replay.c: decode steps as graphs; [step], no lock ---- */
 
 /* Is h->host a step that can be replayed? The device must be able to pick its tokens. */
-bool cud_replay_fits(const cuddle_model *h);
+bool cud_replay_fits(const cuddle_model *h, const exec *ex);
 /* Runs h->host, padded, up to the picked tokens in the device's block. */
 cuddle_status cud_replay_run(cuddle_model *h, exec *ex, const struct produced *p, int count, cuddle_error *err);
 void cud_replay_free(cuddle_model *h, backend *b);

@@ -23,10 +23,11 @@ static int context_bucket(int length, int most)
     return bucket < most ? bucket : most;
 }
 
-bool cud_replay_fits(const cuddle_model *h)
+bool cud_replay_fits(const cuddle_model *h, const exec *ex)
 {
     const step *s = &h->host;
-    return h->m->backend->ops->capture_begin && h->settled && s->tokens == s->sequences && s->outputs == s->sequences;
+    /* A step that waits for weights cannot be captured. */
+    return ex->ops->capture_begin && !ex->layer_begin && s->tokens == s->sequences && s->outputs == s->sequences;
 }
 
 /* Fills the step up with rows that see nothing and leave nothing. */

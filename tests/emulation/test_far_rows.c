@@ -1,6 +1,5 @@
 /* Offsets of more than 2^31 elements: rows lie that far apart in a device's address space, with nothing between. Results must be, bit for
  * bit, those of rows side by side, which the ops' own tests compare with a double. */
-#define OP_ON_CUDA
 #include "../op_support.h"
 
 enum { PLACES = 65, PLACE_BYTES = 16384 };

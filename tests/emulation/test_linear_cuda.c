@@ -1,6 +1,5 @@
 /* linear on CUDA where it differs from the CPU's: which kernel or library runs, and that nobody can tell by the bits. tests/test_linear.c
  * has what any backend must do. Parts that need the emulation are left out where it is not there. */
-#define OP_ON_CUDA
 #include "../op_support.h"
 
 #if OP_EMULATED
