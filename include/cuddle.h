@@ -66,8 +66,8 @@ CUDDLE_API const char *cuddle_version(void); /* "0.1.0", of the library that is 
 CUDDLE_API int cuddle_abi(void);             /* grows when a program must be rebuilt; CUDDLE_ABI is what this header was */
 #define CUDDLE_ABI 1
 
-/* What was built in and what this machine offers, as "name=value" items separated by spaces ("onednn=2.6.3 cuda=module
- * isa=avx512-bf16 ..."), for reports. Static storage. */
+/* What was built in and what this machine offers, as "name=value" items separated by spaces ("onednn=on hub=off cuda=on
+ * isa=avx512-bf16"), for reports; cuda=on: the CUDA module lies beside the library. Static storage. */
 CUDDLE_API const char *cuddle_features(void);
 
 typedef enum cuddle_device_kind { CUDDLE_DEVICE_CPU = 0, CUDDLE_DEVICE_CUDA = 1 } cuddle_device_kind;

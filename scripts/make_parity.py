@@ -5,7 +5,7 @@
     python scripts/make_parity.py --family llama --case base         one case
     python scripts/make_parity.py --check                            compares the files on disk with fresh ones
 
-Needs: pip install torch==2.15 transformers==5.24 safetensors (a CPU is enough; everything takes about ten minutes).
+Needs: pip install torch==2.15 transformers==5.24 safetensors (a CPU is enough).
 
 For each case a checkpoint is drawn (parity/draw.py), written by transformers, respelled (parity/cases.py), run in
 float32 (parity/reference.py), and then attacked: every tensor, every field of config.json and a few mistakes in the
