@@ -88,7 +88,7 @@ CUDDLE_API int cuddle_device_count(void);
 CUDDLE_API cuddle_status cuddle_device_get(int device, cuddle_device_info *out, cuddle_error *err);
 
 /* Read bandwidth of host memory as this process sees it: `threads` threads (0: all it may use) read one block of `bytes` bytes
- * `passes` times; *gb_per_s is the best pass in 1e9 bytes per second. Allocates `bytes`. */
+ * `passes` times, every second time with prefetches; *gb_per_s is the best pass in 1e9 bytes per second. Allocates `bytes`. */
 CUDDLE_API cuddle_status cuddle_probe_bandwidth(double *gb_per_s, size_t bytes, int passes, int threads, cuddle_error *err);
 
 typedef enum cuddle_log_level { CUDDLE_LOG_ERROR = 0, CUDDLE_LOG_WARN = 1, CUDDLE_LOG_INFO = 2, CUDDLE_LOG_DEBUG = 3 } cuddle_log_level;

@@ -22,6 +22,10 @@ VEC_INLINE void tile(const linear_panel *p, int64_t m, int64_t n, int rows, int 
     int64_t i = 0;
     for (; i + STEP <= k; i += STEP) {
         __m512bh b[TILE_COLS];
+        if (rows == 1) {
+#pragma GCC unroll 8
+            for (int c = 0; c < cols; c++) ask_for(w, 2 * ((cols + c) * ws + i));
+        }
 #pragma GCC unroll 8
         for (int c = 0; c < cols; c++) b[c] = load_pairs(w + c * ws + i);
 #pragma GCC unroll 8

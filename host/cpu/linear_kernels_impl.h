@@ -16,8 +16,13 @@ VEC_INLINE void tile(const linear_panel *p, int64_t m, int64_t n, int rows, int 
 #pragma GCC unroll 8
         for (int c = 0; c < cols; c++) sum[r][c] = v_zero();
     int64_t i = 0;
+    const int64_t size = format == WF_F32 ? 4 : 2; /* of a weight */
     for (; i + VL <= k; i += VL) {
         vf w[TILE_COLS];
+        if (rows == 1) {
+#pragma GCC unroll 8
+            for (int c = 0; c < cols; c++) ask_for(p->w, size * (first + (cols + c) * ws + i));
+        }
 #pragma GCC unroll 8
         for (int c = 0; c < cols; c++) w[c] = v_load_as(format, p->w, first + c * ws + i);
 #pragma GCC unroll 8

@@ -38,6 +38,18 @@ enum { TILE_ROWS = 2 }; /* 8 + 4 + 1 of 16 */
         }                                                                                             \
     }
 
+/* Asks for the 64 bytes at p, which may lie past the end of anything. A tile of one row is bound by reading its weights, and each row of them is a
+ * stream of its own that ends where the machine's prefetcher has just caught up with it: so each tile asks for the next one's. Into the second
+ * cache: the first one would lose x to it. */
+VEC_INLINE void ask_for(const void *p, int64_t bytes)
+{
+#if defined(__GNUC__)
+    __builtin_prefetch((const void *)((uintptr_t)p + (uintptr_t)bytes), 0, 2);
+#else
+    (void)p, (void)bytes;
+#endif
+}
+
 /* Adds up the lanes of a tile's sums and stores them. */
 VEC_INLINE void store_sums(const linear_panel *p, int64_t m, int64_t n, int rows, int cols, vf sum[TILE_ROWS][TILE_COLS])
 {

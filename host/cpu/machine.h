@@ -14,4 +14,8 @@ cpu_isa cud_cpu_parse_isa(const char *name); /* ISA_COUNT if there is none of th
 /* The processor's name, for people; "CPU" if the system does not tell. */
 void cud_cpu_model_name(char *out, size_t size);
 
+/* Reads data[0..bytes), whole lines of 64 bytes of it, and gives the sum of its words, for a probe. `ahead`: each line asks for the one a page
+ * further on, which may lie past the end of anything. */
+uint64_t cud_cpu_read_memory(const void *data, size_t bytes, bool ahead);
+
 #endif
