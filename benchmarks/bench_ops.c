@@ -232,7 +232,7 @@ static void time_attend(const char *what, dtype type, int sequences, int fresh, 
 
 /* ---- the rest: bound by memory ---- */
 
-typedef struct simple_case { int op; tensor out, x, y, w; weight table; rope_table rope; rope_args rope_args; int32_t *ids; } simple_case;
+typedef struct simple_case { int op; tensor out, x, y, w; weight table; rope_table rope; rope_args rope_args; int32_t *ids, *starts; int sequences; } simple_case;
 
 static cuddle_status run_simple(exec *ex, void *arg, cuddle_error *err)
 {
@@ -246,14 +246,18 @@ static cuddle_status run_simple(exec *ex, void *arg, cuddle_error *err)
     case 3: return ex->ops->gate(ex, c->out, c->x, c->y, ACT_GELU, err);
     case 4: return ex->ops->gather(ex, c->out, c->x, c->ids, err);
     case 5: return ex->ops->embed(ex, &embed, err);
+    case 6: return ex->ops->pooling(ex, &(pooling_args){ .out = cud_rows(c->out, 0, c->sequences), .x = c->x, .starts = c->starts, .kind = POOLING_MEAN }, err);
+    case 7: return ex->ops->pooling(ex, &(pooling_args){ .out = cud_rows(c->out, 0, c->sequences), .x = c->x, .starts = c->starts, .kind = POOLING_MAX }, err);
+    case 8: return ex->ops->log_softmax(ex, c->out, err); /* in place: F32 only */
     default: return ex->ops->rope(ex, &c->rope_args, err);
     }
 }
 
 static void bench_simple(dtype type)
 {
-    static const char *const names[] = { "rmsnorm", "layernorm", "gate silu", "gate gelu", "gather", "embed", "rope" };
-    enum { ROWS = 4096, COLS = 4096, HEADS = 32, DIM = 128 };
+    static const char *const names[] = { "rmsnorm", "layernorm", "gate silu", "gate gelu", "gather", "embed", "pooling mean", "pooling max",
+                                        "log_softmax", "rope" };
+    enum { ROWS = 4096, COLS = 4096, HEADS = 32, DIM = 128, SEQUENCES = 16 };
     simple_case c = { .out = matrix(type, ROWS, COLS), .x = matrix(type, ROWS, COLS), .y = matrix(type, ROWS, COLS) };
     c.w = cud_vector(matrix(type, 1, COLS).data, type, COLS);
     c.ids = take(ROWS * sizeof(int32_t));
@@ -263,13 +267,17 @@ static void bench_simple(dtype type)
     c.rope = (rope_table){ .cos_sin = matrix(CUDDLE_F32, ROWS, DIM), .rotary_dim = DIM };
     c.rope_args = (rope_args){ .q = cud_split_heads(c.x, HEADS, DIM), .k = cud_split_heads(c.y, HEADS, DIM), .table = &c.rope, .positions = c.ids,
                                .position_stride = ROWS };
-    for (c.op = 0; c.op < 7; c.op++) {
+    c.sequences = SEQUENCES;
+    c.starts = take((SEQUENCES + 1) * sizeof(int32_t));
+    for (int i = 0; i <= SEQUENCES; i++) c.starts[i] = i * (ROWS / SEQUENCES);
+    for (c.op = 0; c.op < (int)(sizeof names / sizeof *names); c.op++) {
         char what[64];
-        static const int moved[] = { 2, 2, 3, 3, 2, 2, 4 }; /* matrices read or written */
+        static const int moved[] = { 2, 2, 3, 3, 2, 2, 1, 1, 2, 4 }; /* matrices read or written */
+        if (c.op == 8 && type != CUDDLE_F32) continue;
         snprintf(what, sizeof what, "%s %s, %d x %d", names[c.op], cud_dtype_name(type), ROWS, COLS);
         row(what, median_seconds(what, run_simple, &c), (double)moved[c.op] * ROWS * COLS * (double)cud_dtype_size(type), 0);
     }
-    drop(c.out.data), drop(c.x.data), drop(c.y.data), drop(c.w.data), drop(c.ids), drop(c.rope.cos_sin.data);
+    drop(c.out.data), drop(c.x.data), drop(c.y.data), drop(c.w.data), drop(c.ids), drop(c.starts), drop(c.rope.cos_sin.data);
 }
 
 int main(int argc, char **argv)
