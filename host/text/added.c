@@ -124,6 +124,7 @@ static cuddle_status build_index(const cud_added *a, cud_added_set *set, cuddle_
                             a->token[x->token].content, a->token[y->token].content);
     }
     uint32_t at = 0;
+    set->only = set->pattern[0].text[0] == set->pattern[set->count - 1].text[0] ? (unsigned char)set->pattern[0].text[0] : -1;
     for (unsigned byte = 0; byte < 257; byte++) {
         while (at < set->count && (unsigned char)set->pattern[at].text[0] < byte) at++;
         set->first[byte] = at;
@@ -218,6 +219,11 @@ static cuddle_status cut_piece(cutter *c, const cud_added *a, const cud_added_se
     size_t done = 0, size; /* text before it is in pieces */
     cuddle_status status = CUDDLE_OK;
     for (size_t at = 0; at < c->length && !status;) {
+        if (set->only >= 0) { /* most tokenizers: all begin with '<' */
+            const char *next = memchr(c->text + at, set->only, c->length - at);
+            if (!next) break;
+            at = (size_t)(next - c->text);
+        }
         const unsigned char byte = (unsigned char)c->text[at];
         const cud_added_pattern *found =
             set->first[byte] < set->first[byte + 1] ? longest(set, c->text + at, c->length - at) : NULL;

@@ -24,6 +24,7 @@ typedef struct cud_added_set { /* sorted by text */
     cud_added_pattern *pattern;
     uint32_t count;
     uint32_t first[257]; /* patterns that begin with byte b: first[b] up to first[b + 1] */
+    int only; /* the byte with which all of them begin, or -1 */
 } cud_added_set;
 
 typedef struct cud_added {

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { NONE = -1, DIRECT = 0x800, MAX_AFFIX = 256 };
+enum { NONE = -1, DIRECT = 0x800, MAX_AFFIX = 256, MAX_ALPHABET_TOKEN = 1024 };
 
 typedef struct bpe_config {
     cud_merges merges;
@@ -18,6 +18,9 @@ typedef struct bpe_config {
     char *unk_token;
     int32_t unk;
     bool fuse_unk, byte_fallback, ignore_merges;
+    bool takes_bytes;   /* words are bytes of text, and each stands for its character of the byte-level alphabet */
+    int32_t alphabet[256]; /* id of the byte's character, or NONE */
+    bool cuts_at_space; /* no token has U+2581 behind another character: nothing is merged across such a place */
 } bpe_config;
 
 static void bpe_free(void *config)
@@ -155,7 +158,51 @@ static void look_up_characters(bpe_config *c, const cud_vocab *vocab)
     for (int i = 0; i < 256; i++) {
         snprintf(text, sizeof text, "<0x%02X>", (unsigned)i & 0xff);
         c->byte[i] = cud_vocab_find(vocab, text, 6);
+        c->alphabet[i] = cud_vocab_find(vocab, text, cud_byte_level_char(text, (unsigned char)i));
     }
+}
+
+bool cud_bpe_take_bytes(void *config, const cud_vocab *vocab)
+{
+    bpe_config *c = config;
+    if (c->prefix || c->suffix) return false;
+    for (uint32_t i = 0; i < vocab->count; i++)
+        if (vocab->entry[i].length > MAX_ALPHABET_TOKEN) return false;
+    for (int i = 0; i < 256; i++)
+        if (c->alphabet[i] < 0) return false;
+    return c->takes_bytes = true;
+}
+
+static const char space_mark[] = "\xe2\x96\x81"; /* U+2581, which stands for a space in SentencePiece's vocabularies */
+enum { SPACE_MARK = 3 };
+
+/* The first place in word[0..length) where the mark follows another character; `length` if there is none. */
+static size_t find_cut(const char *word, size_t length)
+{
+    bool behind_mark = true; /* the beginning is no such place */
+    for (size_t at = 0; at < length;) {
+        const bool mark = length - at >= SPACE_MARK && memcmp(word + at, space_mark, SPACE_MARK) == 0;
+        if (mark && !behind_mark) return at;
+        behind_mark = mark;
+        at += mark ? SPACE_MARK : 1;
+    }
+    return length;
+}
+
+static size_t bpe_cut(const void *config, const char *word, size_t length)
+{
+    const bpe_config *c = config;
+    return c->cuts_at_space ? find_cut(word, length) : length;
+}
+
+static bool can_cut(const bpe_config *c, const cud_vocab *vocab)
+{
+    if (c->prefix || c->suffix || c->ignore_merges || cud_vocab_find(vocab, space_mark, SPACE_MARK) < 0) return false;
+    for (uint32_t i = 0; i < vocab->count; i++) {
+        const cud_vocab_entry *e = &vocab->entry[i];
+        if (find_cut(vocab->pool + e->offset, e->length) < e->length) return false;
+    }
+    return true;
 }
 
 static cuddle_status bpe_parse(void **config, const cud_part *in, cuddle_error *err)
@@ -184,6 +231,7 @@ static cuddle_status bpe_parse(void **config, const cud_part *in, cuddle_error *
     }
     c->unk = c->unk_token ? cud_vocab_find(in->vocab, c->unk_token, strlen(c->unk_token)) : NONE;
     look_up_characters(c, in->vocab);
+    c->cuts_at_space = can_cut(c, in->vocab);
     *config = c;
     return CUDDLE_OK;
 }
@@ -254,18 +302,37 @@ static cuddle_status symbols(cud_bpe_scratch *s, const bpe_config *c, const cud_
     return unknown && !status ? cud_bpe_symbol(s, c->unk, unknown, err) : status;
 }
 
+static cuddle_status byte_symbols(cud_bpe_scratch *s, const bpe_config *c, const char *word, size_t length, cuddle_error *err)
+{
+    cuddle_status status = CUDDLE_OK;
+    s->count = 0;
+    for (size_t i = 0; i < length && !status; i++) status = cud_bpe_symbol(s, c->alphabet[(unsigned char)word[i]], 1, err);
+    return status;
+}
+
+/* The whole word as one token, or NONE. */
+static int32_t whole_word(const bpe_config *c, const cud_vocab *vocab, const char *word, size_t length)
+{
+    if (!c->takes_bytes) return cud_vocab_find(vocab, word, length);
+    char text[2 * MAX_ALPHABET_TOKEN];
+    size_t used = 0;
+    if (length > MAX_ALPHABET_TOKEN) return NONE; /* longer than any token */
+    for (size_t i = 0; i < length; i++) used += cud_byte_level_char(text + used, (unsigned char)word[i]);
+    return cud_vocab_find(vocab, text, used);
+}
+
 static cuddle_status bpe_encode(cud_tokens *out, const void *config, const cud_vocab *vocab, const char *word, size_t length,
                                 cuddle_error *err)
 {
     const bpe_config *c = config;
     if (c->ignore_merges) {
-        const int32_t id = cud_vocab_find(vocab, word, length);
+        const int32_t id = whole_word(c, vocab, word, length);
         if (id >= 0) return cud_tokens_add(out, (cud_token){ .id = id, .begin = 0, .end = length }, err);
     }
     if (!out->scratch) out->scratch = calloc(1, sizeof(cud_bpe_scratch));
     cud_bpe_scratch *s = out->scratch;
     if (!s) return cud_nomem(err, sizeof *s, "merging a word");
-    cuddle_status status = symbols(s, c, vocab, word, length, err);
+    cuddle_status status = c->takes_bytes ? byte_symbols(s, c, word, length, err) : symbols(s, c, vocab, word, length, err);
     if (!status) status = cud_bpe_merge(s, &c->merges, err);
     size_t at = 0;
     for (size_t i = 0; i < s->count && !status; i++) {
@@ -276,4 +343,4 @@ static cuddle_status bpe_encode(cud_tokens *out, const void *config, const cud_v
     return status;
 }
 
-const cud_model_type cud_model_bpe = { { "BPE", bpe_parse, bpe_free }, bpe_encode, cud_bpe_scratch_free };
+const cud_model_type cud_model_bpe = { { "BPE", bpe_parse, bpe_free }, bpe_encode, cud_bpe_scratch_free, bpe_cut };

@@ -124,9 +124,37 @@ cuddle_status cud_bpe_symbol(cud_bpe_scratch *s, int32_t id, size_t length, cudd
     return CUDDLE_OK;
 }
 
+enum { FEW = 24 }; /* symbols: looking through all pairs beats keeping a heap of them */
+
+/* The same for few symbols, in an array that closes up behind each merge. */
+static void merge_few(cud_bpe_scratch *s, const cud_merges *m)
+{
+    const cud_merge *rule[FEW]; /* of symbol i and the next one */
+    size_t count = s->count;
+    for (size_t i = 0; i + 1 < count; i++) rule[i] = cud_merges_find(m, s->symbol[i].id, s->symbol[i + 1].id);
+    for (;;) {
+        size_t best = count;
+        for (size_t i = 0; i + 1 < count; i++)
+            if (rule[i] && (best == count || rule[i]->rank < rule[best]->rank)) best = i;
+        if (best == count) break;
+        s->symbol[best].id = rule[best]->id;
+        s->symbol[best].length += s->symbol[best + 1].length;
+        count--;
+        for (size_t i = best + 1; i < count; i++) s->symbol[i] = s->symbol[i + 1];
+        for (size_t i = best + 1; i + 1 < count; i++) rule[i] = rule[i + 1];
+        if (best + 1 < count) rule[best] = cud_merges_find(m, s->symbol[best].id, s->symbol[best + 1].id);
+        if (best > 0) rule[best - 1] = cud_merges_find(m, s->symbol[best - 1].id, s->symbol[best].id);
+    }
+    s->count = count;
+}
+
 cuddle_status cud_bpe_merge(cud_bpe_scratch *s, const cud_merges *m, cuddle_error *err)
 {
     cuddle_status status = CUDDLE_OK;
+    if (s->count <= FEW) {
+        merge_few(s, m);
+        return CUDDLE_OK;
+    }
     s->heap_count = 0;
     for (size_t i = 0; i + 1 < s->count && !status; i++) status = consider(s, m, (int32_t)i, err);
     while (s->heap_count > 0 && !status) {

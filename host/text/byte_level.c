@@ -30,6 +30,7 @@ static int char_to_byte(int32_t c)
 
 typedef struct byte_level_config {
     bool add_prefix_space, trim_offsets, use_regex;
+    bool leave_bytes; /* the model takes them as they are */
     cud_regex *regex;
 } byte_level_config;
 
@@ -110,8 +111,11 @@ static cuddle_status pre_tokenizer_apply(cud_pieces *p, const void *config, cudd
     cuddle_status status = CUDDLE_OK;
     if (c->add_prefix_space) status = cud_pieces_rewrite(p, prefix_piece, NULL, err);
     if (!status && c->regex) status = cud_pieces_split(p, regex_find, c, CUD_SPLIT_ISOLATED, false, err);
-    return status ? status : cud_pieces_rewrite(p, alphabet_piece, NULL, err);
+    return status || c->leave_bytes ? status : cud_pieces_rewrite(p, alphabet_piece, NULL, err);
 }
+
+void cud_byte_level_leave_bytes(void *config) { ((byte_level_config *)config)->leave_bytes = true; }
+size_t cud_byte_level_char(char out[4], unsigned char byte) { return cud_utf8_encode(out, byte_to_char(byte)); }
 
 static cuddle_status normalizer_apply(cud_pieces *p, const void *config, cuddle_error *err)
 {

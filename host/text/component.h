@@ -49,13 +49,27 @@ typedef struct cud_tokens {
     void *scratch; /* of the model, kept from word to word of one call */
 } cud_tokens;
 cuddle_status cud_tokens_add(cud_tokens *t, cud_token token, cuddle_error *err);
+cuddle_status cud_tokens_grow(cud_tokens *t, cuddle_error *err); /* by half at least */
+static inline cuddle_status cud_tokens_reserve(cud_tokens *t, size_t few, cuddle_error *err) /* at most 32 */
+{
+    return t->room - t->count >= few ? CUDDLE_OK : cud_tokens_grow(t, err);
+}
 
 typedef struct cud_model_type {
     cud_component_type base; /* parse also fills in->vocab */
     cuddle_status (*encode)(cud_tokens *out, const void *config, const cud_vocab *vocab, const char *word, size_t length,
                             cuddle_error *err);
     void (*scratch_free)(void *scratch); /* NULL is fine */
+    /* Length of a first part of the word that becomes the same tokens by itself as it does with the rest; `length` if there is none. NULL: words
+     * are never cut. */
+    size_t (*cut)(const void *config, const char *word, size_t length);
 } cud_model_type;
+
+/* A byte-level pre-tokenizer that comes last, before a model that knows all of its alphabet, need not write it: the model takes the bytes
+ * as they are. True if it was arranged so. */
+bool cud_bpe_take_bytes(void *config, const cud_vocab *vocab); /* of a model "BPE" */
+void cud_byte_level_leave_bytes(void *config); /* of a pre-tokenizer "ByteLevel" */
+size_t cud_byte_level_char(char out[4], unsigned char byte); /* the byte's character; returns its length */
 
 /* ---- post-processors ---- */
 typedef struct cud_processing {

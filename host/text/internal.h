@@ -12,6 +12,7 @@ struct cuddle_tokenizer {
     cud_vocab added_vocab; /* content to id, looked up before the model's */
     uint8_t *special;      /* [size] 1 for ids of added tokens that are marked special */
     int size;
+    struct cud_workshop *workshop; /* of calls that have ended, for those that come */
     cud_components normalizers, pre_tokenizers, model, processors, decoders; /* model: one */
 };
 

@@ -4,6 +4,7 @@
 
 #include "text/internal.h"
 #include "text/types.h"
+#include "text/workshop.h"
 
 /* Adds a token under the id the reference would give it. id: what the file says, or -1. replace: a token of this content that is
  * there already takes these flags. The content is copied. */

@@ -1,6 +1,7 @@
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include "text/regex.h"
 
+#include "text/scan_words.h"
 #include "text/unicode.h"
 
 #include <pcre2.h>
@@ -16,6 +17,7 @@ enum {
 
 struct cud_regex {
     pcre2_code *code;
+    cud_scan_fn scan; /* does the same; then there is no code */
 };
 
 struct cud_regex_scratch {
@@ -30,6 +32,13 @@ static void give(void *p, void *user) { (void)user, free(p); }
 cuddle_status cud_regex_compile(cud_regex **out, const char *pattern, size_t length, const char *where, cuddle_error *err)
 {
     *out = NULL;
+    const cud_scan_fn scan = cud_scan_of_pattern(pattern, length);
+    if (scan) {
+        *out = calloc(1, sizeof **out);
+        if (!*out) return cud_nomem(err, sizeof **out, "a regular expression");
+        (*out)->scan = scan;
+        return CUDDLE_OK;
+    }
     char *text = NULL;
     size_t text_length = 0;
     cuddle_status status = cud_regex_translate(&text, &text_length, pattern, length, where, err);
@@ -112,6 +121,12 @@ static cud_regex_scratch *new_scratch(void)
 cuddle_status cud_regex_each(const cud_regex *r, cud_regex_scratch **scratch, const char *text, size_t length, cud_match_fn fn,
                              void *user, cuddle_error *err)
 {
+    for (size_t at = 0, end; r->scan && at < length; at = end) {
+        end = r->scan(text, length, at);
+        const cuddle_status status = fn(user, at, end);
+        if (status) return status;
+    }
+    if (r->scan) return CUDDLE_OK;
     if (!*scratch) *scratch = new_scratch();
     if (!*scratch) return cud_nomem(err, sizeof **scratch, "matching a regular expression");
     const cud_regex_scratch *s = *scratch;

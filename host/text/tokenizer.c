@@ -1,5 +1,6 @@
 /* Running a tokenizer: added tokens, normalizer, added tokens of normalized text, pre-tokenizer, model, post-processor. */
 #include "text/internal.h"
+#include "text/workshop.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -47,20 +48,49 @@ static void locate(cud_token *token, const cud_pieces *p, const cud_piece *piece
     token->begin = begin;
 }
 
-static cuddle_status run_model(const cuddle_tokenizer *t, cud_tokens *tokens, const cud_pieces *p, cuddle_error *err)
+/* One word by the model, or by what it became before. */
+static cuddle_status encode_word(const cuddle_tokenizer *t, cud_desk *d, const char *word, size_t length, cuddle_error *err)
 {
     const cud_model_type *model = (const cud_model_type *)t->model.item[0].type;
+    const size_t first = d->tokens.count;
+    bool known;
+    cuddle_status status = cud_words_find(d->words, &known, &d->tokens, word, length, err);
+    if (status || known) return status;
+    status = model->encode(&d->tokens, t->model.item[0].config, &t->model_vocab, word, length, err);
+    if (!status) cud_words_keep(d->words, word, length, d->tokens.token + first, d->tokens.count - first);
+    return status;
+}
+
+static cuddle_status encode_piece(const cuddle_tokenizer *t, cud_desk *d, const char *text, size_t length, cuddle_error *err)
+{
+    const cud_model_type *model = (const cud_model_type *)t->model.item[0].type;
+    if (!model->cut) return encode_word(t, d, text, length, err);
+    cuddle_status status = CUDDLE_OK;
+    for (size_t at = 0, part; at < length && !status; at += part) {
+        const size_t first = d->tokens.count;
+        part = model->cut(t->model.item[0].config, text + at, length - at);
+        status = encode_word(t, d, text + at, part, err);
+        for (size_t i = first; at && i < d->tokens.count; i++) d->tokens.token[i].begin += at, d->tokens.token[i].end += at;
+    }
+    return status;
+}
+
+static cuddle_status run_model(const cuddle_tokenizer *t, cud_desk *d, cuddle_error *err)
+{
+    enum { AHEAD = 6 }; /* words */
+    const cud_pieces *p = &d->pieces;
     cuddle_status status = CUDDLE_OK;
     for (size_t i = 0; i < p->count && !status; i++) {
         const cud_piece *piece = &p->piece[i];
-        const size_t first = tokens->count, length = piece->end - piece->begin;
+        if (i + AHEAD < p->count) cud_words_expect(d->words, cud_piece_text(p, piece + AHEAD), piece[AHEAD].end - piece[AHEAD].begin);
+        const size_t first = d->tokens.count, length = piece->end - piece->begin;
         if (piece->token >= 0) {
             const cud_token token = { .id = piece->token, .end = length, .text_begin = piece->begin, .text_end = piece->end };
-            status = cud_tokens_add(tokens, token, err);
+            status = cud_tokens_add(&d->tokens, token, err);
         } else {
-            status = model->encode(tokens, t->model.item[0].config, &t->model_vocab, cud_piece_text(p, piece), length, err);
+            status = encode_piece(t, d, cud_piece_text(p, piece), length, err);
         }
-        for (size_t k = first; k < tokens->count; k++) locate(&tokens->token[k], p, piece);
+        for (size_t k = first; k < d->tokens.count; k++) locate(&d->tokens.token[k], p, piece);
     }
     return status;
 }
@@ -105,23 +135,21 @@ cuddle_status cud_tokenizer_encode(cuddle_encoding **out, const cuddle_tokenizer
     const size_t valid = cud_utf8_valid(text, length);
     if (valid < length) return cud_fail(err, CUDDLE_E_ARG, "the text is not UTF-8 at byte %zu", valid);
 
-    cud_pieces p = { 0 };
-    cud_processing run = {
-        .pieces = &p, .vocab = &t->model_vocab, .text = text, .length = length, .add_special = !(flags & CUDDLE_TOKENIZE_NO_SPECIAL)
-    };
-    cuddle_status status = cud_pieces_set(&p, text, length, err);
-    if (!status) status = cud_added_extract(&t->added, &t->added.raw, &p, err);
-    if (!status) status = run_steps(&p, &t->normalizers, err);
-    if (!status) status = cud_added_extract(&t->added, &t->added.normalized, &p, err);
-    if (!status) status = run_steps(&p, &t->pre_tokenizers, err);
-    if (!status) status = run_model(t, &run.tokens, &p, err);
+    cud_desk *d = NULL;
+    cuddle_status status = cud_workshop_take(&d, t->workshop, err);
+    if (status) return status;
+    if (!status) status = cud_pieces_set(&d->pieces, text, length, err);
+    if (!status) status = cud_added_extract(&t->added, &t->added.raw, &d->pieces, err);
+    if (!status) status = run_steps(&d->pieces, &t->normalizers, err);
+    if (!status) status = cud_added_extract(&t->added, &t->added.normalized, &d->pieces, err);
+    if (!status) status = run_steps(&d->pieces, &t->pre_tokenizers, err);
+    if (!status) status = run_model(t, d, err);
+    cud_processing run = { .tokens = d->tokens, .pieces = &d->pieces, .vocab = &t->model_vocab, .text = text, .length = length,
+                           .add_special = !(flags & CUDDLE_TOKENIZE_NO_SPECIAL) };
     if (!status) status = run_processors(t, &run, err);
     if (!status) status = make_encoding(out, &run.tokens, length, err);
-
-    const cud_model_type *model = (const cud_model_type *)t->model.item[0].type;
-    if (model->scratch_free) model->scratch_free(run.tokens.scratch);
-    free(run.tokens.token);
-    cud_pieces_free(&p);
+    d->tokens = run.tokens;
+    cud_workshop_give(t->workshop, d);
     return status;
 }
 
@@ -130,6 +158,7 @@ void cud_encoding_free(cuddle_encoding *e) { free(e); }
 void cud_tokenizer_free(cuddle_tokenizer *t)
 {
     if (!t) return;
+    cud_workshop_free(t->workshop);
     cud_components_free(&t->normalizers);
     cud_components_free(&t->pre_tokenizers);
     cud_components_free(&t->model);

@@ -1,0 +1,22 @@
+/* What becomes of a word, remembered: texts repeat few words many times, and a model's work on one is the same each time. A table of fixed size
+ * in which a new word takes the place of whatever stands in its way, so that no text makes it large or slow. One thread at a time. */
+#ifndef CUD_TEXT_WORDS_H
+#define CUD_TEXT_WORDS_H
+
+#include "text/component.h"
+
+typedef struct cud_words cud_words;
+
+enum { CUD_WORD_MAX = 24 }; /* bytes of a word that is remembered */
+
+cuddle_status cud_words_new(cud_words **out, cuddle_error *err);
+void cud_words_free(cud_words *w); /* NULL is fine */
+
+/* Says that the word will be looked for soon, so that it is in the processor's cache by then. */
+void cud_words_expect(const cud_words *w, const char *word, size_t length);
+/* Appends the word's tokens, if it is known. *found says whether. */
+cuddle_status cud_words_find(const cud_words *w, bool *found, cud_tokens *out, const char *word, size_t length, cuddle_error *err);
+/* Remembers that the word became these tokens, whose offsets are in the word. */
+void cud_words_keep(cud_words *w, const char *word, size_t length, const cud_token *token, size_t count);
+
+#endif
