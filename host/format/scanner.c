@@ -186,6 +186,27 @@ static size_t digits(const scanner *in, size_t at)
     return n;
 }
 
+/* Is this well-formed number 10^308 or more, whatever its sign? */
+static bool is_huge(const char *text, size_t length)
+{
+    const int64_t most = (int64_t)1 << 40; /* of an exponent: more digits than any text has */
+    int64_t place = 0, exponent = 0; /* of the first digit that is not 0, as a power of ten */
+    bool found = false, after_point = false, down = false;
+    size_t i = text[0] == '-';
+    for (; i < length && text[i] != 'e' && text[i] != 'E'; i++) {
+        if (text[i] == '.') after_point = true;
+        else if (found) place += !after_point; /* digits of the whole part that follow it */
+        else if (text[i] != '0') {
+            found = true;
+            place -= after_point;
+        } else place -= after_point;
+    }
+    if (++i < length && (text[i] == '+' || text[i] == '-')) down = text[i++] == '-';
+    for (; i < length; i++)
+        if (exponent < most) exponent = exponent * 10 + (text[i] - '0');
+    return found && place + (down ? -exponent : exponent) >= 308;
+}
+
 static scan_token scan_number(scanner *in)
 {
     size_t at = in->at;
@@ -194,6 +215,7 @@ static scan_token scan_number(scanner *in)
     if (!whole) return fail(in, at, "a digit");
     if (whole > 1 && in->data[at] == '0') return refuse(in, at, "a number begins with a superfluous 0");
     at += whole;
+    bool plain = whole <= 308;
     if (at < in->size && in->data[at] == '.') {
         const size_t fraction = digits(in, at + 1);
         if (!fraction) return fail(in, at + 1, "a digit");
@@ -205,7 +227,9 @@ static scan_token scan_number(scanner *in)
         const size_t exponent = digits(in, at);
         if (!exponent) return fail(in, at, "a digit");
         at += exponent;
+        plain = false;
     }
+    if (!plain && is_huge(in->data + in->at, at - in->at)) return refuse(in, in->at, "a number is 10^308 or more");
     in->text = in->data + in->at;
     in->length = at - in->at;
     in->at = at;

@@ -8,12 +8,10 @@
 
 #define CUD_SHARD_INDEX_MAX ((size_t)64 << 20) /* bytes of the file */
 #define CUD_SHARD_MAX 4096                     /* shards; each is an open file */
-#define SHARD_ENTRY_UNSEEN UINT32_MAX
 
 typedef struct shard_entry {
     const char *name;
-    int shard;       /* index in shard_index.shard */
-    uint32_t tensor; /* SHARD_ENTRY_UNSEEN; for the one who opens the shards */
+    int shard; /* index in shard_index.shard */
 } shard_entry;
 
 typedef struct shard_index {
