@@ -88,7 +88,7 @@ CUDDLE_API int cuddle_device_count(void);
 CUDDLE_API cuddle_status cuddle_device_get(int device, cuddle_device_info *out, cuddle_error *err);
 
 /* Read bandwidth of host memory as this process sees it: `threads` threads (0: all it may use) read one block of `bytes` bytes
- * `passes` times; *gb_per_s is the best pass in 1e9 bytes per second. Allocates `bytes`. */
+ * `passes` times; *gb_per_s is the best pass in 1e9 bytes per second. Allocates `bytes`, at least 65536; at most 1024 threads. */
 CUDDLE_API cuddle_status cuddle_probe_bandwidth(double *gb_per_s, size_t bytes, int passes, int threads, cuddle_error *err);
 
 typedef enum cuddle_log_level { CUDDLE_LOG_ERROR = 0, CUDDLE_LOG_WARN = 1, CUDDLE_LOG_INFO = 2, CUDDLE_LOG_DEBUG = 3 } cuddle_log_level;
@@ -224,7 +224,7 @@ typedef struct cuddle_engine_options {
     size_t struct_size;
     const char *device;          /* "auto" (default), "cpu", "cuda", "cuda:N" */
     int threads;                 /* 1 (default): a thread of the engine's own runs the steps; 0: only cuddle_engine_step() does */
-    int cpu_threads;             /* threads that compute on the CPU, the calling one included; 0 (default): all this process may use */
+    int cpu_threads;             /* threads that compute on the CPU, the calling one included, at most 1024; 0 (default): all this process may use */
     cuddle_toggle deterministic; /* ON: a request's output has the same bits alone and in any batch; AUTO: on for the CPU */
     uint64_t memory_budget;      /* bytes of device memory for all of the engine's models; 0 (default): no budget of ours */
     const char *backend_dir;     /* folder of libcuddle-cuda.so; NULL (default): beside libcuddle */
