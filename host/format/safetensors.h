@@ -18,9 +18,9 @@
 #include "format/name_table.h"
 
 #define CUD_SAFETENSORS_MAX_HEADER 100000000u /* bytes, by the format */
-/* What the shortest entries cost: 45 bytes of text are a cuddle_tensor_info and an item of a name_table, each in an array that doubles, and
- * its old half while it is copied; 4 bytes of text ("":0 with unknown fields) an item alone. */
-#define CUD_SAFETENSORS_MEMORY 24
+/* Most is needed for short pairs of metadata: 8 bytes of text ("ab":"",) become an st_pair and an item of a name_table. While the table
+ * doubles and its old half is still there, that is 21 and 96 bytes, and the text itself. */
+#define CUD_SAFETENSORS_MEMORY 16
 #define CUD_SAFETENSORS_MEMORY_LEAST ((size_t)1 << 16)
 /* The writer's, far above what is out there. */
 #define CUD_SAFETENSORS_MAX_TENSORS (1u << 20)
