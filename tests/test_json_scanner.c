@@ -149,6 +149,15 @@ START_TEST(an_error_stays)
     for (int i = 0; i < 3; i++) ck_assert_int_eq(cud_scan_next(&in), SCAN_ERROR);
     ck_assert(!cud_scan_skip(&in));
     ck_assert_str_eq(err.text, "some.json: byte 103: found '2', expected ',' or ']'");
+    for (const char *const *first = (const char *const[]){ "", "x", "]", NULL }; *first; first++) { /* also one at the first byte */
+        char one[2] = { (*first)[0], 0 };
+        cud_error_clear(&err);
+        cud_scan_init(&in, one, strlen(one), "some.json", 0, &err);
+        for (int i = 0; i < 3; i++) ck_assert_int_eq(cud_scan_next(&in), SCAN_ERROR);
+    }
+    cud_error_clear(&err);
+    cud_scan_init(&in, text, sizeof text - 1, "some.json", 100, &err);
+    while (cud_scan_next(&in) != SCAN_ERROR) ck_assert_int_ne(in.token, SCAN_END);
     ck_assert_int_eq(err.status, CUDDLE_E_FORMAT);
 }
 END_TEST

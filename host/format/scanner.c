@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { EXPECT_VALUE, EXPECT_FIRST_ELEMENT, EXPECT_FIRST_KEY, EXPECT_NEXT, EXPECT_NOTHING };
+enum { EXPECT_VALUE, EXPECT_FIRST_ELEMENT, EXPECT_FIRST_KEY, EXPECT_NEXT, EXPECT_NOTHING, EXPECT_NO_MORE /* after an error */ };
 
 void cud_scan_init(scanner *in, char *text, size_t size, const char *file, uint64_t base, cuddle_error *err)
 {
@@ -19,12 +19,14 @@ static scan_token fail(scanner *in, size_t at, const char *expected)
         snprintf(found, sizeof found, c >= 0x20 && c < 0x7f ? "'%c'" : "byte 0x%02x", c);
     }
     cud_fail(in->err, CUDDLE_E_FORMAT, "%s: byte %" PRIu64 ": found %s, expected %s", in->file, in->base + at, found, expected);
+    in->expect = EXPECT_NO_MORE;
     return in->token = SCAN_ERROR;
 }
 
 static scan_token refuse(scanner *in, size_t at, const char *what)
 {
     cud_fail(in->err, CUDDLE_E_FORMAT, "%s: byte %" PRIu64 ": %s", in->file, in->base + at, what);
+    in->expect = EXPECT_NO_MORE;
     return in->token = SCAN_ERROR;
 }
 
@@ -310,7 +312,7 @@ static scan_token scan_key(scanner *in)
 
 scan_token cud_scan_next(scanner *in)
 {
-    if ((in->token == SCAN_ERROR && in->at > 0) || in->token == SCAN_END) return in->token;
+    if (in->expect == EXPECT_NO_MORE || in->token == SCAN_END) return in->token;
     skip_space(in);
     const char c = in->at < in->size ? in->data[in->at] : 0;
     in->begin = in->at;
