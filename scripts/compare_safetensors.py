@@ -118,7 +118,7 @@ def package_read(path, blob):
 
 PIECES = ["w", "model.layers.0", ".", "weight", "\u00e4", "\u4e2d", "\U0001f917", "\"", "\\", "/", "\n", "\x7f", " ", "__metadata__", "0"]
 VALUES = ["null", "true", "{}", "[]", "0", "1", "-1", "1.0", "1e2", "-0", "18446744073709551615", "18446744073709551616", "9223372036854775808", "1e999",
-          "1.5e308", "1e308", "-9e307", "1" + "0" * 320, '""', '"F32"', '"\\u0000"', '"U8"', "[0,1]", "[0,0]", '{"dtype":"U8"}', '["U8",[1],[0,1]]',
+          "9e308", "1.5e308", "1e308", "-9e307", "1" + "0" * 320, '""', '"F32"', '"\\u0000"', '"U8"', "[0,1]", "[0,0]", '{"dtype":"U8"}', '["U8",[1],[0,1]]',
           '{"U8":null}', "[" * 130 + "]" * 130, "[" * 120 + "]" * 120, '"\\ud800"', '"\\ud83e\\udd17"', "NaN", "01", "[1,]", '{"a":1,"a":2}']
 BYTES = b"\"\\{}[]:,-+.eE0123456789 \n\t\0trufalsn/\x80\xc3\xa4\xed\xa0\xf0\x9f\xff"
 
@@ -150,7 +150,7 @@ def entry(r, dtype, shape, begin, end, damage):
     fields = [("dtype", quoted(r, dtype)), ("shape", "[" + ",".join(str(n) for n in shape) + "]"), ("data_offsets", f"[{begin},{end}]")]
     r.shuffle(fields)
     if r.random() < 0.1:
-        fields.append((name(r), r.choice(VALUES[:12] + VALUES[14:16])))
+        fields.append((name(r), r.choice(VALUES[:12] + VALUES[14:17])))
     if damage:
         which = r.randrange(3)
         kind = r.randrange(8)

@@ -64,6 +64,36 @@ START_TEST(decodes_strings_where_they_lie)
 }
 END_TEST
 
+/* Strings are looked at eight bytes at a time: what is not plain must be seen wherever it stands. */
+START_TEST(every_byte_is_seen_at_every_place_of_a_string)
+{
+    for (int place = 0; place < 20; place++)
+        for (int byte = 0; byte < 256; byte++) {
+            char text[32], before[32];
+            scanner in;
+            memset(text, 'a' + place, sizeof text);
+            text[0] = text[22] = '"';
+            text[1 + place] = (char)byte;
+            memcpy(before, text, sizeof text);
+            cud_error_clear(&err);
+            cud_scan_init(&in, text, 23, "test", 0, &err);
+            const scan_token token = cud_scan_next(&in);
+            if (byte == '"') {
+                ck_assert_int_eq(token, SCAN_STRING);
+                ck_assert_uint_eq(in.length, (size_t)place);
+            } else if (byte < 0x20 || byte >= 0x80) {
+                ck_assert_msg(token == SCAN_ERROR, "byte %d at %d", byte, place);
+            } else if (byte != '\\') {
+                ck_assert_msg(token == SCAN_STRING && in.length == 21 && memcmp(in.text, before + 1, 21) == 0, "byte %d at %d", byte, place);
+            } else { /* before one of these letters it is an escape, before others an error */
+                const bool escape = strchr("bfnrt\"", before[2 + place]) != NULL;
+                ck_assert_int_eq(token, escape && before[2 + place] != '"' ? SCAN_STRING : SCAN_ERROR);
+                if (token == SCAN_STRING) ck_assert_uint_eq(in.length, 20);
+            }
+        }
+}
+END_TEST
+
 START_TEST(unsigned_integers_are_exact)
 {
     static const struct { const char *json; int ok; uint64_t value;
@@ -316,6 +346,7 @@ int main(void)
     tcase_set_timeout(tc, 120);
     tcase_add_test(tc, gives_the_tokens_in_order);
     tcase_add_test(tc, decodes_strings_where_they_lie);
+    tcase_add_test(tc, every_byte_is_seen_at_every_place_of_a_string);
     tcase_add_test(tc, unsigned_integers_are_exact);
     tcase_add_test(tc, numbers_of_10_308_and_more_are_refused);
     tcase_add_test(tc, skips_whole_values);
