@@ -3,15 +3,17 @@
 #include "cuddle.h"
 #include "support.h"
 
-#include <errno.h>
 #include <limits.h>
 #include <math.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static cuddle_error err;
@@ -272,6 +274,38 @@ START_TEST(a_writer_names_what_the_disk_refuses)
 }
 END_TEST
 
+/* In a process with mounts of its own: one sentence about a file system that is full, and one about the same that is read-only. */
+static int write_to_small_disk(int to)
+{
+    if (unshare(CLONE_NEWNS) && unshare(CLONE_NEWUSER | CLONE_NEWNS)) return 77;
+    if (mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) || mount("none", "disk", "tmpfs", 0, "size=16k")) return 77;
+    if (write_one("disk/out.safetensors") != CUDDLE_E_IO || dprintf(to, "%s\n", err.text) < 0 || access("disk/out.safetensors", F_OK) == 0) return 1;
+    if (system("test -z \"$(ls -A disk)\"") || mount("none", "disk", "tmpfs", MS_REMOUNT | MS_RDONLY, "size=16k")) return 2;
+    return write_one("disk/out.safetensors") != CUDDLE_E_IO || dprintf(to, "%s\n", err.text) < 0;
+}
+
+START_TEST(a_writer_names_a_full_and_a_read_only_disk)
+{
+    int fd[2], state = 0;
+    char got[600] = "";
+    copy_checkpoint();
+    run("mkdir -p disk%s%s", "", "");
+    ck_assert_int_eq(pipe(fd), 0);
+    const pid_t child = fork();
+    if (child == 0) _exit(write_to_small_disk(fd[1]));
+    close(fd[1]);
+    size_t length = 0;
+    for (ssize_t n; (n = read(fd[0], got + length, sizeof got - 1 - length)) > 0;) length += (size_t)n;
+    close(fd[0]);
+    ck_assert_int_eq(waitpid(child, &state, 0), child);
+    ck_assert(WIFEXITED(state));
+    if (WEXITSTATUS(state) == 77) return; /* not allowed here */
+    ck_assert_int_eq(WEXITSTATUS(state), 0);
+    ck_assert_str_eq(got, "disk/out.safetensors: wanted to write 65536 bytes at offset 72, wrote 16312: No space left on device\n"
+                          "disk/out.safetensors: cannot be written: Read-only file system\n");
+}
+END_TEST
+
 /* --------------------------------------------------------------------------------------------------- settings */
 
 START_TEST(settings_of_an_engine_have_ranges)
@@ -449,6 +483,7 @@ int main(void)
     tcase_add_loop_test(tc, a_file_that_changes_during_the_load_is_an_error, 0, (int)(sizeof changes / sizeof *changes));
     tcase_add_test(tc, a_file_that_is_only_removed_is_loaded_all_the_same);
     tcase_add_test(tc, a_writer_names_what_the_disk_refuses);
+    tcase_add_test(tc, a_writer_names_a_full_and_a_read_only_disk);
     tcase_add_test(tc, settings_of_an_engine_have_ranges);
     tcase_add_test(tc, the_largest_number_of_threads_works_or_is_an_error);
     tcase_add_test(tc, settings_of_a_model_have_ranges);
