@@ -124,8 +124,8 @@ typedef struct cuddle_tensor_info {
 typedef struct cuddle_safetensors cuddle_safetensors; /* an open checkpoint: one file, or all shards of an index */
 
 /* Opens a .safetensors file, a *.safetensors.index.json, or a directory that holds model.safetensors or
- * model.safetensors.index.json, and validates every header; tensor data is not touched. Release with
- * cuddle_safetensors_free(). */
+ * model.safetensors.index.json, and validates every header; tensor data is not touched. An index has to agree with its shards: each
+ * tensor where it says, none in two shards; what shards hold beyond it is there too. Release with cuddle_safetensors_free(). */
 CUDDLE_API cuddle_status cuddle_safetensors_open(cuddle_safetensors **out, const char *path, cuddle_error *err);
 CUDDLE_API void cuddle_safetensors_free(cuddle_safetensors *st);
 CUDDLE_API int64_t cuddle_safetensors_count(const cuddle_safetensors *st);
@@ -262,11 +262,12 @@ CUDDLE_API cuddle_status cuddle_engine_get_stats(cuddle_engine *engine, cuddle_e
 
 typedef struct cuddle_model cuddle_model; /* weights, tokenizer and KV cache: share it between threads */
 
+/* In every mode a file that grew, was written to or was replaced by another when the load ends is CUDDLE_E_IO. */
 typedef enum cuddle_load_mode {
     CUDDLE_LOAD_AUTO = 0,
     CUDDLE_LOAD_MAP = 1, /* CPU: weights are used where they lie in the mapped files. Starts at once and shares memory between
                           * processes, but a file that someone truncates while it is mapped ends the process with SIGBUS. */
-    CUDDLE_LOAD_READ = 2,    /* CPU: weights are read into memory of ours; a file that changes is an error */
+    CUDDLE_LOAD_READ = 2,    /* CPU: weights are read into memory of ours; a file that is truncated is an error */
     CUDDLE_LOAD_RING = 3,    /* CUDA: threads read files into a small ring of page-locked memory, from which they are copied */
     CUDDLE_LOAD_REGISTER = 4 /* CUDA: files are mapped, page-locked where they lie in the page cache, and copied from there; what
                               * cannot be goes through the ring. As with MAP, a file must not be truncated meanwhile. */
