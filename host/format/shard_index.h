@@ -23,7 +23,8 @@ typedef struct shard_index {
     name_table names; /* of tensors; value: index in entry */
 } shard_index;
 
-/* Allocates no more for each byte of the file than safetensors.h says of headers. Failure: *out is all zero. Shard names that could lead out of the index's folder, and keys that are there twice, are refused. */
+/* Shard names that could lead out of the index's folder, and keys that are there twice, are refused. Allocates no more for each byte of
+ * the file than safetensors.h says of headers. Failure: *out is all zero. */
 cuddle_status cud_shard_index_read(shard_index *out, source *s, cuddle_error *err);
 void cud_shard_index_free(shard_index *x);
 
