@@ -88,7 +88,8 @@ CUDDLE_API int cuddle_device_count(void);
 CUDDLE_API cuddle_status cuddle_device_get(int device, cuddle_device_info *out, cuddle_error *err);
 
 /* Read bandwidth of host memory as this process sees it: `threads` threads (0: all it may use) read one block of `bytes` bytes
- * `passes` times, every second time with prefetches; *gb_per_s is the best pass in 1e9 bytes per second. Allocates `bytes`. */
+ * `passes` times, every second time with prefetches; *gb_per_s is the best pass in 1e9 bytes per second. Allocates `bytes`, at least 65536; at
+ * most 1024 threads. */
 CUDDLE_API cuddle_status cuddle_probe_bandwidth(double *gb_per_s, size_t bytes, int passes, int threads, cuddle_error *err);
 
 typedef enum cuddle_log_level { CUDDLE_LOG_ERROR = 0, CUDDLE_LOG_WARN = 1, CUDDLE_LOG_INFO = 2, CUDDLE_LOG_DEBUG = 3 } cuddle_log_level;
@@ -124,8 +125,8 @@ typedef struct cuddle_tensor_info {
 typedef struct cuddle_safetensors cuddle_safetensors; /* an open checkpoint: one file, or all shards of an index */
 
 /* Opens a .safetensors file, a *.safetensors.index.json, or a directory that holds model.safetensors or
- * model.safetensors.index.json, and validates every header; tensor data is not touched. Release with
- * cuddle_safetensors_free(). */
+ * model.safetensors.index.json, and validates every header; tensor data is not touched. An index has to agree with its shards: each
+ * tensor where it says, none in two shards; what shards hold beyond it is there too. Release with cuddle_safetensors_free(). */
 CUDDLE_API cuddle_status cuddle_safetensors_open(cuddle_safetensors **out, const char *path, cuddle_error *err);
 CUDDLE_API void cuddle_safetensors_free(cuddle_safetensors *st);
 CUDDLE_API int64_t cuddle_safetensors_count(const cuddle_safetensors *st);
@@ -224,7 +225,7 @@ typedef struct cuddle_engine_options {
     size_t struct_size;
     const char *device;          /* "auto" (default), "cpu", "cuda", "cuda:N" */
     int threads;                 /* 1 (default): a thread of the engine's own runs the steps; 0: only cuddle_engine_step() does */
-    int cpu_threads;             /* threads that compute on the CPU, the calling one included; 0 (default): all this process may use */
+    int cpu_threads;             /* threads that compute on the CPU, the calling one included, at most 1024; 0 (default): all this process may use */
     cuddle_toggle deterministic; /* ON: a request's output has the same bits alone and in any batch; AUTO: on for the CPU */
     uint64_t memory_budget;      /* bytes of device memory for all of the engine's models; 0 (default): no budget of ours */
     const char *backend_dir;     /* folder of libcuddle-cuda.so; NULL (default): beside libcuddle */
@@ -262,11 +263,12 @@ CUDDLE_API cuddle_status cuddle_engine_get_stats(cuddle_engine *engine, cuddle_e
 
 typedef struct cuddle_model cuddle_model; /* weights, tokenizer and KV cache: share it between threads */
 
+/* In every mode a file that grew, was written to or was replaced by another when the load ends is CUDDLE_E_IO. */
 typedef enum cuddle_load_mode {
     CUDDLE_LOAD_AUTO = 0,
     CUDDLE_LOAD_MAP = 1, /* CPU: weights are used where they lie in the mapped files. Starts at once and shares memory between
                           * processes, but a file that someone truncates while it is mapped ends the process with SIGBUS. */
-    CUDDLE_LOAD_READ = 2,    /* CPU: weights are read into memory of ours; a file that changes is an error */
+    CUDDLE_LOAD_READ = 2,    /* CPU: weights are read into memory of ours; a file that is truncated is an error */
     CUDDLE_LOAD_RING = 3,    /* CUDA: threads read files into a small ring of page-locked memory, from which they are copied */
     CUDDLE_LOAD_REGISTER = 4 /* CUDA: files are mapped, page-locked where they lie in the page cache, and copied from there; what
                               * cannot be goes through the ring. As with MAP, a file must not be truncated meanwhile. */

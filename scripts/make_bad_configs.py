@@ -110,7 +110,7 @@ def boolean(family, key, on=None):
 
 
 # ---- what a file must be
-raw("empty-file", b"", "line 1: unexpected token near end of file")
+raw("empty-file", b"", "the file is empty, expected an object")
 raw("only-spaces", b"  \n", "line 2: unexpected token near end of file")
 raw("not-json", b"hello", "line 1: invalid token near 'hello'")
 raw("root-array", b"[]", "line 1: is an array, expected an object")
@@ -429,7 +429,7 @@ def generation(name, content, error="", status=FORMAT):
     put(generations, "generation_config.json", name if error else f"ok-{name}", content, error, status)
 
 
-generation("empty-file", b"", "line 1: unexpected token near end of file")
+generation("empty-file", b"", "the file is empty, expected an object")
 generation("not-json", b"{'a': 1}", "line 1: string or '}' expected near '''")
 generation("root-list", b"[]", "line 1: is an array, expected an object")
 generation("twice", b'{"top_k": 1, "top_k": 1}', "line 1: duplicate object key near '\"top_k\"'")

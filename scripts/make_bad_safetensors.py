@@ -310,7 +310,11 @@ case("r21-nesting-root", st("[" * 5000), "the header is an array, expected an ob
 case("r21-nesting-shape", one(t(shape="[" * 5000)), 'tensor "a": shape[0] is an array, expected an integer from 0 to 2^64 - 1')
 case("ok-r22-bool-seven", one(t("BOOL", "[1]", "[0,1]"), b"\7"))
 case("ok-r22-nan", one(t("F32", "[2]", "[0,8]"), b"\xff" * 8))
-case("ok-r05-number-too-large-for-double", one(t(more=',"x":1e999'), b"\1"), reference=False)
+HUGE = at(X) + "a number is 10^308 or more"
+case("r05-number-too-large-for-double", one(t(more=',"x":1e999'), b"\1"), HUGE)
+case("r05-number-of-10-308", one(t(more=',"x":-0.001e311'), b"\1"), HUGE, reference=True)
+case("r05-number-of-309-digits", one(t(more=f',"x":{10**308}'), b"\1"), HUGE, reference=True)
+case("ok-r05-numbers-below-10-308", one(t(more=f',"x":[{10**308 - 1},9.99e307,-0.01e309,{10**400}e-300,0e999,1e-99999999999999999999]'), b"\1"))
 case("ok-r05-large-integer-ignored", one(t(more=f',"x":{10**30}'), b"\1"))
 case("ok-r05-every-escape", one(t(more=',"x":"\\"\\\\\\/\\b\\f\\n\\r\\t\\u0000\\uFFFF\\ud83d\\uDE00"'), b"\1"))
 
@@ -330,8 +334,15 @@ index("ok-two-shards", {INDEX: '{"metadata":{"total_size":2},"weight_map":{"b":"
                         "s2.safetensors": B})
 index("ok-total-size-wrong", {INDEX: '{"metadata":{"total_size":-7e99},"weight_map":{"a":"s1.safetensors"}}', "s1.safetensors": A})
 index("ok-stray-file-ignored", {INDEX: '{"weight_map":{"a":"s1.safetensors"}}', "s1.safetensors": A, "stray.safetensors": b"junk"})
-index("ok-stored-but-not-mapped", {INDEX: '{"weight_map":{"a":"s1.safetensors","b":"s2.safetensors"}}', "s1.safetensors": st(two("[0,1]", "[1,2]"), b"\1\2"),
-                                   "s2.safetensors": st(two("[0,1]", "[1,2]"), b"\3\4")})
+index("ok-stored-but-not-mapped", {INDEX: '{"weight_map":{"a":"s1.safetensors","c":"s2.safetensors"}}',
+                                   "s1.safetensors": st(two("[0,1]", "[1,2]"), b"\1\2"), "s2.safetensors": one(t(), b"\3", "c")})
+index("two-shards-have-it", {INDEX: '{"weight_map":{"a":"s1.safetensors","b":"s2.safetensors"}}', "s1.safetensors": A,
+                             "s2.safetensors": st(two("[0,1]", "[1,2]"), b"\3\4")},
+      f'{INDEX}: tensor "a" is in shard "s1.safetensors" and in shard "s2.safetensors"')
+index("two-shards-have-what-is-not-mapped", {INDEX: '{"weight_map":{"c":"s3.safetensors","b":"s1.safetensors","d":"s2.safetensors"}}',
+                                             "s1.safetensors": st(two("[0,1]", "[1,2]"), b"\1\2"), "s2.safetensors": one(t(), b"\1", "d"),
+                                             "s3.safetensors": st(two("[0,1]", "[1,2]").replace('"b"', '"c"'), b"\3\4")},
+      f'{INDEX}: tensor "a" is in shard "s1.safetensors" and in shard "s3.safetensors"')
 index("ok-single-file-wins", {INDEX: "not even JSON", "model.safetensors": A})
 index("ok-unknown-keys", {INDEX: '{"x":[{}],"weight_map":{"a":"s1.safetensors"},"y":null}', "s1.safetensors": A})
 index("missing-shard", {INDEX: '{"weight_map":{"a":"s1.safetensors","b":"s2.safetensors"}}', "s1.safetensors": A},
@@ -340,6 +351,8 @@ index("tensor-not-in-shard", {INDEX: '{"weight_map":{"a":"s1.safetensors","c":"s
       f'{INDEX}: tensor "c" is not in its shard "s2.safetensors"')
 index("tensor-in-the-other-shard", {INDEX: '{"weight_map":{"a":"s2.safetensors","b":"s2.safetensors"}}', "s1.safetensors": A, "s2.safetensors": B},
       f'{INDEX}: tensor "a" is not in its shard "s2.safetensors"')
+index("tensor-in-the-wrong-shard", {INDEX: '{"weight_map":{"a":"s2.safetensors","b":"s1.safetensors"}}', "s1.safetensors": A, "s2.safetensors": B},
+      f'{INDEX}: tensor "a" is in shard "s1.safetensors", expected it in "s2.safetensors"')
 index("bad-shard", {INDEX: '{"weight_map":{"a":"s1.safetensors"}}', "s1.safetensors": A[:-1]},
       's1.safetensors: tensor "a" ends at 1 of the data, but the file ends at 0: it is incomplete')
 for name, value, reason in (("slash", "sub/s1.safetensors", "has a '/' in it"), ("absolute", "/etc/passwd", "is absolute"),
@@ -373,15 +386,21 @@ index("no-weights", {"config.json": "{}"}, "input: no model.safetensors and no m
 index("only-adapter", {"config.json": "{}", "adapter_model.safetensors": A},
       'input: no model.safetensors and no model.safetensors.index.json; there is "adapter_model.safetensors", which can be named itself',
       "CUDDLE_E_IO")
-PICKLE = "which cuddle does not read because it is executable pickle data; convert it once with transformers: " \
-         "model.save_pretrained(dir, safe_serialization=True)"
-index("only-pickle", {"pytorch_model.bin": "x", "training_args.bin": "x"}, f"input: only pytorch_model.bin, {PICKLE}", UNSUPPORTED)
+PICKLE = "which is executable pickle data and not read; "
+CONVERT = PICKLE + "convert it with transformers: AutoModelForCausalLM.from_pretrained(dir).save_pretrained(dir)"
+OTHER = PICKLE + "use a repository of the model that has safetensors"
+ORIGINAL = "is not supported; use the model's original repository, which has safetensors"
+OLD = "convert them with transformers 4: AutoModelForCausalLM.from_pretrained(dir, from_{}=True).save_pretrained(dir)"
+index("only-pickle", {"pytorch_model.bin": "x", "training_args.bin": "x", "model.onnx": "x"}, f"input: only pytorch_model.bin, {CONVERT}", UNSUPPORTED)
 index("only-pickle-shards", {"pytorch_model-00002-of-00002.bin": "x", "pytorch_model-00001-of-00002.bin": "x",
-                             "pytorch_model.bin.index.json": "{}"}, f"input: only pytorch_model-00001-of-00002.bin, {PICKLE}", UNSUPPORTED)
+                             "pytorch_model.bin.index.json": "{}"}, f"input: only pytorch_model-00001-of-00002.bin, {CONVERT}", UNSUPPORTED)
 index("only-training-args", {"training_args.bin": "x"},
       "input: no model.safetensors and no model.safetensors.index.json in this directory", "CUDDLE_E_IO")
-index("only-gguf", {"model.Q4_K.gguf": "x"}, "input: only model.Q4_K.gguf, and GGUF is not supported; use the model's original repository, "
-      "which has safetensors", UNSUPPORTED)
+for name, file, text in (("gguf", "model.Q4_K.gguf", f"and GGUF {ORIGINAL}"), ("onnx", "model.onnx", f"and ONNX {ORIGINAL}"),
+                         ("tensorflow", "tf_model.h5", "weights for TensorFlow; " + OLD.format("tf")),
+                         ("flax", "flax_model.msgpack", "weights for Flax; " + OLD.format("flax")),
+                         ("pt", "model.pt", OTHER), ("pth", "consolidated.00.pth", OTHER), ("ckpt", "step-100.ckpt", OTHER)):
+    index(f"only-{name}", {file: "x", "README.md": "x"}, f"input: only {file}, {text}", UNSUPPORTED)
 
 
 def write(folder, files):

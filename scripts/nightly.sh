@@ -1,6 +1,7 @@
 #!/bin/bash
-# What takes too long for every change: the CUDA module for all architectures, fuzzing, mutation testing. Prints a time per stage.
-#   scripts/nightly.sh [STAGE...]    stages: cuda fuzz mutate (default: all)
+# What takes too long for every change, or needs PyPI: the CUDA module for all architectures, fuzzing, mutation testing, comparison with
+# the reference implementation of safetensors. Prints a time per stage.
+#   scripts/nightly.sh [STAGE...]    stages: cuda fuzz mutate conformance (default: all)
 #   CUDDLE_FUZZ_RUNS=N               executions per target (default: 1000000)
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -39,6 +40,15 @@ fuzz() {
 
 mutate() { scripts/mutate.sh --check; }
 
+# What compares with packages from PyPI: CTest's label conformance.
+conformance() {
+    local python=build/conformance-venv/bin/python
+    [ -x "$python" ] || python3 -m venv build/conformance-venv || return 1
+    "$python" -m pip install --quiet --disable-pip-version-check numpy safetensors==0.8.0 &&
+        cmake --preset host -B build/conformance --log-level=WARNING -DCUDDLE_BENCHMARKS=OFF -DCUDDLE_CONFORMANCE_PYTHON="$PWD/$python" &&
+        cmake --build build/conformance --target cuddle && ctest --test-dir build/conformance -L conformance --verbose
+}
+
 stage() { # NAME COMMAND
     local began=$SECONDS
     echo "== $1"
@@ -48,12 +58,13 @@ stage() { # NAME COMMAND
     fi
 }
 
-[ $# -gt 0 ] || set -- cuda fuzz mutate
+[ $# -gt 0 ] || set -- cuda fuzz mutate conformance
 for name in "$@"; do
     case $name in
     cuda) stage cuda build_all_architectures ;;
     fuzz) stage fuzz fuzz ;;
     mutate) stage mutate mutate ;;
+    conformance) stage conformance conformance ;;
     *) echo "nightly.sh: no stage $name" >&2 && exit 2 ;;
     esac
 done

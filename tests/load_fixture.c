@@ -275,6 +275,13 @@ bool watch(uint64_t done, uint64_t total, void *user)
     w->done = done;
     w->calls++;
     if (w->truncate && w->calls == w->truncate_at) ck_assert_int_eq(truncate(w->truncate, 5000), 0);
+    if (w->calls == 1 && w->grow) ck_assert_int_eq(truncate(w->grow, (off_t)100 << 20), 0);
+    if (w->calls == 1 && w->replace) { /* by a file that has the same size and times, and other bytes */
+        char command[2048];
+        snprintf(command, sizeof command, "truncate -r '%s' '%s.new' && touch -r '%s' '%s.new' && mv '%s.new' '%s'", w->replace, w->replace, w->replace,
+                 w->replace, w->replace, w->replace);
+        ck_assert_int_eq(system(command), 0);
+    }
     if (w->touch && done == total) ck_assert_int_eq(truncate(w->touch, 1), 0);
     return w->calls != w->stop_after;
 }

@@ -58,6 +58,7 @@ typedef struct watcher {
     const char *truncate; /* at call truncate_at */
     int truncate_at;
     const char *touch; /* at the last call */
+    const char *grow, *replace; /* at the first */
 } watcher;
 bool watch(uint64_t done, uint64_t total, void *user);
 

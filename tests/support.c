@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <ftw.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -95,6 +96,34 @@ static bool allocation_fails(void)
     return allocation_count == allocation_fails_at || (allocation_fails_after && allocation_count > allocation_fails_at);
 }
 
+static _Thread_local test_memory memory;
+static _Thread_local bool counting;
+
+void test_count_memory(void)
+{
+    memory = (test_memory){ 0, 0 };
+    counting = true;
+}
+
+test_memory test_counted_memory(void)
+{
+    counting = false;
+    return memory;
+}
+
+static void *count(void *block)
+{
+    if (!counting || !block) return block;
+    memory.now += (long long)malloc_usable_size(block);
+    if (memory.now > memory.peak) memory.peak = memory.now;
+    return block;
+}
+
+static void uncount(long long bytes)
+{
+    if (counting) memory.now -= bytes;
+}
+
 void *__real_malloc(size_t size);
 void *__real_calloc(size_t n, size_t size);
 void *__real_realloc(void *p, size_t size);
@@ -102,13 +131,30 @@ void *__wrap_malloc(size_t size);
 void *__wrap_calloc(size_t n, size_t size);
 void *__wrap_realloc(void *p, size_t size);
 char *__wrap_strdup(const char *s);
-void *__wrap_malloc(size_t size) { return allocation_fails() ? NULL : __real_malloc(size); }
-void *__wrap_calloc(size_t n, size_t size) { return allocation_fails() ? NULL : __real_calloc(n, size); }
-void *__wrap_realloc(void *p, size_t size) { return allocation_fails() ? NULL : __real_realloc(p, size); }
+void *__wrap_malloc(size_t size) { return allocation_fails() ? NULL : count(__real_malloc(size)); }
+void *__wrap_calloc(size_t n, size_t size) { return allocation_fails() ? NULL : count(__real_calloc(n, size)); }
+
+void *__wrap_realloc(void *p, size_t size)
+{
+    if (allocation_fails()) return NULL;
+    const long long before = counting && p ? (long long)malloc_usable_size(p) : 0;
+    void *moved = count(__real_realloc(p, size)); /* while `before` still counts */
+    if (moved) uncount(before);
+    return moved;
+}
+
+void __real_free(void *p);
+void __wrap_free(void *p);
+void __wrap_free(void *p)
+{
+    if (counting && p) uncount((long long)malloc_usable_size(p));
+    __real_free(p);
+}
+
 char *__wrap_strdup(const char *s)
 {
     const size_t size = strlen(s) + 1;
-    char *copy = allocation_fails() ? NULL : __real_malloc(size);
+    char *copy = allocation_fails() ? NULL : count(__real_malloc(size));
     return copy ? memcpy(copy, s, size) : NULL;
 }
 
@@ -116,7 +162,10 @@ int __real_posix_memalign(void **out, size_t alignment, size_t size);
 int __wrap_posix_memalign(void **out, size_t alignment, size_t size);
 int __wrap_posix_memalign(void **out, size_t alignment, size_t size)
 {
-    return allocation_fails() ? ENOMEM : __real_posix_memalign(out, alignment, size);
+    if (allocation_fails()) return ENOMEM;
+    const int failed = __real_posix_memalign(out, alignment, size);
+    if (!failed) count(*out);
+    return failed;
 }
 
 /* ---- failing reads ---- */

@@ -388,14 +388,16 @@ END_TEST
 START_TEST(a_file_that_shrinks_or_changes_is_named)
 {
     const way *w = &ways[_i % WAYS];
-    const bool shrinks = _i < WAYS;
+    const int what = _i / WAYS; /* shrinks, changes, grows, is replaced */
+    const bool shrinks = what == 0;
     if (shrinks && w->no_populate) return; /* a real device would find out while registering; this one dies of SIGBUS */
     cuddle_error err;
     host_device d;
     fixture f;
     fixture_open_large(&f);
     const loader_settings s = prepare(w, &d, &f, false, 2);
-    watcher seen = { .truncate = shrinks ? fixture_file(0) : NULL, .truncate_at = 1, .touch = shrinks ? NULL : fixture_file(1) };
+    watcher seen = { .truncate = shrinks ? fixture_file(0) : NULL, .truncate_at = 1, .touch = what == 1 ? fixture_file(1) : NULL,
+                     .grow = what == 2 ? fixture_file(1) : NULL, .replace = what == 3 ? fixture_file(1) : NULL };
     test_expect_failure(load_it(&d, &s, &f, &seen, &err), CUDDLE_E_IO, &err);
     ck_assert_msg(strstr(err.text, shrinks ? "weights-0" : "weights-1: changed while it was being loaded"), "%s", err.text);
     if (shrinks) ck_assert_msg(strstr(err.text, "became shorter") && strstr(err.text, "tensor \""), "%s", err.text);
@@ -597,7 +599,7 @@ int main(void)
     tcase_add_loop_test(faulty, a_load_can_be_cancelled_at_every_stage, 0, 2 * FAILING_WAYS);
     tcase_add_loop_test(files, misbehaving_reads_are_retried_or_named, 0, 4);
     tcase_add_loop_test(files, misbehaving_direct_reads_fall_back_to_plain_ones, 0, 4);
-    tcase_add_loop_test(files, a_file_that_shrinks_or_changes_is_named, 0, 2 * WAYS);
+    tcase_add_loop_test(files, a_file_that_shrinks_or_changes_is_named, 0, 4 * WAYS);
     tcase_add_loop_test(files, a_file_that_shrinks_midway_fails_the_load, 0, 10);
     tcase_add_loop_test(layers, layers_can_be_used_as_they_arrive, 0, 4);
     return test_run(s);

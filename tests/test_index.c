@@ -1,4 +1,5 @@
 #include "cuddle.h"
+#include "format/checkpoint.h"
 #include "format/shard_index.h"
 #include "support.h"
 
@@ -44,7 +45,7 @@ START_TEST(every_directory_has_its_verdict_and_sentence)
     ck_assert_int_eq(chdir(back), 0);
     free(back);
     ck_assert_int_eq(wrong, 0);
-    ck_assert_int_eq(accepted, 6);
+    ck_assert_int_eq(accepted, 6); /* those called ok- */
 }
 END_TEST
 
@@ -78,16 +79,27 @@ START_TEST(shards_come_in_name_order)
 }
 END_TEST
 
-START_TEST(a_tensor_comes_from_the_shard_it_is_mapped_to)
+/* As transformers has it: what shards hold is there, also where weight_map forgets it. */
+START_TEST(a_tensor_that_is_not_mapped_is_there_and_known)
 {
-    cuddle_safetensors *st = opened(test_path("bad/index/ok-stored-but-not-mapped/input")); /* both shards store a and b */
-    char value = 0;
-    ck_assert_int_eq(cuddle_safetensors_count(st), 2);
-    ck_ok(cuddle_safetensors_read(st, cuddle_safetensors_find(st, "a"), &value, 0, 1, &err));
-    ck_assert_int_eq(value, 1);
-    ck_ok(cuddle_safetensors_read(st, cuddle_safetensors_find(st, "b"), &value, 0, 1, &err));
-    ck_assert_int_eq(value, 4);
-    cuddle_safetensors_free(st);
+    checkpoint *c;
+    cud_error_clear(&err);
+    ck_ok(cud_checkpoint_open(&c, test_path("bad/index/ok-stored-but-not-mapped/input"), &err)); /* a and b in s1, c in s2; b is not mapped */
+    ck_assert_int_eq(cud_checkpoint_count(c), 3);
+    for (int i = 0; i < 3; i++) {
+        const int64_t index = cud_checkpoint_find(c, (const char *[]){ "a", "b", "c" }[i]);
+        char value = 0;
+        ck_assert_int_eq(index, i);
+        ck_ok(cud_checkpoint_read(c, index, &value, 0, 1, &err));
+        ck_assert_int_eq(value, i + 1);
+        ck_assert_int_eq(cud_checkpoint_get(c, index)->shard, i / 2);
+        ck_assert_int_eq(cud_checkpoint_unmapped(c, index), i == 1);
+    }
+    ck_assert(!cud_checkpoint_unmapped(c, -1) && !cud_checkpoint_unmapped(c, 3));
+    cud_checkpoint_free(c);
+    ck_ok(cud_checkpoint_open(&c, test_path("bad/index/ok-single-file-wins/input"), &err));
+    ck_assert(!cud_checkpoint_unmapped(c, 0)); /* without an index nothing is */
+    cud_checkpoint_free(c);
 }
 END_TEST
 
@@ -131,36 +143,102 @@ START_TEST(metadata_of_all_shards)
 }
 END_TEST
 
+static void refuses(const char *path, cuddle_status status, const char *sentence)
+{
+    cuddle_safetensors *st;
+    char expected[800];
+    test_expect_failure(cuddle_safetensors_open(&st, path, &err), status, &err);
+    ck_assert_ptr_null(st);
+    snprintf(expected, sizeof expected, "%s: %s", path, sentence);
+    ck_assert_str_eq(err.text, expected);
+}
+
 START_TEST(files_of_other_formats_are_refused_by_name)
 {
-    char path[800];
-    cuddle_safetensors *st;
-    const char *dir = directory("others");
-    put(dir, "pytorch_model.bin", "PK", 2);
-    put(dir, "model.gguf", "GGUF", 4);
-    snprintf(path, sizeof path, "%s/pytorch_model.bin", dir);
-    test_expect_failure(cuddle_safetensors_open(&st, path, &err), CUDDLE_E_UNSUPPORTED, &err);
-    ck_assert_ptr_nonnull(strstr(err.text, "safe_serialization=True"));
-    snprintf(path, sizeof path, "%s/model.gguf", dir);
-    test_expect_failure(cuddle_safetensors_open(&st, path, &err), CUDDLE_E_UNSUPPORTED, &err);
-    snprintf(path, sizeof path, "%s/absent.index.json", dir);
-    test_expect_failure(cuddle_safetensors_open(&st, path, &err), CUDDLE_E_IO, &err);
+    static const struct { const char *name, *sentence; } files[] = {
+        { "pytorch_model.bin", "only pytorch_model.bin, which is executable pickle data and not read; convert it with transformers: "
+                               "AutoModelForCausalLM.from_pretrained(dir).save_pretrained(dir)" },
+        { "x.pt", "only x.pt, which is executable pickle data and not read; use a repository of the model that has safetensors" },
+        { "x.pth", "only x.pth, which is executable pickle data and not read; use a repository of the model that has safetensors" },
+        { "x.ckpt", "only x.ckpt, which is executable pickle data and not read; use a repository of the model that has safetensors" },
+        { "x.gguf", "only x.gguf, and GGUF is not supported; use the model's original repository, which has safetensors" },
+        { "x.onnx", "only x.onnx, and ONNX is not supported; use the model's original repository, which has safetensors" },
+        { "x.h5", "only x.h5, weights for TensorFlow; convert them with transformers 4: AutoModelForCausalLM.from_pretrained(dir, "
+                  "from_tf=True).save_pretrained(dir)" },
+        { "x.msgpack", "only x.msgpack, weights for Flax; convert them with transformers 4: AutoModelForCausalLM.from_pretrained(dir, "
+                       "from_flax=True).save_pretrained(dir)" },
+    };
+    char *const back = getcwd(NULL, 0); /* relative paths, so that they are short */
+    ck_assert_int_eq(chdir(directory("others")), 0);
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        test_write_file(files[i].name, "x", 1);
+        refuses(files[i].name, CUDDLE_E_UNSUPPORTED, files[i].sentence);
+        ck_assert_int_eq(unlink(files[i].name), 0);
+        refuses(files[i].name, CUDDLE_E_IO, "No such file or directory");
+    }
+    refuses("absent.index.json", CUDDLE_E_IO, "No such file or directory");
+    ck_assert_int_eq(chdir(back), 0);
+    free(back);
 }
 END_TEST
 
 START_TEST(the_remedy_fits_however_long_the_path_is)
 {
+    static const struct { const char *file, *end; } cases[] = {
+        { "pytorch_model-00001-of-00002-and-a-name-that-does-not-end.bin", "from_pretrained(dir).save_pretrained(dir)" },
+        { "a-rather-long-name-of-a-file-for-TensorFlow-models.h5", "from_pretrained(dir, from_tf=True).save_pretrained(dir)" },
+        { "a-rather-long-name-of-a-file-for-models-in-Flax.msgpack", "from_pretrained(dir, from_flax=True).save_pretrained(dir)" },
+    };
     char path[600];
     snprintf(path, sizeof path, "%s/a_folder_whose_name_is_rather_long_and_then_some", test_temp_dir());
     ck_assert_int_eq(mkdir(path, 0700), 0);
     for (int i = 0; i < 3; i++) {
-        strcat(path, "/another_folder_inside_whose_name_is_rather_long");
+        strcat(path, "/another_folder_inside_whose_name_is_rather_long_as_well_");
         ck_assert_int_eq(mkdir(path, 0700), 0);
     }
-    put(path, "pytorch_model-00001-of-00002.bin", "PK", 2);
-    cuddle_safetensors *st;
-    test_expect_failure(cuddle_safetensors_open(&st, path, &err), CUDDLE_E_UNSUPPORTED, &err);
-    ck_assert_ptr_nonnull(strstr(err.text, "model.save_pretrained(dir, safe_serialization=True)"));
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char file[800];
+        cuddle_safetensors *st;
+        put(path, cases[i].file, "x", 1);
+        test_expect_failure(cuddle_safetensors_open(&st, path, &err), CUDDLE_E_UNSUPPORTED, &err);
+        const size_t length = strlen(err.text), end = strlen(cases[i].end);
+        ck_assert_msg(length > end && strcmp(err.text + length - end, cases[i].end) == 0, "%s", err.text);
+        snprintf(file, sizeof file, "%s/%s", path, cases[i].file);
+        ck_assert_int_eq(unlink(file), 0);
+    }
+}
+END_TEST
+
+/* What stands where a file belongs is named, not overlooked. */
+START_TEST(names_that_are_not_files_are_said_to_be_there)
+{
+    static const struct { const char *name; int kind; const char *sentence; } cases[] = {
+        { "model.safetensors", 'f', "is a FIFO, expected a regular file" },
+        { "model.safetensors", 'd', "is a directory, expected a regular file" },
+        { "model.safetensors", 'n', "No such file or directory" },
+        { "model.safetensors", 'l', "Too many levels of symbolic links" },
+        { "model.safetensors.index.json", 'f', "is a FIFO, expected a regular file" },
+        { "model.safetensors.index.json", 'l', "Too many levels of symbolic links" },
+        { "s1.safetensors", 'f', "is a FIFO, expected a regular file" },
+        { "s1.safetensors", 'd', "is a directory, expected a regular file" },
+        { "s1.safetensors", 'n', "No such file or directory" },
+        { "s1.safetensors", 'l', "Too many levels of symbolic links" },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char dir[512], path[800], name[32], expected[900];
+        cuddle_safetensors *st;
+        snprintf(name, sizeof name, "special%zu", i);
+        strcpy(dir, directory(name));
+        snprintf(path, sizeof path, "%s/%s", dir, cases[i].name);
+        if (cases[i].name[0] == 's') put(dir, "model.safetensors.index.json", "{\"weight_map\":{\"a\":\"s1.safetensors\"}}", 37);
+        if (cases[i].kind == 'f') ck_assert_int_eq(mkfifo(path, 0600), 0);
+        if (cases[i].kind == 'd') ck_assert_int_eq(mkdir(path, 0700), 0);
+        if (cases[i].kind == 'n') ck_assert_int_eq(symlink("nowhere", path), 0);
+        if (cases[i].kind == 'l') ck_assert_int_eq(symlink(cases[i].name, path), 0);
+        test_expect_failure(cuddle_safetensors_open(&st, dir, &err), CUDDLE_E_IO, &err);
+        snprintf(expected, sizeof expected, "%s: %s", path, cases[i].sentence);
+        ck_assert_str_eq(err.text, expected);
+    }
 }
 END_TEST
 
@@ -257,10 +335,11 @@ int main(void)
     tcase_set_timeout(tc, 120);
     tcase_add_test(tc, every_directory_has_its_verdict_and_sentence);
     tcase_add_test(tc, shards_come_in_name_order);
-    tcase_add_test(tc, a_tensor_comes_from_the_shard_it_is_mapped_to);
+    tcase_add_test(tc, a_tensor_that_is_not_mapped_is_there_and_known);
     tcase_add_test(tc, metadata_of_all_shards);
     tcase_add_test(tc, files_of_other_formats_are_refused_by_name);
     tcase_add_test(tc, the_remedy_fits_however_long_the_path_is);
+    tcase_add_test(tc, names_that_are_not_files_are_said_to_be_there);
     tcase_add_test(tc, survives_every_failing_allocation_and_read);
     tcase_add_test(tc, bounds_size_and_number_of_shards);
     tcase_add_test(tc, reads_an_index_of_100_000_entries);

@@ -184,7 +184,7 @@ END_TEST
 
 START_TEST(refuses_malformed_files_by_line)
 {
-    REFUSED("", "config.json: line 1: unexpected token near end of file");
+    REFUSED("", "config.json: the file is empty, expected an object");
     REFUSED("{\n\n\"a\":}", "config.json: line 3: unexpected token near '}'");
     REFUSED("{\"a\":1,\n\"a\":2}", "config.json: line 2: duplicate object key near '\"a\"'");
     REFUSED("[1]", "config.json: line 1: is an array, expected an object");

@@ -64,6 +64,36 @@ START_TEST(decodes_strings_where_they_lie)
 }
 END_TEST
 
+/* Strings are looked at eight bytes at a time: what is not plain must be seen wherever it stands. */
+START_TEST(every_byte_is_seen_at_every_place_of_a_string)
+{
+    for (int place = 0; place < 20; place++)
+        for (int byte = 0; byte < 256; byte++) {
+            char text[32], before[32];
+            scanner in;
+            memset(text, 'a' + place, sizeof text);
+            text[0] = text[22] = '"';
+            text[1 + place] = (char)byte;
+            memcpy(before, text, sizeof text);
+            cud_error_clear(&err);
+            cud_scan_init(&in, text, 23, "test", 0, &err);
+            const scan_token token = cud_scan_next(&in);
+            if (byte == '"') {
+                ck_assert_int_eq(token, SCAN_STRING);
+                ck_assert_uint_eq(in.length, (size_t)place);
+            } else if (byte < 0x20 || byte >= 0x80) {
+                ck_assert_msg(token == SCAN_ERROR, "byte %d at %d", byte, place);
+            } else if (byte != '\\') {
+                ck_assert_msg(token == SCAN_STRING && in.length == 21 && memcmp(in.text, before + 1, 21) == 0, "byte %d at %d", byte, place);
+            } else { /* before one of these letters it is an escape, before others an error */
+                const bool escape = strchr("bfnrt\"", before[2 + place]) != NULL;
+                ck_assert_int_eq(token, escape && before[2 + place] != '"' ? SCAN_STRING : SCAN_ERROR);
+                if (token == SCAN_STRING) ck_assert_uint_eq(in.length, 20);
+            }
+        }
+}
+END_TEST
+
 START_TEST(unsigned_integers_are_exact)
 {
     static const struct { const char *json; int ok; uint64_t value;
@@ -96,6 +126,31 @@ START_TEST(unsigned_integers_are_exact)
 }
 END_TEST
 
+START_TEST(numbers_of_10_308_and_more_are_refused) /* by their leading digit, however they are written */
+{
+    static const struct { const char *json; int zeros; const char *rest; bool refused; } numbers[] = { /* a 1 before the zeros */
+        { "1e307", 0, "", false },  { "9.999E+307", 0, "", false }, { "1e308", 0, "", true },    { "-1e308", 0, "", true },
+        { "0.1e308", 0, "", false }, { "0.1e309", 0, "", true },    { "0.001E311", 0, "", true }, { "0.00099e311", 0, "", false },
+        { "12.5e307", 0, "", true }, { "1e-400", 0, "", false },    { "0e999", 0, "", false },   { "0.000e999", 0, "", false },
+        { "-0E+9999999999999999999999", 0, "", false }, { "1e9999999999999999999999", 0, "", true }, { "1e-9999999999999999999999", 0, "", false },
+        { "1", 307, "", false },     { "1", 308, "", true },        { "-1", 308, "", true },     { "1", 308, ".5", true },
+        { "1", 400, "e-93", false }, { "1", 400, "e-92", true },    { "0.", 400, "1e708", false }, { "0.", 400, "1e709", true },
+    };
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+        char text[600];
+        scanner in;
+        int length = snprintf(text, sizeof text, "%s", numbers[i].json);
+        memset(text + length, '0', (size_t)numbers[i].zeros);
+        length += numbers[i].zeros;
+        snprintf(text + length, sizeof text - (size_t)length, "%s", numbers[i].rest);
+        cud_error_clear(&err);
+        cud_scan_init(&in, text, strlen(text), "test", 0, &err);
+        ck_assert_msg(cud_scan_next(&in) == (numbers[i].refused ? SCAN_ERROR : SCAN_NUMBER), "%s", text);
+        if (numbers[i].refused) ck_assert_str_eq(err.text, "test: byte 0: a number is 10^308 or more");
+    }
+}
+END_TEST
+
 START_TEST(skips_whole_values)
 {
     char text[] = "[[1,[2]],{\"a\":{\"b\":[]}},\"x\",3]";
@@ -124,6 +179,15 @@ START_TEST(an_error_stays)
     for (int i = 0; i < 3; i++) ck_assert_int_eq(cud_scan_next(&in), SCAN_ERROR);
     ck_assert(!cud_scan_skip(&in));
     ck_assert_str_eq(err.text, "some.json: byte 103: found '2', expected ',' or ']'");
+    for (const char *const *first = (const char *const[]){ "", "x", "]", NULL }; *first; first++) { /* also one at the first byte */
+        char one[2] = { (*first)[0], 0 };
+        cud_error_clear(&err);
+        cud_scan_init(&in, one, strlen(one), "some.json", 0, &err);
+        for (int i = 0; i < 3; i++) ck_assert_int_eq(cud_scan_next(&in), SCAN_ERROR);
+    }
+    cud_error_clear(&err);
+    cud_scan_init(&in, text, sizeof text - 1, "some.json", 100, &err);
+    while (cud_scan_next(&in) != SCAN_ERROR) ck_assert_int_ne(in.token, SCAN_END);
     ck_assert_int_eq(err.status, CUDDLE_E_FORMAT);
 }
 END_TEST
@@ -262,7 +326,7 @@ START_TEST(agrees_with_jansson_on_damaged_documents)
         cud_scan_init(&in, copy, size, "test", 0, &err);
         while (cud_scan_next(&in) != SCAN_END && in.token != SCAN_ERROR) {}
         /* Integers over int64, U+0000 in a key; and jansson overlooks a NUL that follows a number. */
-        const bool excused = value ? memchr(text, 0, size) != NULL
+        const bool excused = value ? memchr(text, 0, size) != NULL || strstr(err.text, "10^308")
                                    : json_error_code(&error) == json_error_numeric_overflow ||
                                          json_error_code(&error) == json_error_null_byte_in_key;
         ck_assert_msg((in.token == SCAN_END) == (value != NULL) || excused, "%.*s: %s / %s", (int)size, text, err.text, error.text);
@@ -282,7 +346,9 @@ int main(void)
     tcase_set_timeout(tc, 120);
     tcase_add_test(tc, gives_the_tokens_in_order);
     tcase_add_test(tc, decodes_strings_where_they_lie);
+    tcase_add_test(tc, every_byte_is_seen_at_every_place_of_a_string);
     tcase_add_test(tc, unsigned_integers_are_exact);
+    tcase_add_test(tc, numbers_of_10_308_and_more_are_refused);
     tcase_add_test(tc, skips_whole_values);
     tcase_add_test(tc, an_error_stays);
     tcase_add_test(tc, agrees_with_jansson_on_valid_documents);

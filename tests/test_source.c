@@ -212,11 +212,28 @@ START_TEST(sees_that_a_file_changed)
     ck_assert(!cud_source_unchanged(s));
     cud_source_close(s);
 
-    s = open_temp("ten", "0123456789", 10); /* replaced, not changed: the descriptor still has the old file */
+    char out[10], to[512];
+    s = open_temp("ten", "0123456789", 10); /* gone: the descriptor still has it */
     ck_assert_int_eq(unlink(temp_path("ten")), 0);
-    char out[10];
     ck_assert(cud_source_unchanged(s));
     ck_ok(cud_source_read(s, out, 0, 10, &err));
+    cud_source_close(s);
+
+    s = open_temp("ten", "0123456789", 10); /* replaced, by a file like it */
+    cud_source_close(open_temp("other", "0123456789", 10));
+    strcpy(to, temp_path("ten"));
+    ck_assert(cud_source_unchanged(s));
+    ck_assert_int_eq(rename(temp_path("other"), to), 0);
+    ck_assert(!cud_source_unchanged(s));
+    cud_source_close(s);
+
+    cud_source_close(open_temp("blob", "0123456789", 10)); /* a link that leads elsewhere by now, as an updated snapshot of the Hub's cache */
+    ck_assert_int_eq(symlink("blob", temp_path("snapshot")), 0);
+    ck_ok(cud_source_open_file(&s, temp_path("snapshot"), &err));
+    ck_assert(cud_source_unchanged(s));
+    ck_assert_int_eq(unlink(temp_path("snapshot")), 0);
+    ck_assert_int_eq(symlink("ten", temp_path("snapshot")), 0);
+    ck_assert(!cud_source_unchanged(s));
     cud_source_close(s);
     ck_ok(cud_source_open_memory(&s, "x", 1, "x", &err));
     ck_assert(cud_source_unchanged(s));

@@ -161,6 +161,71 @@ START_TEST(a_stored_head_is_used_even_if_tied)
 }
 END_TEST
 
+static void put(const char *name, const char *text)
+{
+    char path[600];
+    snprintf(path, sizeof path, "%s/%s", dir, name);
+    test_write_file(path, text, strlen(text));
+}
+
+/* transformers 5 opens the files that an index names and takes what is in them, whatever weight_map says of it. */
+START_TEST(tensors_that_the_index_forgets_are_used_or_left)
+{
+    char from[600], to[600];
+    cuddle_error err = { CUDDLE_OK, "" };
+    copy_case("llama/base");
+    snprintf(from, sizeof from, "%s/model.safetensors", dir);
+    snprintf(to, sizeof to, "%s/s1.safetensors", dir);
+    ck_assert_int_eq(rename(from, to), 0);
+    put("model.safetensors.index.json", "{\"weight_map\":{\"model.norm.weight\":\"s1.safetensors\"}}");
+    edit_config("\"tie_word_embeddings\": false", "\"tie_word_embeddings\": true");
+    backend *b;
+    model *m;
+    const cud_cpu_options cpu = { .threads = 1 };
+    ck_ok(cud_cpu_backend_new(&b, &cpu, &err));
+    const model_options o = { .compute = CUDDLE_F32, .max_sequences = 1, .max_batch = 8 };
+    ck_ok(cud_model_open(&m, b, dir, &o, NULL, &err));
+    ck_assert(!m->tied); /* lm_head.weight is stored, so it is the head */
+    cud_model_free(m);
+    edit_config("\"num_hidden_layers\": 2", "\"num_hidden_layers\": 1");
+    ck_ok(cud_model_open(&m, b, dir, &o, NULL, &err)); /* the second layer's tensors are left */
+    cud_model_free(m);
+    put("model.safetensors.index.json", "{\"weight_map\":{\"model.layers.1.input_layernorm.weight\":\"s1.safetensors\"}}");
+    test_expect_failure(cud_model_open(&m, b, dir, &o, NULL, &err), CUDDLE_E_FORMAT, &err); /* but what the index promises has to be of use */
+    ck_assert_str_eq(err.text, "s1.safetensors: tensor \"model.layers.1.input_layernorm.weight\" is not part of a LlamaForCausalLM with this config.json");
+    b->ops->destroy(b);
+}
+END_TEST
+
+/* With or without config.json. */
+START_TEST(weights_of_other_formats_are_named_before_what_else_is_missing)
+{
+    static const char *const files[] = { "model.Q4_K.gguf", "pytorch_model.bin", "model.onnx", "tf_model.h5", "flax_model.msgpack", "consolidated.00.pth" };
+    for (int i = 0; i < 2 * (int)(sizeof files / sizeof *files); i++) {
+        cuddle_error err = { CUDDLE_OK, "" };
+        char expected[100], command[1200];
+        copy_case("llama/base");
+        snprintf(command, sizeof command, "cd '%s' && rm *.safetensors && echo x >%s", dir, files[i / 2]);
+        ck_assert_int_eq(system(command), 0);
+        snprintf(command, sizeof command, "rm '%s/config.json'", dir);
+        if (i % 2) ck_assert_int_eq(system(command), 0);
+        test_expect_failure(open_case(&err, NULL), CUDDLE_E_UNSUPPORTED, &err);
+        snprintf(expected, sizeof expected, ": only %s, ", files[i / 2]);
+        ck_assert_msg(strstr(err.text, expected) != NULL, "%s", err.text);
+    }
+    char whole[512]; /* the file itself given as the model */
+    strcpy(whole, dir);
+    strcat(dir, "/consolidated.00.pth");
+    cuddle_error err = { CUDDLE_OK, "" };
+    test_expect_failure(open_case(&err, NULL), CUDDLE_E_UNSUPPORTED, &err);
+    ck_assert_ptr_nonnull(strstr(err.text, ": only consolidated.00.pth, which is executable pickle data"));
+    snprintf(dir, sizeof dir, "%.480s/nothing", whole);
+    err = (cuddle_error){ CUDDLE_OK, "" };
+    test_expect_failure(open_case(&err, NULL), CUDDLE_E_IO, &err);
+    ck_assert_ptr_nonnull(strstr(err.text, "nothing/config.json: No such file or directory"));
+}
+END_TEST
+
 START_TEST(every_failed_allocation_of_a_plan_is_an_error)
 {
     static const char *const plans[] = { "parity/llama/sharded-bf16", "parity/gpt_neox/parallel", "parity/gemma2/base" };
@@ -214,6 +279,8 @@ int main(void)
     tcase_set_timeout(tc, 0);
     tcase_add_loop_test(tc, tensors_and_rows_must_agree, 0, (int)(sizeof cases / sizeof *cases));
     tcase_add_test(tc, a_stored_head_is_used_even_if_tied);
+    tcase_add_test(tc, tensors_that_the_index_forgets_are_used_or_left);
+    tcase_add_test(tc, weights_of_other_formats_are_named_before_what_else_is_missing);
     tcase_add_loop_test(tc, every_failed_allocation_of_a_plan_is_an_error, 0, 3);
     tcase_add_test(tc, reads_that_fail_while_opening_are_errors);
     suite_add_tcase(suite, tc);

@@ -1,12 +1,12 @@
 #include "format/checkpoint.h"
 
 #include "core/dtype.h"
+#include "format/foreign.h"
 #include "format/name_table.h"
 #include "format/path.h"
 #include "format/safetensors.h"
 #include "format/shard_index.h"
 
-#include <dirent.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <stdlib.h>
@@ -22,6 +22,7 @@ struct checkpoint {
     int shards;
     cuddle_tensor_info *tensor;
     uint32_t count;
+    bool *unmapped;   /* [count]; NULL: none is */
     name_table names; /* value: index in tensor */
     int metadata_count;
 };
@@ -74,61 +75,85 @@ static cuddle_status open_file(checkpoint **out, const char *path, cuddle_error 
 
 /* ------------------------------------------------------------------------------------------------------ an index */
 
-/* Opens shard `number` of the index and takes over the tensors that are mapped to it. */
-static cuddle_status add_shard(checkpoint *c, shard_index *x, int number, const char *directory, const char *index_file,
-                               cuddle_error *err)
+/* Room for `more` tensors. */
+static cuddle_status grow(checkpoint *c, uint32_t more, cuddle_error *err)
 {
+    if (more >= UINT32_MAX - c->count) return cud_fail(err, CUDDLE_E_LIMIT, "a checkpoint of more than %u tensors", UINT32_MAX);
+    const size_t wanted = (size_t)c->count + more + 1;
+    cuddle_tensor_info *tensor = realloc(c->tensor, wanted * sizeof *tensor);
+    if (tensor) c->tensor = tensor;
+    bool *unmapped = realloc(c->unmapped, wanted * sizeof *unmapped);
+    if (unmapped) c->unmapped = unmapped;
+    if (tensor && unmapped) return CUDDLE_OK;
+    return cud_nomem(err, wanted * (sizeof *tensor + sizeof *unmapped), "the tensors of a checkpoint");
+}
+
+/* Takes over the tensors of shard `number`, mapped or not. */
+static cuddle_status take_tensors(checkpoint *c, const shard_index *x, int number, const char *index_file, cuddle_error *err)
+{
+    const st_file *f = &c->shard[number].file;
+    cuddle_status status = grow(c, f->count, err);
+    for (uint32_t i = 0; i < f->count && !status; i++) {
+        const char *name = f->tensor[i].name;
+        const size_t length = strlen(name);
+        name_item *twice;
+        status = cud_names_add(&c->names, name, length, 0, c->count, &twice, err);
+        if (status) return status;
+        if (twice)
+            return cud_fail(err, CUDDLE_E_FORMAT, "%s: tensor \"%.80s\" is in shard \"%.50s\" and in shard \"%.50s\"", index_file, name,
+                            x->shard[c->tensor[twice->value].shard], x->shard[number]);
+        c->unmapped[c->count] = !cud_names_find(&x->names, name, length, 0);
+        c->tensor[c->count] = f->tensor[i];
+        c->tensor[c->count++].shard = number;
+    }
+    return status;
+}
+
+/* Opens the next shard of the index. */
+static cuddle_status add_shard(checkpoint *c, const shard_index *x, const char *directory, const char *index_file, cuddle_error *err)
+{
+    const int number = c->shards;
     char *path;
     source *s = NULL;
     cuddle_status status = cud_path_join(&path, directory, x->shard[number], err);
     if (status) return status;
-    if (!cud_path_is_file(path))
-        status = cud_fail(err, CUDDLE_E_IO, "%s: its shard \"%.100s\" is missing", index_file, x->shard[number]);
+    if (!cud_path_exists(path)) status = cud_fail(err, CUDDLE_E_IO, "%s: its shard \"%.100s\" is missing", index_file, x->shard[number]);
     else status = cud_source_open_file(&s, path, err);
     free(path);
     if (!status) status = read_shard(c, s, err);
+    if (!status) status = take_tensors(c, x, number, index_file, err);
     if (status) return status;
-
-    st_file *f = &c->shard[number].file;
-    for (uint32_t i = 0; i < f->count; i++) {
-        const char *name = f->tensor[i].name;
-        name_item *item = cud_names_find(&x->names, name, strlen(name), 0);
-        if (!item || x->entry[item->value].shard != number) continue; /* stored here, but not to be used from here */
-        x->entry[item->value].tensor = c->count;
-        c->tensor[c->count] = f->tensor[i];
-        c->tensor[c->count++].shard = number;
-    }
+    st_file *f = &c->shard[number].file; /* its names and metadata stay */
     free(f->tensor);
     f->tensor = NULL;
     cud_names_free(&f->names);
     return CUDDLE_OK;
 }
 
-static cuddle_status open_shards(checkpoint *c, shard_index *x, const char *directory, const char *file, cuddle_error *err)
+/* Is every tensor where the index says? */
+static cuddle_status check_map(const checkpoint *c, const shard_index *x, const char *file, cuddle_error *err)
 {
-    c->shard = calloc((size_t)x->shards, sizeof *c->shard);
-    c->tensor = calloc(x->count, sizeof *c->tensor);
-    if (!c->shard || !c->tensor)
-        return cud_nomem(err, (size_t)x->shards * sizeof *c->shard + x->count * sizeof *c->tensor, "the tensors of a checkpoint");
-    for (int i = 0; i < x->shards; i++) {
-        const cuddle_status status = add_shard(c, x, i, directory, file, err);
-        if (status) return status;
-    }
     for (uint32_t i = 0; i < x->count; i++) {
         const shard_entry *e = &x->entry[i];
-        if (e->tensor == SHARD_ENTRY_UNSEEN)
-            return cud_fail(err, CUDDLE_E_FORMAT, "%s: tensor \"%.80s\" is not in its shard \"%.80s\"", file, e->name,
-                            x->shard[e->shard]);
-    }
-    c->names = x->names; /* from here on of tensors, and borrowing from the headers: the index can go */
-    x->names = (name_table){ 0 };
-    for (size_t i = 0; i < c->names.capacity; i++) {
-        name_item *item = &c->names.item[i];
-        if (!item->name) continue;
-        item->value = x->entry[item->value].tensor;
-        item->name = c->tensor[item->value].name;
+        const name_item *item = cud_names_find(&c->names, e->name, strlen(e->name), 0);
+        if (!item)
+            return cud_fail(err, CUDDLE_E_FORMAT, "%s: tensor \"%.80s\" is not in its shard \"%.80s\"", file, e->name, x->shard[e->shard]);
+        if (c->tensor[item->value].shard != e->shard)
+            return cud_fail(err, CUDDLE_E_FORMAT, "%s: tensor \"%.80s\" is in shard \"%.50s\", expected it in \"%.50s\"", file, e->name,
+                            x->shard[c->tensor[item->value].shard], x->shard[e->shard]);
     }
     return CUDDLE_OK;
+}
+
+static cuddle_status open_shards(checkpoint *c, const shard_index *x, const char *directory, const char *file, cuddle_error *err)
+{
+    c->shard = calloc((size_t)x->shards, sizeof *c->shard);
+    if (!c->shard) return cud_nomem(err, (size_t)x->shards * sizeof *c->shard, "the shards of a checkpoint");
+    for (int i = 0; i < x->shards; i++) {
+        const cuddle_status status = add_shard(c, x, directory, file, err);
+        if (status) return status;
+    }
+    return check_map(c, x, file, err);
 }
 
 static cuddle_status open_index(checkpoint **out, const char *path, cuddle_error *err)
@@ -159,59 +184,6 @@ static cuddle_status open_index(checkpoint **out, const char *path, cuddle_error
 
 /* --------------------------------------------------------------------------------------------------- a directory */
 
-/* The end of a path that is too long for a sentence. */
-static const char *short_path(const char *path)
-{
-    const size_t length = strlen(path), most = 60;
-    if (length <= most) return path;
-    const char *slash = strchr(path + length - most, '/');
-    return slash ? slash + 1 : path + length - most;
-}
-
-static cuddle_status refuse_pickle(const char *where, const char *file, cuddle_error *err)
-{
-    return cud_fail(err, CUDDLE_E_UNSUPPORTED,
-                    "%s: only %.40s, which cuddle does not read because it is executable pickle data; convert it once "
-                    "with transformers: model.save_pretrained(dir, safe_serialization=True)",
-                    where, file);
-}
-
-static cuddle_status refuse_gguf(const char *where, const char *file, cuddle_error *err)
-{
-    return cud_fail(err, CUDDLE_E_UNSUPPORTED,
-                    "%s: only %.60s, and GGUF is not supported; use the model's original repository, which has "
-                    "safetensors",
-                    where, file);
-}
-
-/* No safetensors under the names that transformers looks for: says what is there instead. */
-static cuddle_status refuse_directory(const char *path, cuddle_error *err)
-{
-    enum { SAFETENSORS, PICKLE, GGUF, KINDS };
-    static const char *const suffix[KINDS] = { ".safetensors", ".bin", ".gguf" };
-    char found[KINDS][256] = { "" }; /* the first of each kind in name order */
-    DIR *dir = opendir(path);
-    if (!dir) return cud_fail(err, CUDDLE_E_IO, "%s: the directory cannot be read", path);
-    for (struct dirent *entry; (entry = readdir(dir));) {
-        const size_t length = strlen(entry->d_name);
-        for (int kind = 0; kind < KINDS; kind++) {
-            if (!cud_path_has_suffix(entry->d_name, suffix[kind]) || length >= sizeof found[kind]) continue;
-            if (kind == PICKLE && strncmp(entry->d_name, "pytorch_model", 13) != 0) continue; /* training_args.bin and the like */
-            if (!found[kind][0] || strcmp(entry->d_name, found[kind]) < 0) memcpy(found[kind], entry->d_name, length + 1);
-        }
-    }
-    closedir(dir);
-    const char *where = short_path(path);
-    if (found[SAFETENSORS][0])
-        return cud_fail(
-            err, CUDDLE_E_IO,
-            "%s: no model.safetensors and no model.safetensors.index.json; there is \"%.80s\", which can be named itself", where,
-            found[SAFETENSORS]);
-    if (found[PICKLE][0]) return refuse_pickle(where, found[PICKLE], err);
-    if (found[GGUF][0]) return refuse_gguf(where, found[GGUF], err);
-    return cud_fail(err, CUDDLE_E_IO, "%s: no model.safetensors and no model.safetensors.index.json in this directory", where);
-}
-
 static cuddle_status open_directory(checkpoint **out, const char *path, cuddle_error *err)
 {
     char *file, *index = NULL;
@@ -220,7 +192,9 @@ static cuddle_status open_directory(checkpoint **out, const char *path, cuddle_e
     if (!status) {
         if (cud_path_is_file(file)) status = open_file(out, file, err);
         else if (cud_path_is_file(index)) status = open_index(out, index, err);
-        else status = refuse_directory(path, err);
+        else if (cud_path_exists(file)) status = open_file(out, file, err); /* a FIFO, a link to nowhere: opening it says what is wrong */
+        else if (cud_path_exists(index)) status = open_index(out, index, err);
+        else status = cud_foreign_directory(path, err);
     }
     free(file);
     free(index);
@@ -232,10 +206,9 @@ cuddle_status cud_checkpoint_open(checkpoint **out, const char *path, cuddle_err
     *out = NULL;
     if (cud_path_is_directory(path)) return open_directory(out, path, err);
     if (cud_path_has_suffix(path, ".json")) return open_index(out, path, err);
-    if (cud_path_is_file(path)) { /* else let opening it say what is wrong */
-        if (cud_path_has_suffix(path, ".bin") || cud_path_has_suffix(path, ".pt") || cud_path_has_suffix(path, ".pth"))
-            return refuse_pickle(short_path(path), cud_path_name(path), err);
-        if (cud_path_has_suffix(path, ".gguf")) return refuse_gguf(short_path(path), cud_path_name(path), err);
+    if (cud_path_is_file(path)) { /* else opening it says what is wrong */
+        const cuddle_status status = cud_foreign_file(path, err);
+        if (status) return status;
     }
     return open_file(out, path, err);
 }
@@ -249,6 +222,7 @@ void cud_checkpoint_free(checkpoint *c)
     }
     free(c->shard);
     free(c->tensor);
+    free(c->unmapped);
     cud_names_free(&c->names);
     free(c);
 }
@@ -267,6 +241,8 @@ int64_t cud_checkpoint_find(const checkpoint *c, const char *name)
     const name_item *item = cud_names_find(&c->names, name, strlen(name), 0);
     return item ? (int64_t)item->value : -1;
 }
+
+bool cud_checkpoint_unmapped(const checkpoint *c, int64_t index) { return c->unmapped && index >= 0 && index < c->count && c->unmapped[index]; }
 
 int cud_checkpoint_shards(const checkpoint *c) { return c->shards; }
 

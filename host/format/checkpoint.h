@@ -6,14 +6,20 @@
 #include "core/source.h"
 #include "core/status.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 typedef struct checkpoint checkpoint;
 
 /* `path` is a .safetensors file, a *.safetensors.index.json, or a directory. In a directory model.safetensors is taken, else
  * model.safetensors.index.json, as transformers does. A directory with other weights only is CUDDLE_E_UNSUPPORTED with a remedy.
- * An index and the headers of its shards must agree: a shard that is not there, and a tensor that is not in the shard the index
- * names, are errors; a tensor that is stored in a shard but not mapped to it is left out; metadata.total_size is not checked. */
+ *
+ * What transformers does with an index is open every file it names and take what they hold; weight_map itself decides nothing, and of a
+ * tensor that is in two files the last one wins. We take the same tensors, but refuse where the index and the headers disagree:
+ *   - a shard that is not there, and a tensor that is in none or in another shard than weight_map says;
+ *   - a tensor that two shards hold.
+ * A tensor that weight_map does not have is taken, and known by cud_checkpoint_unmapped(). metadata.total_size is not checked: files
+ * whose sum is wrong are common. */
 cuddle_status cud_checkpoint_open(checkpoint **out, const char *path, cuddle_error *err);
 /* A single safetensors file from any source (memory, a download). Takes the source over: it is closed by free, and on failure. */
 cuddle_status cud_checkpoint_open_source(checkpoint **out, source *s, cuddle_error *err);
@@ -25,6 +31,9 @@ int64_t cud_checkpoint_count(const checkpoint *c);
 const cuddle_tensor_info *cud_checkpoint_get(const checkpoint *c, int64_t index);
 /* Index of the tensor of this name, or -1. Constant time. */
 int64_t cud_checkpoint_find(const checkpoint *c, const char *name);
+
+/* Is it in a shard, but not in the index? */
+bool cud_checkpoint_unmapped(const checkpoint *c, int64_t index);
 
 /* One shard = one source = one file. */
 int cud_checkpoint_shards(const checkpoint *c);

@@ -64,6 +64,7 @@ static const char *kind_of(const json_t *value)
 /* Changes text. */
 static cuddle_status parse(json_t **out, char *text, size_t size, const char *file, cuddle_error *err)
 {
+    if (size == 0) return cud_fail(err, CUDDLE_E_FORMAT, "%s: the file is empty, expected an object", file);
     const char *nul = memchr(text, 0, size);
     if (nul) { /* jansson overlooks one that follows a number */
         int line = 1;

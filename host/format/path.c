@@ -35,6 +35,12 @@ bool cud_path_is_directory(const char *path)
     return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
+bool cud_path_exists(const char *path)
+{
+    struct stat st;
+    return lstat(path, &st) == 0;
+}
+
 bool cud_path_has_suffix(const char *path, const char *suffix)
 {
     const size_t length = strlen(path), wanted = strlen(suffix);

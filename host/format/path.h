@@ -12,6 +12,7 @@ const char *cud_path_name(const char *path);
 cuddle_status cud_path_join(char **out, const char *directory, const char *name, cuddle_error *err);
 bool cud_path_is_file(const char *path); /* a regular file, or a symbolic link to one */
 bool cud_path_is_directory(const char *path);
+bool cud_path_exists(const char *path); /* whatever it is, a symbolic link to nowhere included */
 bool cud_path_has_suffix(const char *path, const char *suffix);
 /* What errno means. Untranslated on purpose: a sentence does not depend on the program's locale. Static storage. */
 const char *cud_path_reason(int error);

@@ -214,30 +214,33 @@ static cuddle_status read_field(reader *r, entry *e)
     }
 }
 
-static void show_shape(char *out, size_t size, const entry *e)
+enum { SHOWN_SHAPE = 100 };
+
+static const char *show_shape(char out[SHOWN_SHAPE], const entry *e)
 {
+    const size_t size = SHOWN_SHAPE;
     size_t used = 0;
     for (uint64_t i = 0; i < e->rank && i < CUDDLE_MAX_RANK && used < size; i++)
         used += (size_t)snprintf(out + used, size - used, "%s%" PRIu64, i ? "," : "[", e->shape[i]);
     if (used < size) snprintf(out + used, size - used, "%s]", e->rank == 0 ? "[" : e->rank > CUDDLE_MAX_RANK ? ",..." : "");
+    return out;
 }
 
 /* What ties the fields of one tensor together. */
 static cuddle_status check_entry(const reader *r, const entry *e)
 {
-    char shape[100];
+    char shape[SHOWN_SHAPE];
     const char *missing = !(e->fields & FIELD_DTYPE) ? "dtype" : !(e->fields & FIELD_SHAPE) ? "shape"
                         : !(e->fields & FIELD_OFFSETS) ? "data_offsets" : NULL;
     if (missing)
         return cud_fail(r->err, CUDDLE_E_FORMAT, "%s: tensor \"%.100s\": the field \"%s\" is missing", r->file, e->name, missing);
-    show_shape(shape, sizeof shape, e);
     uint64_t bits = 0;
     if (e->overflow || __builtin_mul_overflow(e->elements, (uint64_t)cud_dtype_bits(e->type), &bits))
         return cud_fail(r->err, CUDDLE_E_FORMAT, "%s: tensor \"%.80s\": the size of shape %s in %s is over 2^64 bits", r->file,
-                        e->name, shape, cud_dtype_name(e->type));
+                        e->name, show_shape(shape, e), cud_dtype_name(e->type));
     if (bits % 8)
         return cud_fail(r->err, CUDDLE_E_FORMAT, "%s: tensor \"%.80s\": shape %s in %s is %" PRIu64 " bits, expected whole bytes",
-                        r->file, e->name, shape, cud_dtype_name(e->type), bits);
+                        r->file, e->name, show_shape(shape, e), cud_dtype_name(e->type), bits);
     if (e->end < e->begin)
         return cud_fail(r->err, CUDDLE_E_FORMAT,
                         "%s: tensor \"%.100s\": data_offsets end at %" PRIu64 " before they begin at %" PRIu64, r->file, e->name,
@@ -245,14 +248,14 @@ static cuddle_status check_entry(const reader *r, const entry *e)
     if (e->end - e->begin != bits / 8)
         return cud_fail(r->err, CUDDLE_E_FORMAT,
                         "%s: tensor \"%.80s\": data_offsets hold %" PRIu64 " bytes, expected %" PRIu64 " for shape %s in %s",
-                        r->file, e->name, e->end - e->begin, bits / 8, shape, cud_dtype_name(e->type));
+                        r->file, e->name, e->end - e->begin, bits / 8, show_shape(shape, e), cud_dtype_name(e->type));
     if (e->rank > CUDDLE_MAX_RANK)
         return cud_fail(r->err, CUDDLE_E_UNSUPPORTED, "%s: tensor \"%.100s\": rank %" PRIu64 " is not supported, at most %d",
                         r->file, e->name, e->rank, CUDDLE_MAX_RANK);
     if (e->large)
         return cud_fail(r->err, CUDDLE_E_UNSUPPORTED,
                         "%s: tensor \"%.80s\": shape %s has a dimension over 2^63 - 1, which is not supported", r->file, e->name,
-                        shape);
+                        show_shape(shape, e));
     return CUDDLE_OK;
 }
 

@@ -5,7 +5,11 @@
  *     fields of a tensor, the ones we do not know included;
  *   - a tensor must be an object and its dtype a string (the reference also takes ["F32",[1],[0,4]] and {"F32":null});
  *   - U+0000 in a name, or in __metadata__, ranks over CUDDLE_MAX_RANK and dimensions from 2^63 on are CUDDLE_E_UNSUPPORTED;
- * and looser in one: a number that double cannot hold, in a field we do not know, is skipped like any other. */
+ *   - a number of 10^308 or more, in a field we do not know: the reference refuses from where a double ends, at 1.8 * 10^308.
+ * scripts/compare_safetensors.py holds this list against the reference.
+ *
+ * Memory: while a header of n bytes is read, no more than CUD_SAFETENSORS_MEMORY * n + CUD_SAFETENSORS_MEMORY_LEAST bytes are
+ * allocated, whatever is in it. */
 #ifndef CUD_FORMAT_SAFETENSORS_H
 #define CUD_FORMAT_SAFETENSORS_H
 
@@ -14,6 +18,10 @@
 #include "format/name_table.h"
 
 #define CUD_SAFETENSORS_MAX_HEADER 100000000u /* bytes, by the format */
+/* Most is needed for short pairs of metadata: 8 bytes of text ("ab":"",) become an st_pair and an item of a name_table. While the table
+ * doubles and its old half is still there, that is 21 and 96 bytes, and the text itself. */
+#define CUD_SAFETENSORS_MEMORY 16
+#define CUD_SAFETENSORS_MEMORY_LEAST ((size_t)1 << 16)
 /* The writer's, far above what is out there. */
 #define CUD_SAFETENSORS_MAX_TENSORS (1u << 20)
 #define CUD_SAFETENSORS_MAX_METADATA (1u << 20) /* pairs */

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { EXPECT_VALUE, EXPECT_FIRST_ELEMENT, EXPECT_FIRST_KEY, EXPECT_NEXT, EXPECT_NOTHING };
+enum { EXPECT_VALUE, EXPECT_FIRST_ELEMENT, EXPECT_FIRST_KEY, EXPECT_NEXT, EXPECT_NOTHING, EXPECT_NO_MORE /* after an error */ };
 
 void cud_scan_init(scanner *in, char *text, size_t size, const char *file, uint64_t base, cuddle_error *err)
 {
@@ -19,12 +19,14 @@ static scan_token fail(scanner *in, size_t at, const char *expected)
         snprintf(found, sizeof found, c >= 0x20 && c < 0x7f ? "'%c'" : "byte 0x%02x", c);
     }
     cud_fail(in->err, CUDDLE_E_FORMAT, "%s: byte %" PRIu64 ": found %s, expected %s", in->file, in->base + at, found, expected);
+    in->expect = EXPECT_NO_MORE;
     return in->token = SCAN_ERROR;
 }
 
 static scan_token refuse(scanner *in, size_t at, const char *what)
 {
     cud_fail(in->err, CUDDLE_E_FORMAT, "%s: byte %" PRIu64 ": %s", in->file, in->base + at, what);
+    in->expect = EXPECT_NO_MORE;
     return in->token = SCAN_ERROR;
 }
 
@@ -143,6 +145,24 @@ static size_t unescape(scanner *in, size_t at, char *out, size_t *written)
 /* Printable ASCII that stands for itself in a string. */
 static bool is_plain(char c) { return c >= 0x20 && c < 0x7f && c != '"' && c != '\\'; }
 
+/* How many plain characters are at `at`. Eight at a time while the top bit of no byte is set in any of these sums; what one byte carries
+ * into the next can only raise suspicion, and then they are looked at one by one. */
+static size_t plain_run(const scanner *in, size_t at)
+{
+    const uint64_t ones = 0x0101010101010101u, tops = 0x8080808080808080u;
+    const size_t begin = at;
+    while (in->size - at >= 8) {
+        uint64_t word;
+        memcpy(&word, in->data + at, 8);
+        const uint64_t quote = word ^ ones * '"', backslash = word ^ ones * '\\';
+        const uint64_t suspect = word | (word + ones) | (word - ones * 0x20) | (quote - ones) | (backslash - ones);
+        if (suspect & tops) break;
+        at += 8;
+    }
+    while (at < in->size && is_plain(in->data[at])) at++;
+    return at - begin;
+}
+
 /* The string whose quote is at in->at. */
 static scan_token scan_string(scanner *in, scan_token token)
 {
@@ -150,8 +170,8 @@ static scan_token scan_string(scanner *in, scan_token token)
     size_t at = in->at + 1;
     for (;;) {
         const size_t run = at;
-        while (at < in->size && is_plain(in->data[at])) at++;
-        size_t taken = at - run;
+        size_t taken = plain_run(in, at);
+        at += taken;
         if (taken == 0) {
             if (at == in->size) return fail(in, at, "the end of a string");
             const unsigned char c = (unsigned char)in->data[at];
@@ -186,6 +206,27 @@ static size_t digits(const scanner *in, size_t at)
     return n;
 }
 
+/* Is this well-formed number 10^308 or more, whatever its sign? */
+static bool is_huge(const char *text, size_t length)
+{
+    const int64_t most = (int64_t)1 << 40; /* of an exponent: more digits than any text has */
+    int64_t place = 0, exponent = 0; /* of the first digit that is not 0, as a power of ten */
+    bool found = false, after_point = false, down = false;
+    size_t i = text[0] == '-';
+    for (; i < length && text[i] != 'e' && text[i] != 'E'; i++) {
+        if (text[i] == '.') after_point = true;
+        else if (found) place += !after_point; /* digits of the whole part that follow it */
+        else if (text[i] != '0') {
+            found = true;
+            place -= after_point;
+        } else place -= after_point;
+    }
+    if (++i < length && (text[i] == '+' || text[i] == '-')) down = text[i++] == '-';
+    for (; i < length; i++)
+        if (exponent < most) exponent = exponent * 10 + (text[i] - '0');
+    return found && place + (down ? -exponent : exponent) >= 308;
+}
+
 static scan_token scan_number(scanner *in)
 {
     size_t at = in->at;
@@ -194,6 +235,7 @@ static scan_token scan_number(scanner *in)
     if (!whole) return fail(in, at, "a digit");
     if (whole > 1 && in->data[at] == '0') return refuse(in, at, "a number begins with a superfluous 0");
     at += whole;
+    bool plain = whole <= 308;
     if (at < in->size && in->data[at] == '.') {
         const size_t fraction = digits(in, at + 1);
         if (!fraction) return fail(in, at + 1, "a digit");
@@ -205,7 +247,9 @@ static scan_token scan_number(scanner *in)
         const size_t exponent = digits(in, at);
         if (!exponent) return fail(in, at, "a digit");
         at += exponent;
+        plain = false;
     }
+    if (!plain && is_huge(in->data + in->at, at - in->at)) return refuse(in, in->at, "a number is 10^308 or more");
     in->text = in->data + in->at;
     in->length = at - in->at;
     in->at = at;
@@ -268,7 +312,7 @@ static scan_token scan_key(scanner *in)
 
 scan_token cud_scan_next(scanner *in)
 {
-    if ((in->token == SCAN_ERROR && in->at > 0) || in->token == SCAN_END) return in->token;
+    if (in->expect == EXPECT_NO_MORE || in->token == SCAN_END) return in->token;
     skip_space(in);
     const char c = in->at < in->size ? in->data[in->at] : 0;
     in->begin = in->at;

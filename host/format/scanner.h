@@ -1,7 +1,8 @@
 /* A pull scanner for JSON in memory, for inputs that are large or hostile: safetensors headers, shard indexes, tokenizer.json.
  * One pass, no recursion, no allocation. Strict: RFC 8259, valid UTF-8, no lone surrogates, no byte order mark, nothing after the root
- * value. Strings are decoded where they lie: the text is overwritten, and every string ends in a NUL that took its quote's place,
- * so names can be borrowed for as long as the text lives (length tells of a U+0000 inside).
+ * value, at most CUD_SCAN_DEPTH open containers, no number of 10^308 or more. Strings are decoded where they lie: the text is
+ * overwritten, and every string ends in a NUL that took its quote's place, so names can be borrowed for as long as the text lives
+ * (length tells of a U+0000 inside).
  *
  *     scanner in;
  *     cud_scan_init(&in, text, size, "tokenizer.json", 0, err);

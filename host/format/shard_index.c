@@ -65,7 +65,7 @@ static cuddle_status map_entry(reader *r)
         x->entry = grown;
         r->room = wanted;
     }
-    x->entry[x->count++] = (shard_entry){ name, number, SHARD_ENTRY_UNSEEN };
+    x->entry[x->count++] = (shard_entry){ name, number };
     return CUDDLE_OK;
 }
 

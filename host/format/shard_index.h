@@ -8,12 +8,10 @@
 
 #define CUD_SHARD_INDEX_MAX ((size_t)64 << 20) /* bytes of the file */
 #define CUD_SHARD_MAX 4096                     /* shards; each is an open file */
-#define SHARD_ENTRY_UNSEEN UINT32_MAX
 
 typedef struct shard_entry {
     const char *name;
-    int shard;       /* index in shard_index.shard */
-    uint32_t tensor; /* SHARD_ENTRY_UNSEEN; for the one who opens the shards */
+    int shard; /* index in shard_index.shard */
 } shard_entry;
 
 typedef struct shard_index {
@@ -25,7 +23,8 @@ typedef struct shard_index {
     name_table names; /* of tensors; value: index in entry */
 } shard_index;
 
-/* Failure: *out is all zero. Shard names that could lead out of the index's folder, and keys that are there twice, are refused. */
+/* Shard names that could lead out of the index's folder, and keys that are there twice, are refused. Allocates no more for each byte of
+ * the file than safetensors.h says of headers. Failure: *out is all zero. */
 cuddle_status cud_shard_index_read(shard_index *out, source *s, cuddle_error *err);
 void cud_shard_index_free(shard_index *x);
 

@@ -117,9 +117,13 @@ bool cud_source_unchanged(source *s)
 {
     if (s->ops != &file_ops) return true;
     const file_source *f = (const file_source *)s;
-    struct stat st; /* the inode need not be compared: the descriptor holds it, also when the path names another file by now */
-    return fstat(s->fd, &st) == 0 && (uint64_t)st.st_size == s->size && st.st_mtim.tv_sec == f->modified.tv_sec &&
-           st.st_mtim.tv_nsec == f->modified.tv_nsec;
+    struct stat st, named;
+    if (fstat(s->fd, &st) < 0 || (uint64_t)st.st_size != s->size || st.st_mtim.tv_sec != f->modified.tv_sec ||
+        st.st_mtim.tv_nsec != f->modified.tv_nsec)
+        return false;
+    /* The descriptor holds the file that was opened. If its name leads to another one by now, what was read with it from other files may
+     * not belong together. A name that is gone says nothing of the kind. */
+    return stat(s->name, &named) < 0 || (named.st_ino == st.st_ino && named.st_dev == st.st_dev);
 }
 
 void cud_source_close(source *s)

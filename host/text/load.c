@@ -173,7 +173,7 @@ static cuddle_status read_file(char **out, size_t *size, const char *path, int m
 bool cud_tokenizer_exists(const char *dir)
 {
     char *path = NULL;
-    const bool exists = !cud_path_join(&path, dir, "tokenizer.json", NULL) && cud_path_is_file(path);
+    const bool exists = !cud_path_join(&path, dir, "tokenizer.json", NULL) && cud_path_exists(path);
     free(path);
     return exists;
 }
@@ -189,7 +189,7 @@ cuddle_status cud_tokenizer_load(cuddle_tokenizer **out, const char *path, cuddl
     if (!status) status = cud_path_join(&file, is_folder ? folder : "", is_folder ? "tokenizer.json" : path, err);
     if (!status) status = cud_path_join(&config, folder, "tokenizer_config.json", err);
     if (!status) status = read_file(&text, &size, file, CUD_TOKENIZER_MAX_FILE, err);
-    if (!status && cud_path_is_file(config)) status = read_file(&config_text, &config_size, config, CUD_TOKENIZER_MAX_REST, err);
+    if (!status && cud_path_exists(config)) status = read_file(&config_text, &config_size, config, CUD_TOKENIZER_MAX_REST, err);
     if (!status) status = cud_tokenizer_parse(out, text, size, config_text, config_size, err);
     free(file);
     free(folder);

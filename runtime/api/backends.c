@@ -154,8 +154,9 @@ cuddle_status cuddle_probe_bandwidth(double *gb_per_s, size_t bytes, int passes,
     cud_error_clear(err);
     if (!gb_per_s) return cud_fail(err, CUDDLE_E_ARG, "cuddle_probe_bandwidth: gb_per_s is NULL");
     *gb_per_s = 0;
-    if (bytes < 4096 || passes < 1 || threads < 0)
-        return cud_fail(err, CUDDLE_E_ARG, "cuddle_probe_bandwidth: %zu bytes, %d passes and %d threads, expected at least 4096, 1 and 0", bytes,
-                        passes, threads);
+    if (bytes < 65536 || passes < 1 || threads < 0 || threads > 1024)
+        return cud_fail(err, CUDDLE_E_ARG,
+                        "cuddle_probe_bandwidth: %zu bytes, %d passes and %d threads, expected at least 65536 bytes, at least 1 pass and 0 to "
+                        "1024 threads", bytes, passes, threads);
     return cud_cpu_probe_bandwidth(gb_per_s, bytes, passes, threads, err);
 }

@@ -5,6 +5,8 @@
 
 #include <string.h>
 
+enum { MAX_CPU_THREADS = 1024 }; /* what the CPU backend takes */
+
 #define REQUIRE(condition, function, what) \
     if (!(condition)) return cud_fail(err, CUDDLE_E_ARG, function ": " what " is NULL")
 
@@ -26,7 +28,8 @@ cuddle_status cuddle_engine_new(cuddle_engine **out, const cuddle_engine_options
         if (status) return status;
     }
     if (o.threads < 0 || o.threads > 1) return cud_fail(err, CUDDLE_E_ARG, "threads is %d, expected 0 or 1", o.threads);
-    if (o.cpu_threads < 0 || o.cpu_threads > 4096) return cud_fail(err, CUDDLE_E_ARG, "cpu_threads is %d, expected 0 to 4096", o.cpu_threads);
+    if (o.cpu_threads < 0 || o.cpu_threads > MAX_CPU_THREADS)
+        return cud_fail(err, CUDDLE_E_ARG, "cpu_threads is %d, expected 0 to %d", o.cpu_threads, MAX_CPU_THREADS);
     if (o.deterministic < CUDDLE_AUTO || o.deterministic > CUDDLE_ON)
         return cud_fail(err, CUDDLE_E_ARG, "deterministic is %d, expected AUTO, OFF or ON", (int)o.deterministic);
     backend *b = NULL;

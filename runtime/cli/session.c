@@ -11,7 +11,7 @@ const option_row settings_rows[] = {
     { "device", OPTION_WORD, offsetof(settings, device), 0, 0, "auto|cpu|cuda[:N]", "where the model runs (default: auto)" },
     { "dtype", OPTION_WORD, offsetof(settings, dtype), 0, 0, "auto|float32|bfloat16|float16",
       "type of activations and KV cache (default: auto, what the checkpoint says)" },
-    { "threads", OPTION_INT, offsetof(settings, threads), 0, 4096, "N", "threads that compute on the CPU (default: 0, all that this process may use)" },
+    { "threads", OPTION_INT, offsetof(settings, threads), 0, 1024, "N", "threads that compute on the CPU (default: 0, all that this process may use)" },
     { "deterministic", OPTION_CHOICE, offsetof(settings, deterministic), 0, 0, "auto|off|on",
       "on: the same bits alone and in any batch (default: auto, on for the CPU)" },
     { "load", OPTION_CHOICE, offsetof(settings, load), 0, 0, "auto|map|read|ring|register",

@@ -39,7 +39,8 @@ static inline cuddle_status cud_source_read(source *s, void *out, uint64_t offse
     return s->ops->read_at(s, out, offset, bytes, err);
 }
 static inline const void *cud_source_map(source *s) { return s->ops->map ? s->ops->map(s) : NULL; }
-/* True if the file behind the source still has the size and modification time it was opened with. */
+/* True if the file behind the source still has the size and modification time it was opened with, and its name does not lead to another
+ * file by now; that it leads nowhere is fine. */
 bool cud_source_unchanged(source *s);
 void cud_source_close(source *s); /* NULL is fine */
 

@@ -147,7 +147,7 @@ cuddle_status cud_generation_config_load(generation_config *g, const char *dir, 
     set_defaults(g, s);
     char *path = NULL;
     cuddle_status status = cud_path_join(&path, dir, "generation_config.json", err);
-    if (!status && cud_path_is_file(path)) {
+    if (!status && cud_path_exists(path)) {
         json_t *root = NULL;
         status = cud_json_load(&root, path, CUD_JSON_MAX, err);
         if (!status) {
@@ -185,9 +185,16 @@ static cuddle_status check_range(cuddle_error *err, const char *name, double val
     return cud_fail(err, CUDDLE_E_ARG, "%s is %g, expected a number from %g to %g", name, value, min, max);
 }
 
+static cuddle_status check_count(cuddle_error *err, const char *name, int value, int min, int max)
+{
+    if (value >= min && value <= max) return CUDDLE_OK;
+    return cud_fail(err, CUDDLE_E_ARG, "%s is %d, expected %d to %d", name, value, min, max);
+}
+
 static cuddle_status copy_stops(generation *g, const cuddle_generation_options *o, cuddle_error *err)
 {
     if (o->stop_count == 0) return CUDDLE_OK;
+    if (!o->stop) return cud_fail(err, CUDDLE_E_ARG, "stop is NULL, but stop_count is %zu", o->stop_count);
     if (o->stop_count > CUD_MAX_STOPS) return cud_fail(err, CUDDLE_E_LIMIT, "%zu stop strings are given, at most %d are taken", o->stop_count, CUD_MAX_STOPS);
     g->stop = calloc(o->stop_count, sizeof *g->stop);
     g->stop_length = calloc(o->stop_count, sizeof *g->stop_length);
@@ -209,8 +216,9 @@ static cuddle_status copy_ids(int32_t **out, size_t *count, const int32_t *a, si
                               cuddle_error *err)
 {
     *count = 0;
-    if (a_count + b_count == 0) return CUDDLE_OK;
+    if (b_count && !b) return cud_fail(err, CUDDLE_E_ARG, "the %s are NULL, but their count is %zu", what, b_count);
     if (b_count > CUD_MAX_SUPPRESS) return cud_fail(err, CUDDLE_E_LIMIT, "%zu %s are given, at most %d are taken", b_count, what, CUD_MAX_SUPPRESS);
+    if (a_count + b_count == 0) return CUDDLE_OK;
     *out = malloc((a_count + b_count) * sizeof **out);
     if (!*out) return cud_nomem(err, (a_count + b_count) * sizeof **out, what);
     if (a_count) memcpy(*out, a, a_count * sizeof *a);
@@ -243,10 +251,10 @@ cuddle_status cud_generation_resolve(generation *g, const cuddle_generation_opti
     if (!status && is_set(o.min_p)) status = check_range(err, "min_p", (double)(how->min_p = o.min_p), 0, 1);
     if (!status && is_set(o.repetition_penalty))
         status = check_range(err, "repetition_penalty", (double)(how->repetition_penalty = o.repetition_penalty), 1e-4, 1e4);
-    if (!status && o.top_k != CUDDLE_UNSET_INT) status = check_range(err, "top_k", (double)(how->top_k = o.top_k), 0, INT32_MAX);
-    if (!status) status = check_range(err, "logprobs", (double)(g->logprobs = o.logprobs), -1, CUD_MAX_TOP_LOGPROBS);
+    if (!status && o.top_k != CUDDLE_UNSET_INT) status = check_count(err, "top_k", how->top_k = o.top_k, 0, INT32_MAX);
+    if (!status) status = check_count(err, "logprobs", g->logprobs = o.logprobs, -1, CUD_MAX_TOP_LOGPROBS);
     if (!status && o.max_tokens != CUDDLE_UNSET_INT) {
-        status = check_range(err, "max_tokens", (double)o.max_tokens, 1, INT32_MAX);
+        status = check_count(err, "max_tokens", o.max_tokens, 1, INT32_MAX);
         g->max_tokens = o.max_tokens;
         g->max_tokens_asked = true;
     }

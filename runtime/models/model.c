@@ -1,5 +1,7 @@
 #include "models/model.h"
 
+#include "format/foreign.h"
+#include "format/path.h"
 #include "models/config.h"
 #include "models/rope.h"
 #include "models/tensors.h"
@@ -153,9 +155,25 @@ static void count_parameters(model *m)
         m->decode_bytes -= (uint64_t)(w->positions.size[0] * w->positions.size[1]) * cud_dtype_size(w->positions.type);
 }
 
+/* Where weights of another format lie there is often no config.json: then their remedy says more than that it is missing. */
+static cuddle_status check_format(const char *dir, cuddle_error *err)
+{
+    char *config = NULL;
+    cuddle_error why = { CUDDLE_OK, "" };
+    cuddle_status status = cud_path_join(&config, dir, "config.json", err);
+    if (!status && !cud_path_exists(config)) {
+        if (cud_path_is_directory(dir)) (void)cud_foreign_directory(dir, &why);
+        else (void)cud_foreign_file(dir, &why);
+        if (why.status == CUDDLE_E_UNSUPPORTED) status = cud_fail(err, why.status, "%s", why.text);
+    }
+    free(config);
+    return status;
+}
+
 static cuddle_status open_spec(model *m, const char *dir, const logger *log, cuddle_error *err)
 {
-    cuddle_status status = cud_config_load(&m->spec, dir, log, err);
+    cuddle_status status = check_format(dir, err);
+    if (!status) status = cud_config_load(&m->spec, dir, log, err);
     if (!status) status = cud_checkpoint_open(&m->files, dir, err);
     for (int i = 0; i < m->spec.stacks && !status; i++) {
         const size_t layers = (size_t)m->spec.stack[i].layers;

@@ -306,8 +306,8 @@ cuddle_status cud_tensors_plan(load_plan *plan, stack_weights *weights, const sp
             status = plan_scope(&p, s->family->tensors, SCOPE_LAYER, i, (char *)&weights[i].layer[l]);
         }
     }
-    for (int64_t i = 0; i < count && !status; i++)
-        if (!p.used[i])
+    for (int64_t i = 0; i < count && !status; i++) /* what a file holds unmentioned is used where it fits and else left, as transformers does */
+        if (!p.used[i] && !cud_checkpoint_unmapped(files, i))
             status = cud_fail(err, CUDDLE_E_FORMAT, "%s: tensor \"%s\" is not part of a %s with this config.json",
                               file_of(&p, cud_checkpoint_get(files, i)), cud_checkpoint_get(files, i)->name, s->architecture);
     free(p.used);

@@ -120,7 +120,7 @@ usage "--load expects one of auto|map|read|ring|register" plan m --load mmap
 usage "--deterministic expects one of auto|off|on" plan m --deterministic yes
 usage "--kv-tokens expects a whole number" plan m --kv-tokens -5
 usage "--repeat expects a whole number from 1 to 100" bench m --repeat 0
-usage "--threads expects a whole number from 0 to 4096" bench m --threads 5000
+usage "--threads expects a whole number from 0 to 1024" bench m --threads 1025
 set -- # 17 --stop are one too many
 for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17; do set -- "$@" --stop "s$i"; done
 usage "--stop may be given at most 16 times" run m "$@"
