@@ -8,7 +8,8 @@ set -euo pipefail
 packages=(gcc g++ libc6-dev binutils cmake ninja-build pkg-config libjansson-dev libpcre2-dev libutf8proc-dev libdnnl-dev check patchelf dpkg-dev)
 
 if [ "${1:-}" = arm64 ]; then
-    packages=(cmake ninja-build pkg-config gcc-aarch64-linux-gnu qemu-user libjansson-dev:arm64 libpcre2-dev:arm64 libutf8proc-dev:arm64 check:arm64)
+    packages=(cmake ninja-build pkg-config gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user
+        libjansson-dev:arm64 libpcre2-dev:arm64 libutf8proc-dev:arm64 check:arm64)
 elif [ $# -gt 0 ]; then
     echo "usage: install_deps.sh [arm64]" >&2
     exit 2

@@ -1,6 +1,7 @@
 #!/bin/bash
-# What takes too long for every change: the CUDA module for all architectures, fuzzing, mutation testing. Prints a time per stage.
-#   scripts/nightly.sh [STAGE...]    stages: cuda fuzz mutate (default: all)
+# What takes too long for every change: the CUDA module for all architectures, fuzzing, mutation testing,
+# all tests on aarch64 under qemu-user. Prints a time per stage.
+#   scripts/nightly.sh [STAGE...]    stages: cuda fuzz mutate aarch64 (default: all)
 #   CUDDLE_FUZZ_RUNS=N               executions per target (default: 1000000)
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -39,6 +40,11 @@ fuzz() {
 
 mutate() { scripts/mutate.sh --check; }
 
+test_aarch64() {
+    scripts/install_deps.sh arm64 && cmake --preset aarch64 --log-level=WARNING && cmake --build --preset aarch64 &&
+        ctest --test-dir build/aarch64 --output-on-failure --no-tests=error -j2
+}
+
 stage() { # NAME COMMAND
     local began=$SECONDS
     echo "== $1"
@@ -48,12 +54,13 @@ stage() { # NAME COMMAND
     fi
 }
 
-[ $# -gt 0 ] || set -- cuda fuzz mutate
+[ $# -gt 0 ] || set -- cuda fuzz mutate aarch64
 for name in "$@"; do
     case $name in
     cuda) stage cuda build_all_architectures ;;
     fuzz) stage fuzz fuzz ;;
     mutate) stage mutate mutate ;;
+    aarch64) stage aarch64 test_aarch64 ;;
     *) echo "nightly.sh: no stage $name" >&2 && exit 2 ;;
     esac
 done
