@@ -1,7 +1,7 @@
 #!/bin/bash
-# What takes too long for every change, or needs PyPI: the CUDA module for all architectures, fuzzing, mutation testing, comparison with
-# the reference implementation of safetensors. Prints a time per stage.
-#   scripts/nightly.sh [STAGE...]    stages: cuda fuzz mutate conformance (default: all)
+# What takes too long for every change, or needs PyPI: the CUDA module for all architectures, fuzzing, mutation testing, all tests on aarch64
+# under qemu-user, comparison with the reference implementations. Prints a time per stage.
+#   scripts/nightly.sh [STAGE...]    stages: cuda fuzz mutate aarch64 conformance (default: all)
 #   CUDDLE_FUZZ_RUNS=N               executions per target (default: 1000000)
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -49,6 +49,11 @@ conformance() {
         cmake --build build/conformance --target cuddle && ctest --test-dir build/conformance -L conformance --verbose
 }
 
+test_aarch64() {
+    scripts/install_deps.sh arm64 && cmake --preset aarch64 --log-level=WARNING && cmake --build --preset aarch64 &&
+        ctest --test-dir build/aarch64 --output-on-failure --no-tests=error -j2
+}
+
 stage() { # NAME COMMAND
     local began=$SECONDS
     echo "== $1"
@@ -58,13 +63,14 @@ stage() { # NAME COMMAND
     fi
 }
 
-[ $# -gt 0 ] || set -- cuda fuzz mutate conformance
+[ $# -gt 0 ] || set -- cuda fuzz mutate aarch64 conformance
 for name in "$@"; do
     case $name in
     cuda) stage cuda build_all_architectures ;;
     fuzz) stage fuzz fuzz ;;
     mutate) stage mutate mutate ;;
     conformance) stage conformance conformance ;;
+    aarch64) stage aarch64 test_aarch64 ;;
     *) echo "nightly.sh: no stage $name" >&2 && exit 2 ;;
     esac
 done

@@ -1,6 +1,6 @@
 #!/bin/bash
 # Makes an archive of cuddle that runs from where it is unpacked: cuddle-VERSION-linux-ARCH/ with every library it needs but glibc's and the
-# NVIDIA driver's.
+# NVIDIA driver's. On a Debian system with dpkg-dev it makes cuddle_VERSION_ARCH.deb beside it, which takes the libraries of that system.
 #
 #   scripts/package.sh [--cuda-archs LIST] [--with-tests] [--build-dir DIR] [OUT.tar.gz]
 #
@@ -51,7 +51,15 @@ version=$("$build/cuddle" --version | cut -d' ' -f2)
 name=cuddle-$version-linux-$(uname -m)
 root=$work/$name
 : "${out:=$PWD/dist/$name$([ $tests -eq 1 ] && echo -tests).tar.gz}"
-cmake --install "$build" --prefix "$root" >"$work/install.log"
+
+install_to() { # PREFIX
+    local manifest=$build/install_manifest.txt # says what an earlier installation can be undone with: it stays
+    [ ! -e "$manifest" ] || mv "$manifest" "$work/manifest"
+    cmake --install "$build" --prefix "$1" >"$work/install.log"
+    rm -f "$manifest"
+    [ ! -e "$work/manifest" ] || mv "$work/manifest" "$manifest"
+}
+install_to "$root"
 libdir=$(dirname "$(find "$root" -name 'libcuddle.so' -print -quit)")
 if [ "$libdir" != "$root/lib" ]; then # a multiarch folder would be the build machine's business
     echo "package.sh: libraries were installed in ${libdir#"$root"/}, expected lib: configure with -DCMAKE_INSTALL_LIBDIR=lib" >&2
@@ -59,7 +67,8 @@ if [ "$libdir" != "$root/lib" ]; then # a multiarch folder would be the build ma
 fi
 cp LICENSE README.md CHANGELOG.md "$root"
 mkdir "$root/examples" "$root/licenses"
-cp examples/CMakeLists.txt examples/stream.c "$root/examples"
+cp examples/* "$root/examples"
+rm -f "$root"/lib/libcuddle.a "$root"/lib/cmake/cuddle/cuddleStatic* # would need the other libraries' files for development, in these versions
 
 if [ $tests -eq 1 ]; then
     mkdir -p "$root/tests/bin" "$root/tests/data"
@@ -132,3 +141,54 @@ if [ "$size" -gt $((most << 20)) ]; then
     echo "package.sh: the archive is too large" >&2
     exit 1
 fi
+
+# ---------------------------------------------------------------------------------------------------------- Debian package
+if ! command -v dpkg-shlibdeps >/dev/null; then
+    echo "package.sh: no dpkg-shlibdeps (dpkg-dev): no .deb is made" >&2
+    exit 0
+fi
+tree=$work/package/debian/cuddle # as dpkg-shlibdeps expects it
+doc=$tree/usr/share/doc/cuddle
+architecture=$(dpkg --print-architecture)
+install_to "$tree/usr"
+mkdir -p "$tree/DEBIAN" "$doc/examples"
+strip --strip-unneeded "$tree"/usr/bin/cuddle "$tree"/usr/lib/libcuddle*.so
+strip --strip-debug "$tree"/usr/lib/libcuddle.a
+patchelf --remove-rpath "$tree/usr/bin/cuddle"
+gzip -9n "$tree"/usr/share/man/man*/*
+mv "$tree/usr/share/zsh/site-functions" "$tree/usr/share/zsh/vendor-completions" # Debian's zsh looks there
+cp README.md CHANGELOG.md "$doc"
+cp examples/* "$doc/examples"
+{
+    printf 'Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/\nUpstream-Name: cuddle\n\n'
+    printf 'Files: *\nCopyright: the authors of cuddle\nLicense: Apache-2.0\n On Debian systems the text is /usr/share/common-licenses/Apache-2.0.\n'
+    if [ -f "$tree/usr/lib/libcuddle-cuda.so" ]; then
+        printf '\nFiles: usr/lib/libcuddle-cuda.so\nCopyright: NVIDIA Corporation, where it is the CUDA runtime library\nLicense: CUDA\n'
+        sed 's/^/ /' "$root/licenses/nvidia-cuda-runtime.txt"
+    fi
+} >"$doc/copyright"
+
+echo "libcuddle ${version%%.*} cuddle (>= $version)" >"$tree/DEBIAN/shlibs"
+echo "activate-noawait ldconfig" >"$tree/DEBIAN/triggers"
+printf 'Source: cuddle\n\nPackage: cuddle\nArchitecture: any\n' >"$work/package/debian/control"
+depends=$(cd "$work/package" && dpkg-shlibdeps -O -xcuddle "$tree"/usr/bin/cuddle "$tree"/usr/lib/libcuddle*.so | sed -n 's/^shlibs:Depends=//p')
+cat >"$tree/DEBIAN/control" <<END
+Package: cuddle
+Version: $version
+Architecture: $architecture
+Section: science
+Priority: optional
+Maintainer: ${CUDDLE_MAINTAINER:-the authors of cuddle <cuddle@localhost>}
+Installed-Size: $(du -k -s --apparent-size "$tree/usr" | cut -f1)
+Depends: $depends
+Suggests: libjansson-dev, libpcre2-dev, libutf8proc-dev, libdnnl-dev
+Description: runs Hugging Face checkpoints, from plain C
+ The program cuddle and the library libcuddle read a model directory as it lies
+ on the Hub, with no conversion and no Python, and run it on NVIDIA GPUs or on
+ the CPU. The package has what a program that uses the library is built with,
+ too; what is suggested is needed to link libcuddle.a.
+END
+find "$tree" -type d -exec chmod 755 {} +
+find "$tree" -type f -not -path '*/bin/*' -exec chmod 644 {} +
+(cd "$tree" && find usr -type f | sort | xargs -d '\n' md5sum) >"$tree/DEBIAN/md5sums"
+dpkg-deb --root-owner-group -Zxz --build "$tree" "$(dirname "$out")/cuddle_${version}_$architecture.deb"

@@ -1,5 +1,5 @@
 #!/bin/bash
-# What scripts/package.sh makes of a finished build runs from where it is unpacked and takes no library from elsewhere but glibc's.
+# The archive that scripts/package.sh makes of a finished build runs from where it is unpacked and takes no library from elsewhere but glibc's.
 # Usage: test_package.sh SOURCE BUILD ARCHIVE
 set -u
 source=$1 build=$2 archive=$3
@@ -45,7 +45,8 @@ foreign() { # FOLDER: what its programs and libraries take from outside it
 foreign "$root" >"$work/foreign"
 [ ! -s "$work/foreign" ] || { bad "libraries from outside" && cat "$work/foreign"; }
 [ "$(find "$root/lib" -name "lib*.so*" | wc -l)" -ge 6 ] || bad "hardly a library in lib/"
-for file in LICENSE include/cuddle.h lib/pkgconfig/cuddle.pc examples/stream.c lib/libcuddle.so; do
+for file in LICENSE include/cuddle.h lib/pkgconfig/cuddle.pc lib/cmake/cuddle/cuddleConfig.cmake examples/stream.{c,cpp,py,rs} lib/libcuddle.so \
+    share/man/man1/cuddle.1 share/bash-completion/completions/cuddle; do
     [ -s "$root/$file" ] || bad "no $file"
 done
 for library in "$root"/lib/lib*.so*; do
@@ -56,8 +57,14 @@ for library in "$root"/lib/lib*.so*; do
     find "$root/licenses" -iname "*${stem,,}*" -size +0 | grep -q . || bad "no licence of $name"
 done
 
+# With no CUDA module and no tests it is small, and nothing of it knows the build folder.
+rm -rf "$root/tests"
+size=$(tar -C "$(dirname "$root")" --exclude libcuddle-cuda.so -cf - "$(basename "$root")" | gzip -1 | wc -c)
+[ "$size" -le $((40 << 20)) ] || bad "$size bytes without CUDA and tests: more than 40 MiB"
+grep -rlF "$build" "$root" && bad "a file names the build folder"
+
 # The check itself: a library whose runpath is lost is found by the system instead, or not at all.
-cp -r "$root" "$work/broken" && rm -rf "$work/broken/tests"
+cp -r "$root" "$work/broken"
 patchelf --remove-rpath "$work/broken/lib/$(basename "$(readlink -f "$root/lib/libcuddle.so")")"
 foreign "$work/broken" >"$work/foreign"
 # shellcheck disable=SC2015 # bad() is for either
