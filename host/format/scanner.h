@@ -57,7 +57,4 @@ bool cud_scan_u64(const scanner *in, uint64_t *out);
 /* The current token for a message: `"text"`, `-1.5`, "an array"; cut to the buffer. */
 const char *cud_scan_show(const scanner *in, char out[64]);
 
-/* Length of the well-formed UTF-8 character of two or more bytes at s, of which `rest` bytes are left, or 0. */
-size_t cud_scan_utf8(const unsigned char *s, size_t rest);
-
 #endif
