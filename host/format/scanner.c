@@ -247,6 +247,16 @@ scan_token cud_scan_next(scanner *in)
     return object ? scan_key(in) : scan_value(in);
 }
 
+cuddle_status cud_scan_fail(const scanner *in, const char *format, ...)
+{
+    char what[200];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(what, sizeof what, format, args);
+    va_end(args);
+    return cud_fail(in->err, CUDDLE_E_FORMAT, "%s: byte %" PRIu64 ": %s", in->file, in->base + in->begin, what);
+}
+
 bool cud_scan_skip(scanner *in)
 {
     if (in->token != SCAN_OBJECT && in->token != SCAN_ARRAY) return in->token != SCAN_ERROR;
