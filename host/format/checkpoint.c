@@ -217,11 +217,12 @@ static cuddle_status open_directory(checkpoint **out, const char *path, cuddle_e
     char *file, *index = NULL;
     cuddle_status status = cud_path_join(&file, path, "model.safetensors", err);
     if (!status) status = cud_path_join(&index, path, "model.safetensors.index.json", err);
-    if (!status) {
-        if (cud_path_is_file(file)) status = open_file(out, file, err);
-        else if (cud_path_is_file(index)) status = open_index(out, index, err);
-        else status = refuse_directory(path, err);
-    }
+    bool whole = false, sharded = false;
+    if (!status) status = cud_path_find_file(&whole, file, err);
+    if (!status && !whole) status = cud_path_find_file(&sharded, index, err);
+    if (whole) status = open_file(out, file, err);
+    else if (sharded) status = open_index(out, index, err);
+    else if (!status) status = refuse_directory(path, err);
     free(file);
     free(index);
     return status;

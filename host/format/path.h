@@ -11,6 +11,9 @@ const char *cud_path_name(const char *path);
 /* "<directory>/<name>"; an empty directory gives just the name. To be freed. */
 cuddle_status cud_path_join(char **out, const char *directory, const char *name, cuddle_error *err);
 bool cud_path_is_file(const char *path); /* a regular file, or a symbolic link to one */
+/* The same where a file may be left out: only absence is that, anything else that keeps us from looking is CUDDLE_E_IO, so that a
+ * failing disk does not run a model without the settings it comes with. */
+cuddle_status cud_path_find_file(bool *found, const char *path, cuddle_error *err);
 bool cud_path_is_directory(const char *path);
 bool cud_path_has_suffix(const char *path, const char *suffix);
 /* What errno means. Untranslated on purpose: a sentence does not depend on the program's locale. Static storage. */

@@ -255,7 +255,9 @@ cuddle_status cud_engine_load(cuddle_model **out, cuddle_engine *e, const char *
         else status = cud_fail(err, CUDDLE_E_NOMEM, "the loading thread could not be started");
     }
     /* Beside the weights. */
-    if (!status && cud_tokenizer_exists(path)) status = cud_tokenizer_load(&h->tokenizer, path, err);
+    bool has_tokenizer = false;
+    if (!status) status = cud_tokenizer_find(&has_tokenizer, path, err);
+    if (has_tokenizer) status = cud_tokenizer_load(&h->tokenizer, path, err);
     if (status) {
         cud_engine_detach(h);
         cud_engine_release_model(h);
