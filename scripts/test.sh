@@ -57,7 +57,7 @@ build_cuda() {
 run_tsan_tests() {
     local fixed=()
     if setarch "$(uname -m)" -R true 2>/dev/null; then fixed=(setarch "$(uname -m)" -R); fi
-    "${fixed[@]}" ctest --test-dir build/tsan --output-on-failure --no-tests=error -j2 -R 'engine|pool|server|cuda_load|threads'
+    "${fixed[@]}" ctest --test-dir build/tsan --output-on-failure --no-tests=error -j2 -R 'engine|cancel|pool|server|cuda_load|threads'
 }
 
 # The README's C program against an installed copy, found with pkg-config as a user would.

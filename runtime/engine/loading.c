@@ -301,10 +301,6 @@ void cud_engine_detach(cuddle_model *h)
         cud_request_end(r, CUDDLE_FINISH_CANCELLED, NULL);
         cud_request_release(r);
     }
-    if (h->admitted) {
-        unlink_model(e, h);
-        e->memory_planned -= h->plan.total;
-    }
     model *m = h->m;
     h->m = NULL;
     pthread_mutex_unlock(&e->lock);
@@ -317,6 +313,10 @@ void cud_engine_detach(cuddle_model *h)
     }
     cud_model_free(m);
     pthread_mutex_lock(&e->lock);
+    if (h->admitted) { /* not before: whoever frees the engine waits for the models in its list, then the backend goes */
+        unlink_model(e, h);
+        e->memory_planned -= h->plan.total;
+    }
     h->detached = true;
     pthread_cond_broadcast(&h->changed);
     pthread_mutex_unlock(&e->lock);
