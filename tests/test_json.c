@@ -241,7 +241,11 @@ START_TEST(loads_files)
     cud_error_clear(&err);
     test_expect_failure(cud_json_load(&root, "/nowhere/config.json", CUD_JSON_MAX, &err), CUDDLE_E_IO, &err);
     ck_assert_str_eq(err.text, "/nowhere/config.json: No such file or directory");
-    for (long n = 1;; n++) { /* jansson's own allocations are not seen here */
+    const char large[] = "{\"first_key_of_some_length\": \"a value that does not fit into a buffer of sixteen bytes\", \"b\": [1, 2, 3, 4, 5, 6, 7, 8, 9, 10,"
+                         "{\"x\": 1.5}], \"c\": 1, \"d\": 2, \"e\": 3, \"f\": 4, \"g\": 5, \"h\": 6, \"i\": 7, \"j\": true, \"k\": null, \"l\": \"\"}";
+    test_write_file(path, large, sizeof large - 1); /* larger than what jansson's containers begin with */
+    long n = 1;
+    for (;; n++) {
         cud_error_clear(&err);
         test_fail_allocation(n, false);
         const cuddle_status status = cud_json_load(&root, path, CUD_JSON_MAX, &err);
@@ -250,6 +254,9 @@ START_TEST(loads_files)
         test_expect_failure(status, CUDDLE_E_NOMEM, &err);
         ck_assert_ptr_null(root);
     }
+    ck_assert_int_gt((int)n, 20);
+    ck_assert_uint_eq(json_object_size(root), 12);
+    ck_assert_uint_eq(json_array_size(json_object_get(root, "b")), 11);
     json_decref(root);
 }
 END_TEST
