@@ -1,12 +1,15 @@
 #!/bin/bash
 # What takes too long for every change, or needs PyPI: the CUDA module for all architectures, fuzzing, mutation testing, all tests on aarch64
 # under qemu-user, comparison with the reference implementations. Prints a time per stage.
-#   scripts/nightly.sh [STAGE...]    stages: cuda fuzz mutate aarch64 conformance (default: all)
+#   scripts/nightly.sh [STAGE...]    stages: cuda fuzz mutate aarch64 conformance (default: all of these); grow: into the corpora what the last
+#                                    fuzz found
 #   CUDDLE_FUZZ_RUNS=N               executions per target (default: 1000000)
+#   CUDDLE_FUZZ_SEED=N               another way through them (default: 1)
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 runs=${CUDDLE_FUZZ_RUNS:-1000000}
+seed=${CUDDLE_FUZZ_SEED:-1}
 failed=()
 
 build_all_architectures() {
@@ -15,27 +18,42 @@ build_all_architectures() {
         grep -a -oE -- '-arch sm_[0-9a-z]+' build/cuda-all/libcuddle-cuda.so | sort | uniq -c
 }
 
-# A target passes if it never fails and the last fifth of its executions finds nothing new.
+# A target passes if it never fails and the last fifth of its executions reaches no new code. Its line is kept in tests/fuzz/nightly.log.
 fuzz_one() { # NAME
-    local name=$1 work=build/fuzz/runs/$1 last
+    local name=$1 work=build/fuzz/runs/$1 line late=0
     rm -rf "$work" && mkdir -p "$work/corpus"
-    build/fuzz/tests/"fuzz_$name" -runs="$runs" -seed=1 -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 -artifact_prefix="$work/" \
-        "$work/corpus" "tests/fuzz/corpus/$name" 2>"$work/log" || { tail -30 "$work/log" && return 1; }
-    last=$(grep -E '^#[0-9]+\s+NEW ' "$work/log" | tail -1 | sed -E 's/^#([0-9]+).*/\1/')
-    local cover
-    cover=$(grep -oE ' cov: [0-9]+' "$work/log" | tail -1)
-    printf 'fuzz %-18s %9d executions,%s, last news after %d\n' "$name" "$runs" "$cover" "${last:-0}"
-    grep -E '^stat::(average_exec_per_sec|peak_rss_mb)' "$work/log"
+    build/fuzz/tests/"fuzz_$name" -runs="$runs" -seed="$seed" -timeout=10 -rss_limit_mb=2048 -max_len=1024 -print_final_stats=1 \
+        -dict="tests/fuzz/$name.dict" -artifact_prefix="$work/" "$work/corpus" "tests/fuzz/corpus/$name" 2>"$work/log" ||
+        { tail -30 "$work/log" && return 1; }
+    # "#EXECUTION EVENT cov: EDGES ft: ...": the last execution after which there were more edges than ever.
+    line=$(awk -v runs="$runs" '
+        /^#[0-9]+\t(INITED|NEW|REDUCE)/ { at = substr($1, 2) + 0; if ($4 > edges) { edges = $4; if ($2 == "NEW") last = at } }
+        /^stat::average_exec_per_sec/ { rate = $2 }
+        END { printf "%9d executions, %5d edges, the last new one after %9d, %6d a second", runs, edges, last, rate; exit last > runs / 5 * 4 }
+    ' "$work/log") || late=1
+    line=$(printf '%-18s %s%s' "$name" "$line" "$([ $late -eq 0 ] || echo ' (LATE)')")
+    echo "$line" | tee -a tests/fuzz/nightly.log
+    return $late
 }
 
 fuzz() {
-    cmake --preset fuzz --log-level=WARNING && cmake --build --preset fuzz || return 1
-    local bad=0 program
-    for program in build/fuzz/tests/fuzz_*; do
-        [ -x "$program" ] && [ -f "$program" ] || continue
-        fuzz_one "${program##*/fuzz_}" || bad=1
-    done
+    cmake --preset fuzz --log-level=WARNING || return 1
+    local bad=0 name targets=()
+    for name in tests/fuzz/fuzz_*.c; do targets+=("$(basename "$name" .c)"); done
+    cmake --build --preset fuzz --target "${targets[@]}" || return 1
+    echo "seed $seed, $(clang --version | head -1)" >tests/fuzz/nightly.log
+    for name in "${targets[@]}"; do fuzz_one "${name#fuzz_}" || bad=1; done
     return $bad
+}
+
+# Takes what the last fuzzing reached and the corpora did not yet, a file per new edge or more.
+grow() {
+    local name
+    for name in build/fuzz/runs/*/; do
+        name=$(basename "$name")
+        build/fuzz/tests/"fuzz_$name" -merge=1 -use_counters=0 "tests/fuzz/corpus/$name" "build/fuzz/runs/$name/corpus" 2>&1 | tail -1 || return 1
+        du -sb "tests/fuzz/corpus/$name"
+    done
 }
 
 mutate() { scripts/mutate.sh --check; }
@@ -68,6 +86,7 @@ for name in "$@"; do
     case $name in
     cuda) stage cuda build_all_architectures ;;
     fuzz) stage fuzz fuzz ;;
+    grow) stage grow grow ;;
     mutate) stage mutate mutate ;;
     conformance) stage conformance conformance ;;
     aarch64) stage aarch64 test_aarch64 ;;

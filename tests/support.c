@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <ftw.h>
+#include <jansson.h>
 #include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -89,8 +90,21 @@ long test_fail_allocation(long n, bool all_after)
     return counted;
 }
 
+static long anywhere_count, anywhere_fails_at;
+static bool anywhere_after;
+
+long test_fail_allocation_anywhere(long n, bool all_after)
+{
+    const long counted = __atomic_exchange_n(&anywhere_count, 0, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&anywhere_after, all_after, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&anywhere_fails_at, n, __ATOMIC_SEQ_CST);
+    return counted;
+}
+
 static bool allocation_fails(void)
 {
+    const long at = __atomic_load_n(&anywhere_fails_at, __ATOMIC_SEQ_CST), now = __atomic_add_fetch(&anywhere_count, 1, __ATOMIC_SEQ_CST);
+    if (at && (now == at || (now > at && __atomic_load_n(&anywhere_after, __ATOMIC_SEQ_CST)))) return true;
     allocation_count++;
     if (!allocation_fails_at) return false;
     return allocation_count == allocation_fails_at || (allocation_fails_after && allocation_count > allocation_fails_at);
@@ -158,6 +172,17 @@ char *__wrap_strdup(const char *s)
     return copy ? memcpy(copy, s, size) : NULL;
 }
 
+char *__wrap_strndup(const char *s, size_t most);
+char *__wrap_strndup(const char *s, size_t most)
+{
+    const size_t length = strnlen(s, most);
+    char *copy = allocation_fails() ? NULL : __real_malloc(length + 1);
+    if (!copy) return NULL;
+    memcpy(copy, s, length);
+    copy[length] = 0;
+    return copy;
+}
+
 int __real_posix_memalign(void **out, size_t alignment, size_t size);
 int __wrap_posix_memalign(void **out, size_t alignment, size_t size);
 int __wrap_posix_memalign(void **out, size_t alignment, size_t size)
@@ -207,6 +232,7 @@ ssize_t __wrap_pread(int fd, void *out, size_t size, off_t offset)
         case TEST_READ_SHORT: return __real_pread(fd, out, size > 1 ? size / 2 : size, offset);
         case TEST_READ_EINTR: errno = EINTR; return -1;
         case TEST_READ_EIO: errno = EIO; return -1;
+        case TEST_READ_EAGAIN: errno = EAGAIN; return -1;
         case TEST_READ_EOF: return 0;
         }
     }
@@ -263,6 +289,7 @@ void test_expect_failure(cuddle_status got, cuddle_status want, const cuddle_err
 
 int test_run(Suite *suite)
 {
+    json_set_alloc_funcs(malloc, free); /* ours, so that what jansson allocates fails in its turn too */
     SRunner *runner = srunner_create(suite);
     srunner_set_fork_status(runner, CK_NOFORK);
     srunner_run_all(runner, CK_NORMAL);

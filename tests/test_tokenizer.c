@@ -137,13 +137,16 @@ START_TEST(finds_its_files)
     cuddle_tokenizer *t = NULL;
     snprintf(path, sizeof path, "%s/checkpoint", test_temp_dir());
     ck_assert(mkdir(path, 0700) == 0);
-    ck_assert(!cud_tokenizer_exists(path));
+    bool found = true;
+    ck_ok(cud_tokenizer_find(&found, path, &err));
+    ck_assert(!found);
     test_expect_failure(cuddle_tokenizer_load(&t, path, &err), CUDDLE_E_IO, &err);
     ck_assert_ptr_nonnull(strstr(err.text, "tokenizer.json"));
     test_expect_failure(cuddle_tokenizer_load(&t, "/nowhere/at/all", &err), CUDDLE_E_IO, &err);
     snprintf(file, sizeof file, "%s/tokenizer.json", path);
     test_write_file(file, "{" BPE "}", strlen("{" BPE "}"));
-    ck_assert(cud_tokenizer_exists(path));
+    ck_ok(cud_tokenizer_find(&found, path, &err));
+    ck_assert(found);
     ck_ok(cuddle_tokenizer_load(&t, path, &err));
     ck_assert_int_eq(cuddle_tokenizer_size(t), 4);
     cuddle_tokenizer_free(t);

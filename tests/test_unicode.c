@@ -1,59 +1,6 @@
 #include "support.h"
 #include "text/unicode.h"
 
-#include <stdio.h>
-#include <string.h>
-
-START_TEST(finds_the_first_byte_that_is_not_utf8)
-{
-    static const struct {
-        const char *text;
-        size_t size, valid;
-    } cases[] = {
-        { "", 0, 0 },
-        { "abc", 3, 3 },
-        { "\xc3\xa9", 2, 2 },
-        { "a\xc3", 2, 1 },
-        { "a\xff", 2, 1 },
-        { "\x80", 1, 0 },
-        { "\xc0\xaf", 2, 0 },
-        { "\xc1\xbf", 2, 0 },
-        { "\xe0\x9f\xbf", 3, 0 },
-        { "\xe0\xa0\x80", 3, 3 },
-        { "\xed\x9f\xbf", 3, 3 },
-        { "\xed\xa0\x80", 3, 0 },
-        { "x\xef\xbf\xbf", 4, 4 },
-        { "\xf0\x8f\xbf\xbf", 4, 0 },
-        { "\xf0\x90\x80\x80", 4, 4 },
-        { "\xf4\x8f\xbf\xbf", 4, 4 },
-        { "\xf4\x90\x80\x80", 4, 0 },
-        { "\xf5\x80\x80\x80", 4, 0 },
-        { "ab\xf0\x9f\xa4", 5, 2 },
-        { "\xe2\x82z", 3, 0 },
-        { "a\0b", 3, 3 },
-    };
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
-        ck_assert_msg(cud_utf8_valid(cases[i].text, cases[i].size) == cases[i].valid, "case %zu: %zu", i,
-                      cud_utf8_valid(cases[i].text, cases[i].size));
-}
-END_TEST
-
-START_TEST(encodes_and_decodes_every_character)
-{
-    int32_t wrong = -1; /* one check at the end: a million of them would take half a minute */
-    for (int32_t c = 0; c <= 0x10ffff && wrong < 0; c++) {
-        if (c >= 0xd800 && c <= 0xdfff) continue;
-        char text[4];
-        size_t forth = 0, back = 0;
-        const size_t size = cud_utf8_encode(text, c);
-        const bool same = cud_utf8_valid(text, size) == size && cud_utf8_decode(text, &forth) == c && forth == size &&
-                          cud_utf8_decode_before(text, text + size, &back) == c && back == size;
-        if (!same) wrong = c;
-    }
-    ck_assert_msg(wrong < 0, "U+%04X", (unsigned)wrong);
-}
-END_TEST
-
 START_TEST(knows_white_space_words_numbers_and_punctuation)
 {
     static const int32_t white[] = { 9,      10,     11,     12,     13,     32,     0x85,   0xa0,
@@ -97,8 +44,6 @@ int main(void)
 {
     Suite *suite = suite_create("unicode");
     TCase *tc = tcase_create("unicode");
-    tcase_add_test(tc, finds_the_first_byte_that_is_not_utf8);
-    tcase_add_test(tc, encodes_and_decodes_every_character);
     tcase_add_test(tc, knows_white_space_words_numbers_and_punctuation);
     tcase_add_test(tc, lowers_composes_and_decomposes);
     suite_add_tcase(suite, tc);

@@ -159,7 +159,7 @@ cuddle_status cud_pool_new(pool **out, int threads, cuddle_error *err)
     if (failed) {
         const int started = p->started;
         cud_pool_free(p);
-        return cud_fail(err, CUDDLE_E_LIMIT, "the system started %d of %d worker threads", started, threads - 1);
+        return cud_fail(err, CUDDLE_E_NOMEM, "the system started %d of %d worker threads", started, threads - 1);
     }
     *out = p;
     return CUDDLE_OK;

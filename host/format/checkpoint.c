@@ -189,11 +189,12 @@ static cuddle_status open_directory(checkpoint **out, const char *path, cuddle_e
     char *file, *index = NULL;
     cuddle_status status = cud_path_join(&file, path, "model.safetensors", err);
     if (!status) status = cud_path_join(&index, path, "model.safetensors.index.json", err);
-    if (!status) {
-        if (cud_path_is_file(file)) status = open_file(out, file, err);
-        else if (cud_path_is_file(index)) status = open_index(out, index, err);
-        else if (cud_path_exists(file)) status = open_file(out, file, err); /* a FIFO, a link to nowhere: opening it says what is wrong */
-        else if (cud_path_exists(index)) status = open_index(out, index, err);
+    bool whole = false, sharded = false;
+    if (!status) status = cud_path_find(&whole, file, err);
+    if (!status) status = cud_path_find(&sharded, index, err);
+    if (!status) { /* a FIFO, a link to nowhere: opening it says what is wrong, unless the other is a file */
+        if (whole && (!sharded || cud_path_is_file(file) || !cud_path_is_file(index))) status = open_file(out, file, err);
+        else if (sharded) status = open_index(out, index, err);
         else status = cud_foreign_directory(path, err);
     }
     free(file);

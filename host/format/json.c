@@ -1,50 +1,17 @@
 #include "format/json.h"
 
 #include "format/path.h"
+#include "format/scanner.h"
 
+#include <errno.h>
 #include <inttypes.h>
+#include <locale.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 /* ---------------------------------------------------------------------------------------------------------- loading */
-
-static bool is_number_byte(char c) { return (c >= '0' && c <= '9') || c == '-' || c == '+' || c == '.' || c == 'e' || c == 'E'; }
-
-/* An integer that int64 cannot hold ends jansson's parse. It is rewritten in its place as a real: 17 digits, "e" and the number of
- * digits dropped never need more room than 19 digits or more. */
-static void shorten_integer(char *token, size_t length)
-{
-    const bool negative = token[0] == '-';
-    char *digits = token + negative;
-    const size_t count = length - negative, keep = 17;
-    if (count < 19) return;
-    for (size_t i = 0; i < count; i++)
-        if (digits[i] < '0' || digits[i] > '9') return;
-    if (count == 19 && memcmp(digits, negative ? "9223372036854775808" : "9223372036854775807", 19) <= 0) return;
-    char exponent[32];
-    const int n = snprintf(exponent, sizeof exponent, "e%zu", count - keep);
-    memset(digits + keep, ' ', count - keep);
-    memcpy(digits + keep, exponent, (size_t)n);
-}
-
-static void shorten_integers(char *text, size_t size)
-{
-    for (size_t i = 0; i < size;) {
-        if (text[i] == '"') {
-            for (i++; i < size && text[i] != '"'; i++)
-                if (text[i] == '\\') i++;
-            i++;
-        } else if (is_number_byte(text[i])) {
-            const size_t begin = i;
-            while (i < size && is_number_byte(text[i])) i++;
-            shorten_integer(text + begin, i - begin);
-        } else {
-            i++;
-        }
-    }
-}
 
 static const char *kind_of(const json_t *value)
 {
@@ -61,30 +28,83 @@ static const char *kind_of(const json_t *value)
     return "?";
 }
 
-/* Changes text. */
+/* The number that is the current token, as an integer if int64 holds it, else as a real. `text` has a byte behind every token. NULL: out of
+ * memory, or *overflow. strtod() alone would read what the program's locale takes for a decimal point. */
+static json_t *make_number(const scanner *in, bool *overflow)
+{
+    char *const text = in->text, *const end = text + in->length;
+    const char behind = *end;
+    bool whole = true;
+    for (const char *c = text; c < end && whole; c++) whole = *c == '-' || (*c >= '0' && *c <= '9');
+    const locale_t plain = newlocale(LC_ALL_MASK, "C", (locale_t)0);
+    if (!plain) return NULL;
+    *end = 0;
+    errno = 0;
+    const long long integer = whole ? strtoll(text, NULL, 10) : 0;
+    whole = whole && errno != ERANGE;
+    const double real = whole ? 0 : strtod_l(text, NULL, plain);
+    *end = behind;
+    freelocale(plain);
+    *overflow = isinf(real);
+    return *overflow ? NULL : whole ? json_integer(integer) : json_real(real);
+}
+
+/* A value for the current token; containers are empty yet. */
+static json_t *make(const scanner *in, bool *overflow)
+{
+    switch (in->token) {
+    case SCAN_OBJECT: return json_object();
+    case SCAN_ARRAY: return json_array();
+    case SCAN_STRING: return json_stringn_nocheck(in->text, in->length);
+    case SCAN_NUMBER: return make_number(in, overflow);
+    case SCAN_TRUE: return json_true();
+    case SCAN_FALSE: return json_false();
+    default: return json_null();
+    }
+}
+
+/* Takes the current token into the values that are open. jansson keeps them, but does not parse: its lexer passes over allocations that
+ * fail while a string grows, and goes on with a byte less. */
+static cuddle_status take(json_t **open, const char **key, const scanner *in, cuddle_error *err)
+{
+    const bool container = in->token == SCAN_OBJECT || in->token == SCAN_ARRAY, text = in->token == SCAN_STRING || in->token == SCAN_KEY;
+    json_t *const parent = in->depth > container ? open[in->depth - 1 - container] : NULL;
+    if (in->token == SCAN_OBJECT_END || in->token == SCAN_ARRAY_END) return CUDDLE_OK;
+    if (text && memchr(in->text, 0, in->length)) return cud_scan_fail(in, "a string holds a U+0000");
+    if (in->token == SCAN_KEY) {
+        char found[64];
+        *key = in->text;
+        if (!json_object_get(parent, in->text)) return CUDDLE_OK;
+        return cud_scan_fail(in, "the key %s is there twice", cud_scan_show(in, found));
+    }
+    bool overflow = false;
+    json_t *value = make(in, &overflow);
+    if (overflow) return cud_scan_fail(in, "a number is larger than any double");
+    if (!value || (parent && (json_is_object(parent) ? json_object_set_new_nocheck(parent, *key, value) : json_array_append_new(parent, value))))
+        return cud_nomem(err, in->length, in->file); /* the value is gone: where it cannot be kept jansson frees it */
+    if (container) open[in->depth - 1] = value;
+    return CUDDLE_OK;
+}
+
+/* Changes text, which has a byte more than `size`. */
 static cuddle_status parse(json_t **out, char *text, size_t size, const char *file, cuddle_error *err)
 {
+    json_t *open[CUD_SCAN_DEPTH] = { NULL };
+    const char *key = NULL;
+    char found[64];
+    scanner in;
     if (size == 0) return cud_fail(err, CUDDLE_E_FORMAT, "%s: the file is empty, expected an object", file);
-    const char *nul = memchr(text, 0, size);
-    if (nul) { /* jansson overlooks one that follows a number */
-        int line = 1;
-        for (const char *at = text; at < nul; at++) line += *at == '\n';
-        return cud_fail(err, CUDDLE_E_FORMAT, "%s: line %d: a NUL byte", file, line);
+    cud_scan_init(&in, text, size, file, 0, err);
+    if (cud_scan_next(&in) == SCAN_ERROR) return CUDDLE_E_FORMAT;
+    if (in.token != SCAN_OBJECT) return cud_fail(err, CUDDLE_E_FORMAT, "%s: is %s, expected an object", file, cud_scan_show(&in, found));
+    cuddle_status status = CUDDLE_OK;
+    while (!status && in.token != SCAN_END) {
+        status = take(open, &key, &in, err);
+        if (!status && cud_scan_next(&in) == SCAN_ERROR) status = CUDDLE_E_FORMAT;
     }
-    shorten_integers(text, size);
-    json_error_t error;
-    json_t *root = json_loadb(text, size, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
-    if (!root) {
-        if (json_error_code(&error) == json_error_out_of_memory) return cud_nomem(err, size, file);
-        return cud_fail(err, CUDDLE_E_FORMAT, "%s: line %d: %s", file, error.line > 0 ? error.line : 1, error.text);
-    }
-    if (!json_is_object(root)) {
-        cud_fail(err, CUDDLE_E_FORMAT, "%s: line 1: is %s, expected an object", file, kind_of(root));
-        json_decref(root);
-        return CUDDLE_E_FORMAT;
-    }
-    *out = root;
-    return CUDDLE_OK;
+    if (status) json_decref(open[0]);
+    else *out = open[0];
+    return status;
 }
 
 cuddle_status cud_json_parse(json_t **out, const void *data, size_t size, const char *file, cuddle_error *err)
@@ -181,17 +201,18 @@ cuddle_status cud_json_wrong(const json_view *in, const char *key, cuddle_error 
     return wrong(in, key, err, status, expected);
 }
 
+static bool absent(const json_t *value, unsigned flags)
+{
+    return value ? json_is_null(value) && flags == CUD_JSON_NULLABLE : flags != CUD_JSON_REQUIRED;
+}
+
 /* The member, or NULL where the flags allow it to be absent. */
 static cuddle_status find(json_t **out, const json_view *in, const char *key, unsigned flags, const char *expected, cuddle_error *err)
 {
     json_t *value = member(in, key);
-    *out = value;
-    if (!value && flags == CUD_JSON_REQUIRED) return wrong(in, key, err, CUDDLE_E_FORMAT, expected);
-    if (json_is_null(value)) {
-        *out = NULL;
-        if (flags != CUD_JSON_NULLABLE) return wrong(in, key, err, CUDDLE_E_FORMAT, expected);
-    }
-    return CUDDLE_OK;
+    const bool nothing = !value || json_is_null(value);
+    *out = nothing ? NULL : value;
+    return nothing && !absent(value, flags) ? wrong(in, key, err, CUDDLE_E_FORMAT, expected) : CUDDLE_OK;
 }
 
 cuddle_status cud_json_int(int64_t *out, const json_view *in, const char *key, unsigned flags, int64_t min, int64_t max,
@@ -215,6 +236,12 @@ cuddle_status cud_json_number(double *out, const json_view *in, const char *key,
                               cuddle_error *err)
 {
     char expected[160], least[64], most[64];
+    const json_t *found = member(in, key);
+    if (absent(found, flags)) return CUDDLE_OK; /* nothing to be said, which takes memory */
+    if (json_is_number(found) && json_number_value(found) >= min && json_number_value(found) <= max) {
+        *out = json_number_value(found);
+        return CUDDLE_OK;
+    }
     if (min > -INFINITY) show_number(least, min);
     if (max < INFINITY) show_number(most, max);
     if (min > -INFINITY && max < INFINITY) snprintf(expected, sizeof expected, "a number from %s to %s", least, most);
@@ -223,11 +250,7 @@ cuddle_status cud_json_number(double *out, const json_view *in, const char *key,
     else snprintf(expected, sizeof expected, "a number");
     json_t *value;
     const cuddle_status status = find(&value, in, key, flags, expected, err);
-    if (status || !value) return status;
-    const double number = json_number_value(value);
-    if (!json_is_number(value) || !(number >= min && number <= max)) return wrong(in, key, err, CUDDLE_E_FORMAT, expected);
-    *out = number;
-    return CUDDLE_OK;
+    return status || !value ? status : wrong(in, key, err, CUDDLE_E_FORMAT, expected);
 }
 
 cuddle_status cud_json_bool(bool *out, const json_view *in, const char *key, unsigned flags, cuddle_error *err)

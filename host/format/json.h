@@ -1,5 +1,5 @@
-/* The small JSON files of a checkpoint (config.json, tokenizer_config.json, generation_config.json, ...): loading by way of jansson
- * and typed getters whose failures are one sentence. The two large inputs do not come through here: see scanner.h.
+/* The small JSON files of a checkpoint (config.json, tokenizer_config.json, generation_config.json, ...): read by the scanner into
+ * jansson's values, and typed getters whose failures are one sentence. The two large inputs do not come through here: see scanner.h.
  *
  *     json_t *root;
  *     cuddle_status status = cud_json_load(&root, path, CUD_JSON_MAX, err);
@@ -26,8 +26,8 @@
     ((size_t)4 << 20) /* a sensible max_bytes for the small files; jansson takes about 20 times that in the worst case */
 
 /* Reads a whole file, whose root must be an object. Stricter than Python's json: duplicate keys, NaN and Infinity, and U+0000 in
- * strings are refused. Looser than jansson: an integer outside int64 (model_max_length is often 10^30) becomes a real.
- * Over max_bytes: CUDDLE_E_LIMIT. Malformed: CUDDLE_E_FORMAT, "config.json: line 3: ...". Release with json_decref(). */
+ * strings are refused. An integer outside int64 (model_max_length is often 10^30) becomes a real.
+ * Over max_bytes: CUDDLE_E_LIMIT. Malformed: CUDDLE_E_FORMAT, "config.json: byte 17: ...". Release with json_decref(). */
 cuddle_status cud_json_load(json_t **out, const char *path, size_t max_bytes, cuddle_error *err);
 cuddle_status cud_json_load_source(json_t **out, source *s, size_t max_bytes, cuddle_error *err);
 /* The same from memory; `file` is for messages. */

@@ -1,5 +1,6 @@
 #include "format/path.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -27,6 +28,14 @@ bool cud_path_is_file(const char *path)
 {
     struct stat st;
     return stat(path, &st) == 0 && S_ISREG(st.st_mode);
+}
+
+cuddle_status cud_path_find(bool *found, const char *path, cuddle_error *err)
+{
+    struct stat st;
+    *found = lstat(path, &st) == 0;
+    if (!*found && errno != ENOENT && errno != ENOTDIR) return cud_fail(err, CUDDLE_E_IO, "%s: %s", path, cud_path_reason(errno));
+    return CUDDLE_OK;
 }
 
 bool cud_path_is_directory(const char *path)

@@ -1,10 +1,10 @@
 #include "format/safetensors_writer.h"
 
 #include "core/dtype.h"
+#include "core/utf8.h"
 #include "format/name_table.h"
 #include "format/path.h"
 #include "format/safetensors.h"
-#include "format/scanner.h"
 #include "format/target_file.h"
 
 #include <inttypes.h>
@@ -49,15 +49,8 @@ static const unsigned char place[CUDDLE_DTYPE_COUNT] = {
 
 static bool is_utf8(const char *text)
 {
-    const unsigned char *s = (const unsigned char *)text;
-    size_t rest = strlen(text);
-    while (rest) {
-        const size_t length = *s < 0x80 ? 1 : cud_scan_utf8(s, rest);
-        if (!length) return false;
-        s += length;
-        rest -= length;
-    }
-    return true;
+    const size_t size = strlen(text);
+    return cud_utf8_valid(text, size) == size;
 }
 
 static void *with_room(void *items, uint32_t count, size_t *room, size_t size, cuddle_error *err)

@@ -1,5 +1,7 @@
 #include "format/scanner.h"
 
+#include "core/utf8.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -39,25 +41,6 @@ static void skip_space(scanner *in)
     }
 }
 
-size_t cud_scan_utf8(const unsigned char *s, size_t rest)
-{
-    size_t length;
-    unsigned least = 0x80, most = 0xbf; /* of the second byte: no overlong forms, no surrogates, nothing above U+10FFFF */
-    if (s[0] >= 0xc2 && s[0] <= 0xdf) length = 2;
-    else if (s[0] >= 0xe0 && s[0] <= 0xef) length = 3;
-    else if (s[0] >= 0xf0 && s[0] <= 0xf4) length = 4;
-    else return 0;
-    if (rest < length) return 0;
-    if (s[0] == 0xe0) least = 0xa0;
-    else if (s[0] == 0xed) most = 0x9f;
-    else if (s[0] == 0xf0) least = 0x90;
-    else if (s[0] == 0xf4) most = 0x8f;
-    if (s[1] < least || s[1] > most) return 0;
-    for (size_t i = 2; i < length; i++)
-        if ((s[i] & 0xc0) != 0x80) return 0;
-    return length;
-}
-
 /* The four digits at `at`, or -1. */
 static int32_t hex4(const scanner *in, size_t at)
 {
@@ -73,30 +56,6 @@ static int32_t hex4(const scanner *in, size_t at)
         value = value * 16 + digit;
     }
     return value;
-}
-
-static size_t utf8_encode(char *out, uint32_t c)
-{
-    if (c < 0x80) {
-        out[0] = (char)c;
-        return 1;
-    }
-    if (c < 0x800) {
-        out[0] = (char)(0xc0 | c >> 6);
-        out[1] = (char)(0x80 | (c & 0x3f));
-        return 2;
-    }
-    if (c < 0x10000) {
-        out[0] = (char)(0xe0 | c >> 12);
-        out[1] = (char)(0x80 | (c >> 6 & 0x3f));
-        out[2] = (char)(0x80 | (c & 0x3f));
-        return 3;
-    }
-    out[0] = (char)(0xf0 | c >> 18);
-    out[1] = (char)(0x80 | (c >> 12 & 0x3f));
-    out[2] = (char)(0x80 | (c >> 6 & 0x3f));
-    out[3] = (char)(0x80 | (c & 0x3f));
-    return 4;
 }
 
 /* Decodes the escape whose backslash is at `at` to out, which is not beyond it. Returns the bytes read, or 0; *written is how many it
@@ -138,7 +97,7 @@ static size_t unescape(scanner *in, size_t at, char *out, size_t *written)
         refuse(in, at, "an escaped surrogate has no partner");
         return 0;
     }
-    *written = utf8_encode(out, (uint32_t)c);
+    *written = cud_utf8_encode(out, c);
     return read;
 }
 
@@ -185,7 +144,7 @@ static scan_token scan_string(scanner *in, scan_token token)
                 continue;
             }
             if (c < 0x20) return fail(in, at, "control characters in strings to be escaped");
-            taken = c == 0x7f ? 1 : cud_scan_utf8((const unsigned char *)in->data + at, in->size - at);
+            taken = cud_utf8_size(in->data + at, in->size - at);
             if (!taken) return fail(in, at, "valid UTF-8");
             at += taken;
         }
@@ -330,6 +289,16 @@ scan_token cud_scan_next(scanner *in)
     skip_space(in);
     in->begin = in->at;
     return object ? scan_key(in) : scan_value(in);
+}
+
+cuddle_status cud_scan_fail(const scanner *in, const char *format, ...)
+{
+    char what[200];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(what, sizeof what, format, args);
+    va_end(args);
+    return cud_fail(in->err, CUDDLE_E_FORMAT, "%s: byte %" PRIu64 ": %s", in->file, in->base + in->begin, what);
 }
 
 bool cud_scan_skip(scanner *in)

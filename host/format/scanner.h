@@ -55,10 +55,9 @@ scan_token cud_scan_next(scanner *in);
 bool cud_scan_skip(scanner *in);
 /* The current NUMBER as an exact unsigned integer; false for any other token, sign, fraction or exponent, or from 2^64 on. */
 bool cud_scan_u64(const scanner *in, uint64_t *out);
+/* CUDDLE_E_FORMAT, "<file>: byte <where the current token begins>: ..."; for what a reader of tokens finds wrong with one. */
+cuddle_status cud_scan_fail(const scanner *in, const char *format, ...) CUD_PRINTF(2, 3);
 /* The current token for a message: `"text"`, `-1.5`, "an array"; cut to the buffer. */
 const char *cud_scan_show(const scanner *in, char out[64]);
-
-/* Length of the well-formed UTF-8 character of two or more bytes at s, of which `rest` bytes are left, or 0. */
-size_t cud_scan_utf8(const unsigned char *s, size_t rest);
 
 #endif

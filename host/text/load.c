@@ -170,12 +170,14 @@ static cuddle_status read_file(char **out, size_t *size, const char *path, int m
     return status;
 }
 
-bool cud_tokenizer_exists(const char *dir)
+cuddle_status cud_tokenizer_find(bool *found, const char *dir, cuddle_error *err)
 {
     char *path = NULL;
-    const bool exists = !cud_path_join(&path, dir, "tokenizer.json", NULL) && cud_path_exists(path);
+    *found = false;
+    cuddle_status status = cud_path_join(&path, dir, "tokenizer.json", err);
+    if (!status) status = cud_path_find(found, path, err);
     free(path);
-    return exists;
+    return status;
 }
 
 cuddle_status cud_tokenizer_load(cuddle_tokenizer **out, const char *path, cuddle_error *err)
@@ -183,13 +185,15 @@ cuddle_status cud_tokenizer_load(cuddle_tokenizer **out, const char *path, cuddl
     *out = NULL;
     char *file = NULL, *config = NULL, *text = NULL, *config_text = NULL;
     size_t size = 0, config_size = 0;
+    bool has_config = false;
     const bool is_folder = cud_path_is_directory(path);
     char *folder = strndup(path, is_folder ? strlen(path) : (size_t)(cud_path_name(path) - path));
     cuddle_status status = folder ? CUDDLE_OK : cud_nomem(err, strlen(path) + 1, "a path");
     if (!status) status = cud_path_join(&file, is_folder ? folder : "", is_folder ? "tokenizer.json" : path, err);
     if (!status) status = cud_path_join(&config, folder, "tokenizer_config.json", err);
     if (!status) status = read_file(&text, &size, file, CUD_TOKENIZER_MAX_FILE, err);
-    if (!status && cud_path_exists(config)) status = read_file(&config_text, &config_size, config, CUD_TOKENIZER_MAX_REST, err);
+    if (!status) status = cud_path_find(&has_config, config, err);
+    if (has_config) status = read_file(&config_text, &config_size, config, CUD_TOKENIZER_MAX_REST, err);
     if (!status) status = cud_tokenizer_parse(out, text, size, config_text, config_size, err);
     free(file);
     free(folder);

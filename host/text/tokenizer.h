@@ -16,8 +16,8 @@ enum { CUD_TOKENIZER_MAX_REST = 8 << 20 };  /* of it without vocabulary and merg
 enum { CUD_TOKENIZER_MAX_TEXT = 1 << 30 };  /* bytes of one text */
 enum { CUD_TOKENIZER_MAX_ID = (1 << 24) - 1 };
 
-/* True if the directory holds a tokenizer.json. */
-bool cud_tokenizer_exists(const char *dir);
+/* Does the directory hold a tokenizer.json? */
+cuddle_status cud_tokenizer_find(bool *found, const char *dir, cuddle_error *err);
 
 /* `path` is a checkpoint directory or a tokenizer.json file; tokenizer_config.json beside it is read when there is one.
  * No tokenizer.json is CUDDLE_E_IO. */

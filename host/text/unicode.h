@@ -1,33 +1,13 @@
-/* UTF-8 and the few properties of characters that tokenizers ask for. What a character is comes from utf8proc; the sets are those
- * of the reference implementation (Rust's char and regex crates), not those of C's locale. */
+/* The few properties of characters that tokenizers ask for (how they are written is core/utf8.h). What a character is comes from
+ * utf8proc; the sets are those of the reference implementation (Rust's char and regex crates), not those of C's locale. */
 #ifndef CUD_TEXT_UNICODE_H
 #define CUD_TEXT_UNICODE_H
+
+#include "core/utf8.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
-/* Offset of the first byte that is not part of well-formed UTF-8 (Unicode table 3-7), or `size` if all of it is. */
-size_t cud_utf8_valid(const char *text, size_t size);
-/* The character at text, which must be well-formed; *length is 1 to 4. */
-int32_t cud_utf8_decode(const char *text, size_t *length);
-/* The character that ends right before `end`; text < end, well-formed. */
-int32_t cud_utf8_decode_before(const char *text, const char *end, size_t *length);
-/* Writes 1 to 4 bytes and returns their number. c must be a scalar value. */
-size_t cud_utf8_encode(char out[4], int32_t c);
-/* Bytes of the character whose first byte this is (1 for a byte that starts none). */
-static inline size_t cud_utf8_length(unsigned char first)
-{
-    return first < 0xc0 ? 1 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : first < 0xf8 ? 4 : 1;
-}
-
-/* A step of incremental validation, so that a stream can tell "not yet whole" from "never": */
-typedef struct cud_utf8_state {
-    uint8_t left;      /* continuation bytes still expected; 0 between characters */
-    uint8_t low, high; /* bounds of the next one */
-} cud_utf8_state;
-/* False if `byte` cannot follow; the state is then that between characters and the byte is not taken. */
-bool cud_utf8_step(cud_utf8_state *s, unsigned char byte);
 
 bool cud_is_white(int32_t c);   /* White_Space */
 bool cud_is_word(int32_t c);    /* \w of Rust's regex crate: Alphabetic, marks, Nd, Pc, Join_Control */

@@ -1,24 +1,19 @@
 #include "core/status.h"
 
+#include "core/utf8.h"
+
 #include <stdio.h>
 #include <string.h>
 
-/* Length of the well-formed, printable UTF-8 character at s, or 0. */
-static size_t printable(const unsigned char *s)
+/* Length of the well-formed, printable character at s, which ends in a NUL, or 0. */
+static size_t printable(const char *s)
 {
     if (s[0] >= 0x20 && s[0] < 0x7f) return 1;
-    size_t length;
-    uint32_t c, least;
-    if ((s[0] & 0xe0) == 0xc0) length = 2, c = s[0] & 0x1fu, least = 0x80;
-    else if ((s[0] & 0xf0) == 0xe0) length = 3, c = s[0] & 0x0fu, least = 0x800;
-    else if ((s[0] & 0xf8) == 0xf0) length = 4, c = s[0] & 0x07u, least = 0x10000;
-    else return 0;
-    for (size_t i = 1; i < length; i++) {
-        if ((s[i] & 0xc0) != 0x80) return 0; /* also stops at the terminator */
-        c = c << 6 | (s[i] & 0x3fu);
-    }
+    size_t length = cud_utf8_size(s, 4);
+    if (length < 2) return 0;
+    const int32_t c = cud_utf8_decode(s, &length);
     const int control = c < 0xa0 || (c >= 0x2028 && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069);
-    return c < least || c > 0x10ffff || (c >= 0xd800 && c <= 0xdfff) || control ? 0 : length;
+    return control ? 0 : length;
 }
 
 cuddle_status cud_vfail(cuddle_error *err, cuddle_status status, const char *format, va_list args)
@@ -28,7 +23,7 @@ cuddle_status cud_vfail(cuddle_error *err, cuddle_status status, const char *for
     vsnprintf(raw, sizeof raw, format, args);
     size_t used = 0;
     const size_t room = sizeof err->text - 1;
-    const unsigned char *s = (const unsigned char *)raw;
+    const char *s = raw;
     while (*s) {
         const size_t length = printable(s);
         const size_t take = length ? length : 1;

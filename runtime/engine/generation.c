@@ -147,7 +147,9 @@ cuddle_status cud_generation_config_load(generation_config *g, const char *dir, 
     set_defaults(g, s);
     char *path = NULL;
     cuddle_status status = cud_path_join(&path, dir, "generation_config.json", err);
-    if (!status && cud_path_exists(path)) {
+    bool found = false;
+    if (!status) status = cud_path_find(&found, path, err);
+    if (found) {
         json_t *root = NULL;
         status = cud_json_load(&root, path, CUD_JSON_MAX, err);
         if (!status) {

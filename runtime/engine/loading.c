@@ -255,7 +255,9 @@ cuddle_status cud_engine_load(cuddle_model **out, cuddle_engine *e, const char *
         else status = cud_fail(err, CUDDLE_E_NOMEM, "the loading thread could not be started");
     }
     /* Beside the weights. */
-    if (!status && cud_tokenizer_exists(path)) status = cud_tokenizer_load(&h->tokenizer, path, err);
+    bool has_tokenizer = false;
+    if (!status) status = cud_tokenizer_find(&has_tokenizer, path, err);
+    if (has_tokenizer) status = cud_tokenizer_load(&h->tokenizer, path, err);
     if (status) {
         cud_engine_detach(h);
         cud_engine_release_model(h);
@@ -299,10 +301,6 @@ void cud_engine_detach(cuddle_model *h)
         cud_request_end(r, CUDDLE_FINISH_CANCELLED, NULL);
         cud_request_release(r);
     }
-    if (h->admitted) {
-        unlink_model(e, h);
-        e->memory_planned -= h->plan.total;
-    }
     model *m = h->m;
     h->m = NULL;
     pthread_mutex_unlock(&e->lock);
@@ -315,6 +313,10 @@ void cud_engine_detach(cuddle_model *h)
     }
     cud_model_free(m);
     pthread_mutex_lock(&e->lock);
+    if (h->admitted) { /* not before: whoever frees the engine waits for the models in its list, then the backend goes */
+        unlink_model(e, h);
+        e->memory_planned -= h->plan.total;
+    }
     h->detached = true;
     pthread_cond_broadcast(&h->changed);
     pthread_mutex_unlock(&e->lock);

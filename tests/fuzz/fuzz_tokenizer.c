@@ -68,13 +68,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const cuddle_status status = cud_tokenizer_parse(&t, json, json_size, config, config_size, &err);
     require(status == err.status && (status == CUDDLE_OK) == (t != NULL));
     if (status) return 0;
-    for (int32_t id = 0; id < 300 && id < cud_tokenizer_size(t); id++) {
+    for (int32_t id = 0; id < 32 && id < cud_tokenizer_size(t); id++) {
         const char *token = cud_tokenizer_token(t, id);
         require(!token || !strlen(token) || cud_tokenizer_id(t, token) >= -1);
     }
-    check_encoding(t, fixed, sizeof fixed - 1, 0);
-    check_encoding(t, "", 0, 0);
     if (text) check_encoding(t, text, text_size, CUDDLE_TOKENIZE_NO_SPECIAL);
+    else check_encoding(t, fixed, sizeof fixed - 1, 0);
     check_decoding(t, ids, sizeof ids / sizeof *ids, 0);
     cud_tokenizer_free(t);
     return 0;
