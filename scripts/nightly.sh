@@ -31,7 +31,7 @@ fuzz_one() { # NAME
         /^stat::average_exec_per_sec/ { rate = $2 }
         END { printf "%9d executions, %5d edges, the last new one after %9d, %6d a second", runs, edges, last, rate; exit last > runs / 5 * 4 }
     ' "$work/log") || late=1
-    line=$(printf '%-18s %s%s' "$name" "$line" "$([ $late -eq 0 ] || echo ' (LATE)')")
+    line=$(printf '%-18s seed %2d: %s%s' "$name" "$seed" "$line" "$([ $late -eq 0 ] || echo ' (LATE)')")
     echo "$line" | tee -a tests/fuzz/nightly.log
     return $late
 }
@@ -41,7 +41,7 @@ fuzz() {
     local bad=0 name targets=()
     for name in tests/fuzz/fuzz_*.c; do targets+=("$(basename "$name" .c)"); done
     cmake --build --preset fuzz --target "${targets[@]}" || return 1
-    echo "seed $seed, $(clang --version | head -1)" >tests/fuzz/nightly.log
+    clang --version | head -1 >tests/fuzz/nightly.log
     for name in "${targets[@]}"; do fuzz_one "${name#fuzz_}" || bad=1; done
     return $bad
 }

@@ -232,8 +232,8 @@ ssize_t __wrap_pread(int fd, void *out, size_t size, off_t offset)
         case TEST_READ_SHORT: return __real_pread(fd, out, size > 1 ? size / 2 : size, offset);
         case TEST_READ_EINTR: errno = EINTR; return -1;
         case TEST_READ_EIO: errno = EIO; return -1;
-        case TEST_READ_EAGAIN: errno = EAGAIN; return -1;
         case TEST_READ_EOF: return 0;
+        case TEST_READ_EAGAIN: errno = EAGAIN; return -1;
         }
     }
     return __real_pread(fd, out, size, offset);

@@ -34,7 +34,7 @@ typedef struct test_memory { long long now, peak; } test_memory;
 /* Ends the count. While a block is moved by realloc() both its places count. */
 test_memory test_counted_memory(void);
 /* The n-th pread() from now on (process-wide) misbehaves. */
-typedef enum test_read_fault { TEST_READ_OK, TEST_READ_SHORT, TEST_READ_EINTR, TEST_READ_EIO, TEST_READ_EAGAIN, TEST_READ_EOF } test_read_fault;
+typedef enum test_read_fault { TEST_READ_OK, TEST_READ_SHORT, TEST_READ_EINTR, TEST_READ_EIO, TEST_READ_EOF, TEST_READ_EAGAIN } test_read_fault;
 long test_fail_read(long n, test_read_fault fault);
 /* The n-th pwrite() or fsync() from now on (process-wide) misbehaves; an fsync() cannot be short. Returns how many were counted. */
 typedef enum test_write_fault { TEST_WRITE_OK, TEST_WRITE_SHORT, TEST_WRITE_EINTR, TEST_WRITE_ENOSPC } test_write_fault;
