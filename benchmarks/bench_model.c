@@ -173,11 +173,11 @@ static void open_variant(variant *v)
 {
     cuddle_error err;
     cuddle_engine_options engine;
-    cuddle_engine_options_init(&engine);
+    cuddle_engine_options_init(&engine, sizeof engine);
     engine.device = "cpu";
     engine.deterministic = v->deterministic;
     cuddle_model_options options;
-    cuddle_model_options_init(&options);
+    cuddle_model_options_init(&options, sizeof options);
     options.load = v->load;
     options.max_context = 2 * PROMPT;
     options.max_sequences = 1;
@@ -209,7 +209,7 @@ static void generate(variant *v, int round, bool warm)
         ids[i] = (int32_t)((state >> 33) % (uint64_t)cuddle_model_vocabulary(v->model));
     }
     cuddle_generation_options options;
-    cuddle_generation_options_init(&options);
+    cuddle_generation_options_init(&options, sizeof options);
     options.max_tokens = warm ? 2 : GENERATE;
     options.temperature = 0;
     options.ignore_eos = 1;

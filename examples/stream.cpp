@@ -28,7 +28,7 @@ static void generate(const char *path, std::string_view prompt)
     const auto m = make<model>(cuddle_model_load, e.get(), path, nullptr);
 
     cuddle_generation_options options;
-    cuddle_generation_options_init(&options);
+    cuddle_generation_options_init(&options, sizeof options);
     options.max_tokens = 64;
     options.temperature = 0; // the likeliest token every time
     cuddle_segment segment{};

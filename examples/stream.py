@@ -21,8 +21,8 @@ class Event(ctypes.Structure):
 
 
 class GenerationOptions(ctypes.Structure):
-    """The beginning of the struct is all this program sets; the rest is room for what the library's _init fills."""
-    _fields_ = [("struct_size", c_size_t), ("max_tokens", c_int), ("temperature", c_float), ("rest", ctypes.c_char * 4096)]
+    """The beginning of the struct, which is all that this program sets: the library leaves the rest as it is by default."""
+    _fields_ = [("struct_size", c_size_t), ("max_tokens", c_int), ("temperature", c_float)]
 
 
 on_event_type = ctypes.CFUNCTYPE(None, c_void_p, POINTER(Event), c_void_p)
@@ -31,7 +31,7 @@ cuddle = ctypes.CDLL(os.environ.get("CUDDLE_LIBRARY", "libcuddle.so.0"))
 SIGNATURES = {
     "cuddle_engine_new": [POINTER(c_void_p), c_void_p, POINTER(Error)],
     "cuddle_model_load": [POINTER(c_void_p), c_void_p, c_char_p, c_void_p, POINTER(Error)],
-    "cuddle_generation_options_init": [POINTER(GenerationOptions)],
+    "cuddle_generation_options_init": [POINTER(GenerationOptions), c_size_t],
     "cuddle_request_submit": [POINTER(c_void_p), c_void_p, POINTER(Segment), c_size_t, POINTER(GenerationOptions), on_event_type, c_void_p, POINTER(Error)],
     "cuddle_request_wait": [c_void_p, c_int, POINTER(Error)],
     "cuddle_request_free": [c_void_p],
@@ -61,7 +61,7 @@ def main():
     prompt = os.fsencode(sys.argv[2])
     engine, model, request = c_void_p(), c_void_p(), c_void_p()
     options = GenerationOptions()
-    cuddle.cuddle_generation_options_init(byref(options))
+    cuddle.cuddle_generation_options_init(byref(options), ctypes.sizeof(options))
     options.max_tokens = 64
     options.temperature = 0  # the likeliest token every time
     try:

@@ -1,6 +1,7 @@
 //! stream.c in Rust without a crate, greedy: rustc stream.rs -L LIBDIR -l cuddle && ./stream MODEL PROMPT
 use std::ffi::{c_char, c_float, c_int, c_void, CStr, CString};
 use std::io::Write;
+use std::mem::size_of;
 use std::ptr::{null, null_mut};
 
 /// Opaque objects of the library.
@@ -29,13 +30,12 @@ struct Event {
     finish: c_int,
 }
 
-/// The beginning of the struct is all this program sets; the rest is room for what the library's _init fills.
+/// The beginning of the struct, which is all that this program sets: the library leaves the rest as it is by default.
 #[repr(C)]
 struct GenerationOptions {
     struct_size: usize,
     max_tokens: c_int,
     temperature: c_float,
-    rest: [usize; 512],
 }
 
 type OnEvent = extern "C" fn(Object, *const Event, *mut c_void);
@@ -45,7 +45,7 @@ extern "C" {
     fn cuddle_engine_free(engine: Object);
     fn cuddle_model_load(out: *mut Object, engine: Object, path: *const c_char, options: *const c_void, err: *mut Error) -> c_int;
     fn cuddle_model_free(model: Object);
-    fn cuddle_generation_options_init(options: *mut GenerationOptions);
+    fn cuddle_generation_options_init(options: *mut GenerationOptions, size: usize);
     fn cuddle_request_submit(
         out: *mut Object, model: Object, segments: *const Segment, count: usize, options: *const GenerationOptions,
         on_event: Option<OnEvent>, user: *mut c_void, err: *mut Error,
@@ -90,8 +90,8 @@ extern "C" fn on_event(_request: Object, event: *const Event, _user: *mut c_void
 fn generate(path: &str, prompt: &str) -> Result<(), String> {
     let path = CString::new(path).map_err(|e| e.to_string())?;
     let segment = Segment { kind: 0, text: prompt.as_ptr().cast(), tokens: null(), count: prompt.len() };
-    let mut options = GenerationOptions { struct_size: 0, max_tokens: 0, temperature: 0.0, rest: [0; 512] };
-    unsafe { cuddle_generation_options_init(&mut options) };
+    let mut options = GenerationOptions { struct_size: 0, max_tokens: 0, temperature: 0.0 };
+    unsafe { cuddle_generation_options_init(&mut options, size_of::<GenerationOptions>()) };
     options.max_tokens = 64;
     options.temperature = 0.0; // the likeliest token every time
 

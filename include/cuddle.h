@@ -8,8 +8,9 @@
  *     the object it was asked of and lives as long as that object, unless its comment says otherwise.
  *   - Every function that can fail returns a cuddle_status and takes a `cuddle_error *err` last, which may be NULL. On failure it
  *     holds one sentence that names the file, the field, what was found and what was expected; on success its status is CUDDLE_OK.
- *   - Option structs begin with struct_size and are filled by their _init function; set fields after it. Fields are only ever
- *     appended, so a program built against an older header keeps working. Passing NULL for options means the defaults.
+ *   - Option structs begin with struct_size and are filled by their _init function, which is told the size of the caller's struct; set
+ *     fields after it. Fields are only ever appended, so a program built against an older header keeps working. Passing NULL for
+ *     options means the defaults.
  *   - Functions may be called from any thread at any time unless their comment says otherwise. An object must not be used after
  *     it was freed. NULL may be passed to every _free function.
  *   - The library never prints, exits, aborts or reads the environment, and keeps no global state.
@@ -234,7 +235,8 @@ typedef struct cuddle_engine_options {
     cuddle_log_level log_level; /* lines up to this level; default CUDDLE_LOG_WARN */
 } cuddle_engine_options;
 
-CUDDLE_API void cuddle_engine_options_init(cuddle_engine_options *options);
+/* size: sizeof *options, here and below. */
+CUDDLE_API void cuddle_engine_options_init(cuddle_engine_options *options, size_t size);
 
 /* Release with cuddle_engine_free(), which cancels and joins every load and request and frees the engine's memory; models and
  * requests of the engine may be freed before or after it, but not used after it. */
@@ -295,7 +297,7 @@ typedef struct cuddle_model_options {
     int measure_ceiling; /* 1: before the load, measure what page-locked copies to the device reach at most, for cuddle_load_report; CUDA only */
 } cuddle_model_options;
 
-CUDDLE_API void cuddle_model_options_init(cuddle_model_options *options);
+CUDDLE_API void cuddle_model_options_init(cuddle_model_options *options, size_t size);
 
 /* Starts loading the checkpoint in directory `path`: reads every header, checks that the model is supported and fits, and returns;
  * weights arrive behind it. Requests may be submitted at once and wait; on CUDA those of an engine's only model begin while later
@@ -407,7 +409,7 @@ typedef struct cuddle_generation_options {
     const int32_t *suppress;     /* tokens never to produce, in addition to generation_config's */
     size_t suppress_count;
 } cuddle_generation_options;
-CUDDLE_API void cuddle_generation_options_init(cuddle_generation_options *options);
+CUDDLE_API void cuddle_generation_options_init(cuddle_generation_options *options, size_t size);
 
 typedef enum cuddle_finish {
     CUDDLE_FINISH_NONE = 0, /* still going */

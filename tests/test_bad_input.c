@@ -22,7 +22,7 @@ static cuddle_engine *engine;
 static void start(void)
 {
     cuddle_engine_options o;
-    cuddle_engine_options_init(&o);
+    cuddle_engine_options_init(&o, sizeof o);
     o.device = "cpu";
     o.cpu_threads = 1;
     ck_ok(cuddle_engine_new(&engine, &o, &err));
@@ -48,7 +48,7 @@ static void copy_checkpoint(void)
 static cuddle_status load(cuddle_model **h, cuddle_load_mode mode, cuddle_progress_fn progress, void *user)
 {
     cuddle_model_options o;
-    cuddle_model_options_init(&o);
+    cuddle_model_options_init(&o, sizeof o);
     o.load = mode;
     o.max_context = 32;
     o.progress = progress;
@@ -322,7 +322,7 @@ START_TEST(settings_of_an_engine_have_ranges)
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         cuddle_engine *e;
         cuddle_engine_options o;
-        cuddle_engine_options_init(&o);
+        cuddle_engine_options_init(&o, sizeof o);
         o.device = "cpu";
         o.threads = cases[i].threads;
         o.cpu_threads = cases[i].cpu_threads;
@@ -345,7 +345,7 @@ START_TEST(the_largest_number_of_threads_works_or_is_an_error)
 {
     cuddle_engine *e;
     cuddle_engine_options o;
-    cuddle_engine_options_init(&o);
+    cuddle_engine_options_init(&o, sizeof o);
     o.device = "cpu";
     o.cpu_threads = 1024;
     const cuddle_status status = cuddle_engine_new(&e, &o, &err);
@@ -376,7 +376,7 @@ START_TEST(settings_of_a_model_have_ranges)
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         cuddle_model *h;
         cuddle_plan plan = { .struct_size = sizeof plan };
-        cuddle_model_options_init(&o);
+        cuddle_model_options_init(&o, sizeof o);
         if (cases[i].field) *cases[i].field = (int)cases[i].value;
         else *cases[i].wide = cases[i].value;
         says(cuddle_model_load(&h, engine, "m", &o, &err), CUDDLE_E_ARG, cases[i].sentence);
@@ -384,10 +384,10 @@ START_TEST(settings_of_a_model_have_ranges)
         says(cuddle_model_plan(&plan, engine, "m", &o, &err), CUDDLE_E_ARG, cases[i].sentence);
     }
     cuddle_model *h;
-    cuddle_model_options_init(&o);
+    cuddle_model_options_init(&o, sizeof o);
     o.dtype = "int3";
     says(cuddle_model_load(&h, engine, "m", &o, &err), CUDDLE_E_ARG, "dtype is \"int3\", expected auto, float32, bfloat16 or float16");
-    cuddle_model_options_init(&o);
+    cuddle_model_options_init(&o, sizeof o);
     o.max_context = 64; /* all it has */
     ck_ok(cuddle_model_load(&h, engine, "m", &o, &err));
     cuddle_model_free(h);
@@ -422,7 +422,7 @@ START_TEST(settings_of_a_request_have_ranges)
                                                                    { -INFINITY, "-inf" }, { reals[i].above, i == 1 || i == 2 ? "1.5" : "10001" } };
         for (size_t k = 0; k < sizeof bad / sizeof *bad; k++) {
             char expected[200];
-            cuddle_generation_options_init(&o);
+            cuddle_generation_options_init(&o, sizeof o);
             *reals[i].field = bad[k].value;
             snprintf(expected, sizeof expected, "%s is %s, expected a number from %s", reals[i].name, bad[k].shown, reals[i].range);
             says(cuddle_request_submit(&r, h, &prompt, 1, &o, NULL, NULL, &err), CUDDLE_E_ARG, expected);
@@ -430,25 +430,25 @@ START_TEST(settings_of_a_request_have_ranges)
         }
     }
     for (size_t i = 0; i < sizeof whole / sizeof *whole; i++) {
-        cuddle_generation_options_init(&o);
+        cuddle_generation_options_init(&o, sizeof o);
         *whole[i].field = whole[i].value;
         says(cuddle_request_submit(&r, h, &prompt, 1, &o, NULL, NULL, &err), CUDDLE_E_ARG, whole[i].sentence);
     }
-    cuddle_generation_options_init(&o);
+    cuddle_generation_options_init(&o, sizeof o);
     o.stop_count = 1;
     says(cuddle_request_submit(&r, h, &prompt, 1, &o, NULL, NULL, &err), CUDDLE_E_ARG, "stop is NULL, but stop_count is 1");
     o.stop = stops;
     says(cuddle_request_submit(&r, h, &prompt, 1, &o, NULL, NULL, &err), CUDDLE_E_ARG, "stop string 0 is empty");
     o.stop++;
     says(cuddle_request_submit(&r, h, &prompt, 1, &o, NULL, NULL, &err), CUDDLE_E_ARG, "stop string 0 is empty");
-    cuddle_generation_options_init(&o);
+    cuddle_generation_options_init(&o, sizeof o);
     o.suppress_count = SIZE_MAX;
     says(cuddle_request_submit(&r, h, &prompt, 1, &o, NULL, NULL, &err), CUDDLE_E_ARG,
          "the suppressed tokens are NULL, but their count is 18446744073709551615");
     o.suppress = ids;
     says(cuddle_request_submit(&r, h, &prompt, 1, &o, NULL, NULL, &err), CUDDLE_E_LIMIT,
          "18446744073709551615 suppressed tokens are given, at most 4096 are taken");
-    cuddle_generation_options_init(&o);
+    cuddle_generation_options_init(&o, sizeof o);
     o.stop_token_count = 2;
     says(cuddle_request_submit(&r, h, &prompt, 1, &o, NULL, NULL, &err), CUDDLE_E_ARG, "the stop tokens are NULL, but their count is 2");
     says(cuddle_request_submit(&r, h, NULL, 0, NULL, NULL, NULL, &err), CUDDLE_E_ARG, "the prompt has no tokens");
@@ -459,7 +459,7 @@ START_TEST(settings_of_a_request_have_ranges)
          "segment 0: tokens is NULL");
     says(cuddle_request_submit(&r, h, &(cuddle_segment){ .kind = CUDDLE_SEGMENT_TOKENS, .tokens = ids, .count = SIZE_MAX }, 1, NULL, NULL, NULL, &err),
          CUDDLE_E_LIMIT, "the prompt has 18446744073709551615 tokens or more, the context is 32");
-    cuddle_generation_options_init(&o); /* ids beyond the vocabulary can be neither produced nor suppressed */
+    cuddle_generation_options_init(&o, sizeof o); /* ids beyond the vocabulary can be neither produced nor suppressed */
     o.max_tokens = 2;
     o.suppress = o.stop_tokens = (const int32_t[]){ -1, INT32_MIN, INT32_MAX };
     o.suppress_count = o.stop_token_count = 3;
@@ -467,6 +467,32 @@ START_TEST(settings_of_a_request_have_ranges)
     ck_ok(cuddle_request_wait(r, -1, &err));
     cuddle_request_free(r);
     cuddle_model_free(h);
+}
+END_TEST
+
+/* A struct of an older header is shorter, one of a newer header longer. */
+START_TEST(options_are_filled_as_far_as_the_caller_has_them)
+{
+    enum { OLDER = offsetof(cuddle_generation_options, top_k), NEWER = sizeof(cuddle_generation_options) + 40 };
+    union { cuddle_generation_options options; unsigned char byte[NEWER + 8]; } u;
+    memset(&u, 0x5a, sizeof u);
+    cuddle_generation_options_init(&u.options, OLDER);
+    ck_assert_uint_eq(u.options.struct_size, OLDER);
+    ck_assert_int_eq(u.options.max_tokens, CUDDLE_UNSET_INT);
+    for (size_t i = OLDER; i < sizeof u; i++) ck_assert_uint_eq(u.byte[i], 0x5a);
+    memset(&u, 0x5a, sizeof u);
+    cuddle_generation_options_init(&u.options, NEWER);
+    ck_assert_uint_eq(u.options.struct_size, NEWER);
+    ck_assert_int_eq(u.options.logprobs, -1);
+    for (size_t i = sizeof(cuddle_generation_options); i < NEWER; i++) ck_assert_uint_eq(u.byte[i], 0);
+    for (size_t i = NEWER; i < sizeof u; i++) ck_assert_uint_eq(u.byte[i], 0x5a);
+    memset(&u, 0x5a, sizeof u);
+    cuddle_generation_options_init(&u.options, sizeof(size_t) - 1); /* not even its size */
+    ck_assert_uint_eq(u.byte[0], 0x5a);
+    cuddle_engine_options_init(NULL, sizeof(cuddle_engine_options));
+    cuddle_model_options older;
+    cuddle_model_options_init(&older, offsetof(cuddle_model_options, measure_ceiling));
+    ck_assert_str_eq(older.dtype, "auto");
 }
 END_TEST
 
@@ -484,6 +510,7 @@ int main(void)
     tcase_add_test(tc, a_file_that_is_only_removed_is_loaded_all_the_same);
     tcase_add_test(tc, a_writer_names_what_the_disk_refuses);
     tcase_add_test(tc, a_writer_names_a_full_and_a_read_only_disk);
+    tcase_add_test(tc, options_are_filled_as_far_as_the_caller_has_them);
     tcase_add_test(tc, settings_of_an_engine_have_ranges);
     tcase_add_test(tc, the_largest_number_of_threads_works_or_is_an_error);
     tcase_add_test(tc, settings_of_a_model_have_ranges);

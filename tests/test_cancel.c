@@ -23,7 +23,7 @@ static cuddle_engine *new_engine(int threads, uint64_t budget)
 {
     cuddle_engine *engine;
     cuddle_engine_options o;
-    cuddle_engine_options_init(&o);
+    cuddle_engine_options_init(&o, sizeof o);
     o.device = test_device();
     o.backend_dir = test_backend_dir();
     o.threads = threads;
@@ -36,7 +36,7 @@ static cuddle_engine *new_engine(int threads, uint64_t budget)
 static cuddle_model_options model_options(void)
 {
     cuddle_model_options o;
-    cuddle_model_options_init(&o);
+    cuddle_model_options_init(&o, sizeof o);
     o.dtype = "float32";
     o.max_context = 48;
     o.max_sequences = 2;
@@ -86,7 +86,7 @@ static void begin(scene *s, cuddle_model *h)
         part *p = &s->part[i];
         *p = (part){ .scene = s, .from = model.prompt_count + plan_of[i].longer, .tokens = plan_of[i].tokens };
         cuddle_generation_options o;
-        cuddle_generation_options_init(&o);
+        cuddle_generation_options_init(&o, sizeof o);
         o.temperature = 0;
         o.ignore_eos = 1;
         o.max_tokens = p->tokens;

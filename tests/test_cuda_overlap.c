@@ -37,7 +37,7 @@ static void open_rig(rig *r)
     expectation_read(&r->e, r->path);
     ck_ok(cud_cuda_module(CUD_CUDA_ABI, sizeof(op_table))->open(&b, 0, &err));
     cuddle_engine_options options;
-    cuddle_engine_options_init(&options);
+    cuddle_engine_options_init(&options, sizeof options);
     ck_ok(cud_engine_new(&r->engine, b, CUDDLE_DEVICE_CUDA, &options, &err));
     emu_live_get(&r->before);
     r->descriptors = open_descriptors();
@@ -61,7 +61,7 @@ static void close_rig(rig *r)
 static cuddle_status try_load(cuddle_model **out, const rig *r, cuddle_progress_fn progress, void *user)
 {
     cuddle_model_options o;
-    cuddle_model_options_init(&o);
+    cuddle_model_options_init(&o, sizeof o);
     o.dtype = "float32";
     o.max_batch = 16;
     o.max_sequences = 2;
@@ -81,7 +81,7 @@ static cuddle_request *submit(cuddle_model *h, const rig *r, cuddle_event_fn on_
 {
     cuddle_request *request;
     cuddle_generation_options how;
-    cuddle_generation_options_init(&how);
+    cuddle_generation_options_init(&how, sizeof how);
     how.temperature = 0;
     how.max_tokens = 6;
     how.ignore_eos = 1;
@@ -350,7 +350,7 @@ START_TEST(a_failed_call_while_a_request_waits_is_a_clear_error)
         emu_fail_call(calls[_i].name, n, (int)calls[_i].error, false);
         cuddle_status status = try_load(&h, &r, NULL, NULL);
         cuddle_generation_options how;
-        cuddle_generation_options_init(&how);
+        cuddle_generation_options_init(&how, sizeof how);
         how.temperature = 0;
         how.max_tokens = 6;
         how.ignore_eos = 1;

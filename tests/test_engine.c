@@ -19,7 +19,7 @@ static cuddle_engine *new_engine(int threads)
 {
     cuddle_engine *engine;
     cuddle_engine_options o;
-    cuddle_engine_options_init(&o);
+    cuddle_engine_options_init(&o, sizeof o);
     o.device = test_device();
     o.backend_dir = test_backend_dir();
     o.threads = threads;
@@ -32,7 +32,7 @@ static cuddle_model *load(cuddle_engine *engine, const char *dir)
 {
     cuddle_model *h;
     cuddle_model_options o;
-    cuddle_model_options_init(&o);
+    cuddle_model_options_init(&o, sizeof o);
     o.dtype = "float32";
     o.max_context = 40;
     o.max_batch = 16; /* small, so that prompts come in chunks */
@@ -44,7 +44,7 @@ static cuddle_model *load_demo(cuddle_engine *engine)
 {
     cuddle_model *h;
     cuddle_model_options o;
-    cuddle_model_options_init(&o);
+    cuddle_model_options_init(&o, sizeof o);
     o.dtype = "float32";
     o.max_context = 128;
     o.max_batch = 16;
@@ -57,7 +57,7 @@ static cuddle_model *load_demo(cuddle_engine *engine)
 static cuddle_generation_options greedy(int tokens)
 {
     cuddle_generation_options o;
-    cuddle_generation_options_init(&o);
+    cuddle_generation_options_init(&o, sizeof o);
     o.temperature = 0;
     o.max_tokens = tokens;
     o.ignore_eos = 1;
@@ -503,7 +503,7 @@ START_TEST(a_late_failure_fails_the_model_and_its_requests)
     cuddle_engine *engine = new_engine(1);
     cuddle_model *h;
     cuddle_model_options o;
-    cuddle_model_options_init(&o);
+    cuddle_model_options_init(&o, sizeof o);
     int truncated = 0;
     o.load = CUDDLE_LOAD_READ;
     o.max_context = 64;
@@ -541,7 +541,7 @@ START_TEST(a_load_can_be_cancelled)
     cuddle_engine *engine = new_engine(1);
     cuddle_model *h, *shared = NULL;
     cuddle_model_options o;
-    cuddle_model_options_init(&o);
+    cuddle_model_options_init(&o, sizeof o);
     o.load = CUDDLE_LOAD_READ;
     o.progress = cancel_on_progress;
     o.progress_user = &shared;
@@ -558,7 +558,7 @@ START_TEST(plan_and_use_agree)
     cuddle_engine *engine = new_engine(1);
     for (int mode = CUDDLE_LOAD_MAP; mode <= CUDDLE_LOAD_READ; mode++) {
         cuddle_model_options o;
-        cuddle_model_options_init(&o);
+        cuddle_model_options_init(&o, sizeof o);
         o.load = (cuddle_load_mode)mode;
         cuddle_plan plan = { .struct_size = sizeof plan }, planned = plan, used = plan;
         ck_ok(cuddle_model_plan(&plan, engine, test_path("models/kjv-gpt2"), &o, &err));
@@ -591,7 +591,7 @@ START_TEST(a_load_is_reported_and_foreign_modes_are_refused)
     for (int mode = CUDDLE_LOAD_AUTO; mode <= CUDDLE_LOAD_REGISTER + 1; mode++) {
         cuddle_model *h;
         cuddle_model_options o;
-        cuddle_model_options_init(&o);
+        cuddle_model_options_init(&o, sizeof o);
         o.load = (cuddle_load_mode)mode;
         cuddle_plan plan = { .struct_size = sizeof plan };
         if (mode >= CUDDLE_LOAD_RING) {
@@ -626,7 +626,7 @@ START_TEST(a_budget_refuses_what_does_not_fit)
 {
     cuddle_engine *engine;
     cuddle_engine_options e;
-    cuddle_engine_options_init(&e);
+    cuddle_engine_options_init(&e, sizeof e);
     e.device = test_device();
     e.backend_dir = test_backend_dir();
     e.memory_budget = 1000000;
@@ -643,7 +643,7 @@ START_TEST(devices_that_are_not_there_are_refused_by_name)
 {
     cuddle_engine *engine;
     cuddle_engine_options o;
-    cuddle_engine_options_init(&o);
+    cuddle_engine_options_init(&o, sizeof o);
     o.device = "tpu";
     test_expect_failure(cuddle_engine_new(&engine, &o, &err), CUDDLE_E_ARG, &err);
     o.device = "cuda:999";
@@ -660,13 +660,13 @@ START_TEST(every_failed_allocation_is_an_error_and_leaks_nothing)
         cuddle_model *h = NULL;
         cuddle_request *r = NULL;
         cuddle_engine_options e;
-        cuddle_engine_options_init(&e);
+        cuddle_engine_options_init(&e, sizeof e);
         e.device = test_device();
     e.backend_dir = test_backend_dir();
         e.threads = 0;
         e.cpu_threads = 1;
         cuddle_model_options o;
-        cuddle_model_options_init(&o);
+        cuddle_model_options_init(&o, sizeof o);
         o.max_context = 32;
         o.max_sequences = 1;
         o.max_batch = 16;

@@ -45,7 +45,7 @@ static cuddle_engine *new_engine(worker *w)
     cuddle_error err = { CUDDLE_OK, "" };
     cuddle_engine *engine = NULL;
     cuddle_engine_options o;
-    cuddle_engine_options_init(&o);
+    cuddle_engine_options_init(&o, sizeof o);
     o.device = test_device();
     o.backend_dir = test_backend_dir();
     o.cpu_threads = 2;
@@ -60,7 +60,7 @@ static void change_model(worker *w)
     cuddle_model *fresh = NULL;
     place *from = &engines[any(w, ENGINES)], *to = &models[any(w, MODELS)];
     cuddle_model_options o;
-    cuddle_model_options_init(&o);
+    cuddle_model_options_init(&o, sizeof o);
     o.dtype = "float32";
     o.load = any(w, 2) ? CUDDLE_LOAD_MAP : CUDDLE_LOAD_READ;
     o.max_context = 48;
@@ -101,7 +101,7 @@ static void submit(worker *w, struct held *slot)
     slot->tokens = 1 + (int)any(w, (unsigned)(model.count - slot->from));
     slot->read = 0;
     cuddle_generation_options o;
-    cuddle_generation_options_init(&o);
+    cuddle_generation_options_init(&o, sizeof o);
     o.temperature = 0;
     o.ignore_eos = 1;
     o.max_tokens = slot->tokens;

@@ -131,7 +131,7 @@ static cuddle_status write_tensors(void)
 static cuddle_status load(cuddle_model **h, cuddle_engine *engine, const way *w)
 {
     cuddle_model_options o;
-    cuddle_model_options_init(&o);
+    cuddle_model_options_init(&o, sizeof o);
     o.dtype = "float32";
     o.load = w->load;
     o.max_context = 48;
@@ -147,7 +147,7 @@ static cuddle_status load(cuddle_model **h, cuddle_engine *engine, const way *w)
 static cuddle_status generate(cuddle_engine *engine, cuddle_model *h, const way *w)
 {
     cuddle_generation_options o;
-    cuddle_generation_options_init(&o);
+    cuddle_generation_options_init(&o, sizeof o);
     const char *stops[] = { "zzz" };
     o.temperature = 0;
     o.stop = stops;
@@ -192,7 +192,7 @@ static cuddle_status everything(const way *w)
     cuddle_engine *engine = NULL;
     cuddle_model *h = NULL;
     cuddle_engine_options o;
-    cuddle_engine_options_init(&o);
+    cuddle_engine_options_init(&o, sizeof o);
     o.device = test_device();
     o.backend_dir = test_backend_dir();
     o.threads = w->threads;

@@ -10,10 +10,10 @@ enum { MAX_CPU_THREADS = 1024 }; /* what the CPU backend takes */
 #define REQUIRE(condition, function, what) \
     if (!(condition)) return cud_fail(err, CUDDLE_E_ARG, function ": " what " is NULL")
 
-void cuddle_engine_options_init(cuddle_engine_options *options)
+void cuddle_engine_options_init(cuddle_engine_options *options, size_t size)
 {
-    if (!options) return;
-    *options = (cuddle_engine_options){ .struct_size = sizeof *options, .device = "auto", .threads = 1, .log_level = CUDDLE_LOG_WARN };
+    const cuddle_engine_options defaults = { .device = "auto", .threads = 1, .log_level = CUDDLE_LOG_WARN };
+    cud_options_init(options, size, &defaults, sizeof defaults);
 }
 
 cuddle_status cuddle_engine_new(cuddle_engine **out, const cuddle_engine_options *options, cuddle_error *err)
@@ -22,7 +22,7 @@ cuddle_status cuddle_engine_new(cuddle_engine **out, const cuddle_engine_options
     REQUIRE(out, "cuddle_engine_new", "out");
     *out = NULL;
     cuddle_engine_options o;
-    cuddle_engine_options_init(&o);
+    cuddle_engine_options_init(&o, sizeof o);
     if (options) {
         const cuddle_status status = cud_options_copy(&o, sizeof o, options, "cuddle_engine_options", err);
         if (status) return status;

@@ -85,7 +85,7 @@ static int run_once(session *s, const bench_options *own, int generate, uint64_t
     cuddle_request **requests = calloc((size_t)own->batch, sizeof *requests);
     sequence *sequences = calloc((size_t)own->batch, sizeof *sequences);
     cuddle_generation_options options;
-    cuddle_generation_options_init(&options);
+    cuddle_generation_options_init(&options, sizeof options);
     options.max_tokens = generate;
     options.temperature = 0;
     options.repetition_penalty = 1;

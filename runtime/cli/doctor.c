@@ -70,7 +70,7 @@ static void print_cuda(void)
     cuddle_engine *engine;
     cuddle_error err;
     char text[256];
-    cuddle_engine_options_init(&options);
+    cuddle_engine_options_init(&options, sizeof options);
     options.device = "cuda";
     options.threads = 0;
     const bool usable = cuddle_engine_new(&engine, &options, &err) == CUDDLE_OK;

@@ -44,7 +44,7 @@ static const option_row run_rows[] = {
 
 static void to_generation_options(cuddle_generation_options *g, const run_options *own)
 {
-    cuddle_generation_options_init(g);
+    cuddle_generation_options_init(g, sizeof *g);
     g->max_tokens = own->max_tokens;
     g->temperature = own->temperature;
     g->top_k = own->top_k;

@@ -98,7 +98,7 @@ static int wait_loaded(session *s, double began, cuddle_error *err)
 int session_open_engine(session *s, const settings *set)
 {
     cuddle_engine_options options;
-    cuddle_engine_options_init(&options);
+    cuddle_engine_options_init(&options, sizeof options);
     options.device = set->device;
     options.cpu_threads = set->threads;
     options.deterministic = (cuddle_toggle)set->deterministic;
@@ -110,7 +110,7 @@ int session_open_engine(session *s, const settings *set)
 
 void settings_to_model_options(const settings *set, cuddle_model_options *options)
 {
-    cuddle_model_options_init(options);
+    cuddle_model_options_init(options, sizeof *options);
     options->dtype = set->dtype;
     options->load = (cuddle_load_mode)set->load;
     options->max_context = set->max_context;

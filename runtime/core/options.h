@@ -6,6 +6,15 @@
 
 #include <string.h>
 
+/* Fills a caller's option struct of `given` bytes with defaults, of which this library knows `size` bytes. */
+static inline void cud_options_init(void *out, size_t given, const void *defaults, size_t size)
+{
+    if (!out || given < sizeof given) return;
+    memset(out, 0, given);
+    memcpy(out, defaults, given < size ? given : size);
+    memcpy(out, &given, sizeof given);
+}
+
 /* Copies a caller's option struct over `out`, which holds this library's defaults. A caller built against an older header has a
  * smaller struct: the rest keeps its default. A newer one is taken if what we do not know is zero. */
 static inline cuddle_status cud_options_copy(void *out, size_t size, const void *options, const char *name, cuddle_error *err)

@@ -172,13 +172,13 @@ void cud_generation_config_free(generation_config *g)
 
 /* -------------------------------------------------------------------------------------------------------- options */
 
-void cuddle_generation_options_init(cuddle_generation_options *options)
+void cuddle_generation_options_init(cuddle_generation_options *options, size_t size)
 {
-    if (!options) return;
-    *options = (cuddle_generation_options){
-        .struct_size = sizeof *options, .max_tokens = CUDDLE_UNSET_INT, .temperature = CUDDLE_UNSET_FLOAT, .top_k = CUDDLE_UNSET_INT,
+    const cuddle_generation_options defaults = {
+        .max_tokens = CUDDLE_UNSET_INT, .temperature = CUDDLE_UNSET_FLOAT, .top_k = CUDDLE_UNSET_INT,
         .top_p = CUDDLE_UNSET_FLOAT, .min_p = CUDDLE_UNSET_FLOAT, .repetition_penalty = CUDDLE_UNSET_FLOAT, .logprobs = -1,
     };
+    cud_options_init(options, size, &defaults, sizeof defaults);
 }
 
 static cuddle_status check_range(cuddle_error *err, const char *name, double value, double min, double max)
@@ -235,7 +235,7 @@ cuddle_status cud_generation_resolve(generation *g, const cuddle_generation_opti
 {
     *g = (generation){ 0 };
     cuddle_generation_options o;
-    cuddle_generation_options_init(&o);
+    cuddle_generation_options_init(&o, sizeof o);
     cuddle_status status = options ? cud_options_copy(&o, sizeof o, options, "cuddle_generation_options", err) : CUDDLE_OK;
     if (status) return status;
 

@@ -7,10 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-void cuddle_model_options_init(cuddle_model_options *options)
+void cuddle_model_options_init(cuddle_model_options *options, size_t size)
 {
-    if (!options) return;
-    *options = (cuddle_model_options){ .struct_size = sizeof *options, .dtype = "auto" };
+    const cuddle_model_options defaults = { .dtype = "auto" };
+    cud_options_init(options, size, &defaults, sizeof defaults);
 }
 
 static cuddle_status parse_dtype(dtype *out, const char *name, cuddle_error *err)
@@ -33,7 +33,7 @@ static cuddle_status check_count(cuddle_error *err, const char *name, int64_t va
 static cuddle_status resolve(model_options *out, cuddle_model_options *o, const cuddle_engine *e, const cuddle_model_options *options,
                              cuddle_error *err)
 {
-    cuddle_model_options_init(o);
+    cuddle_model_options_init(o, sizeof *o);
     cuddle_status status = options ? cud_options_copy(o, sizeof *o, options, "cuddle_model_options", err) : CUDDLE_OK;
     *out = (model_options){ .deterministic = e->deterministic };
     if (!status) status = parse_dtype(&out->compute, o->dtype, err);

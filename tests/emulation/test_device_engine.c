@@ -21,7 +21,7 @@ static cuddle_status try_engine(cuddle_engine **out, cuddle_toggle deterministic
     cuddle_status status = module()->open(&b, 0, &err);
     if (status) return status;
     cuddle_engine_options o;
-    cuddle_engine_options_init(&o);
+    cuddle_engine_options_init(&o, sizeof o);
     o.deterministic = deterministic;
     status = cud_engine_new(out, b, CUDDLE_DEVICE_CUDA, &o, &err);
     if (status) b->ops->destroy(b);
@@ -31,7 +31,7 @@ static cuddle_status try_engine(cuddle_engine **out, cuddle_toggle deterministic
 static cuddle_status try_model(cuddle_model **out, cuddle_engine *e, int sequences)
 {
     cuddle_model_options o;
-    cuddle_model_options_init(&o);
+    cuddle_model_options_init(&o, sizeof o);
     o.dtype = "float32";
     o.max_batch = 24;
     o.max_sequences = sequences;
@@ -61,7 +61,7 @@ static cuddle_generation_options options_of(int kind)
 {
     static const int32_t banned[] = { 3, 5, 7, 40 };
     cuddle_generation_options o;
-    cuddle_generation_options_init(&o);
+    cuddle_generation_options_init(&o, sizeof o);
     o.max_tokens = 6 + kind;
     o.ignore_eos = 1;
     o.seed = 1000 + (uint64_t)kind;
@@ -135,7 +135,7 @@ START_TEST(whatever_comes_and_goes)
     backend *b = NULL;
     ck_ok(module()->open(&b, 0, &err));
     cuddle_engine_options options;
-    cuddle_engine_options_init(&options);
+    cuddle_engine_options_init(&options, sizeof options);
     options.threads = 0; /* so that what happens when is the same each time */
     options.deterministic = CUDDLE_ON;
     ck_ok(cud_engine_new(&e, b, CUDDLE_DEVICE_CUDA, &options, &err));

@@ -30,14 +30,14 @@ static cuddle_status open_engine(cuddle_engine **out, int device, cuddle_error *
     const cuddle_status status = cud_cuda_module(CUD_CUDA_ABI, sizeof(op_table))->open(&b, device, err);
     if (status) return status;
     cuddle_engine_options options;
-    cuddle_engine_options_init(&options);
+    cuddle_engine_options_init(&options, sizeof options);
     return cud_engine_new(out, b, CUDDLE_DEVICE_CUDA, &options, err);
 }
 
 static cuddle_status load(cuddle_model **out, cuddle_engine *engine, cuddle_error *err)
 {
     cuddle_model_options options;
-    cuddle_model_options_init(&options);
+    cuddle_model_options_init(&options, sizeof options);
     options.dtype = "float32";
     options.max_batch = 16;
     options.max_sequences = 2;
@@ -47,7 +47,7 @@ static cuddle_status load(cuddle_model **out, cuddle_engine *engine, cuddle_erro
 static cuddle_status generate(cuddle_model *h, cuddle_error *err)
 {
     cuddle_generation_options how;
-    cuddle_generation_options_init(&how);
+    cuddle_generation_options_init(&how, sizeof how);
     how.temperature = 0;
     how.max_tokens = TOKENS;
     how.ignore_eos = 1;

@@ -36,7 +36,7 @@ int main(int argc, char **argv)
     cuddle_model *model = NULL;
     cuddle_request *request = NULL;
     cuddle_generation_options options;
-    cuddle_generation_options_init(&options);
+    cuddle_generation_options_init(&options, sizeof options);
     options.max_tokens = 64;
     options.temperature = 0;
     const cuddle_segment prompt = { .kind = CUDDLE_SEGMENT_TEXT, .text = "In the beginning", .count = strlen("In the beginning") };
