@@ -42,6 +42,10 @@ int __real_stat(const char *path, struct stat *out);
 int __wrap_stat(const char *path, struct stat *out);
 int __wrap_stat(const char *path, struct stat *out) { return fails(CALL_STAT) ? -1 : __real_stat(path, out); }
 
+int __real_lstat(const char *path, struct stat *out);
+int __wrap_lstat(const char *path, struct stat *out);
+int __wrap_lstat(const char *path, struct stat *out) { return fails(CALL_STAT) ? -1 : __real_lstat(path, out); }
+
 int __real_fstat(int fd, struct stat *out);
 int __wrap_fstat(int fd, struct stat *out);
 int __wrap_fstat(int fd, struct stat *out) { return fails(CALL_FSTAT) ? -1 : __real_fstat(fd, out); }

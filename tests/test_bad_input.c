@@ -94,17 +94,17 @@ END_TEST
 START_TEST(files_without_content_are_malformed)
 {
     static const char *const sentences[][3] = { /* of no byte, of one that begins something, of one that does not */
-        { "config.json: the file is empty, expected an object", "config.json: line 1: string or '}' expected near end of file",
-          "config.json: line 1: is a number, expected an object" },
+        { "config.json: the file is empty, expected an object", "config.json: byte 1: found the end, expected a key in quotes",
+          "config.json: is 7, expected an object" },
         { "model.safetensors: the file has 0 bytes, expected at least 8 for the length of the header",
           "model.safetensors: the file has 1 bytes, expected at least 8 for the length of the header",
           "model.safetensors: the file has 1 bytes, expected at least 8 for the length of the header" },
         { "generation_config.json: the file is empty, expected an object",
-          "generation_config.json: line 1: string or '}' expected near end of file", "generation_config.json: line 1: is a number, expected an object" },
+          "generation_config.json: line 1: string or '}' expected near end of file", "generation_config.json: is 7, expected an object" },
         { "tokenizer.json: byte 0: found the end, expected a JSON value", "tokenizer.json: byte 1: found the end, expected a key in quotes",
           "tokenizer.json: the root is not an object" },
         { "tokenizer_config.json: the file is empty, expected an object", "tokenizer_config.json: line 1: string or '}' expected near end of file",
-          "tokenizer_config.json: line 1: is a number, expected an object" },
+          "tokenizer_config.json: is 7, expected an object" },
     };
     for (size_t i = 0; i < sizeof files / sizeof *files; i++)
         for (size_t k = 0; k < 3; k++) {

@@ -29,8 +29,8 @@ static const char *kind_of(const json_t *value)
 }
 
 /* The number that is the current token, as an integer if int64 holds it, else as a real. `text` has a byte behind every token. NULL: out of
- * memory, or *overflow. strtod() alone would read what the program's locale takes for a decimal point. */
-static json_t *make_number(const scanner *in, bool *overflow)
+ * memory. The scanner lets no number pass that a double does not hold. strtod() alone would read what the program's locale takes for a decimal point. */
+static json_t *make_number(const scanner *in)
 {
     char *const text = in->text, *const end = text + in->length;
     const char behind = *end;
@@ -45,18 +45,17 @@ static json_t *make_number(const scanner *in, bool *overflow)
     const double real = whole ? 0 : strtod_l(text, NULL, plain);
     *end = behind;
     freelocale(plain);
-    *overflow = isinf(real);
-    return *overflow ? NULL : whole ? json_integer(integer) : json_real(real);
+    return whole ? json_integer(integer) : json_real(real);
 }
 
 /* A value for the current token; containers are empty yet. */
-static json_t *make(const scanner *in, bool *overflow)
+static json_t *make(const scanner *in)
 {
     switch (in->token) {
     case SCAN_OBJECT: return json_object();
     case SCAN_ARRAY: return json_array();
     case SCAN_STRING: return json_stringn_nocheck(in->text, in->length);
-    case SCAN_NUMBER: return make_number(in, overflow);
+    case SCAN_NUMBER: return make_number(in);
     case SCAN_TRUE: return json_true();
     case SCAN_FALSE: return json_false();
     default: return json_null();
@@ -77,9 +76,7 @@ static cuddle_status take(json_t **open, const char **key, const scanner *in, cu
         if (!json_object_get(parent, in->text)) return CUDDLE_OK;
         return cud_scan_fail(in, "the key %s is there twice", cud_scan_show(in, found));
     }
-    bool overflow = false;
-    json_t *value = make(in, &overflow);
-    if (overflow) return cud_scan_fail(in, "a number is larger than any double");
+    json_t *value = make(in);
     if (!value || (parent && (json_is_object(parent) ? json_object_set_new_nocheck(parent, *key, value) : json_array_append_new(parent, value))))
         return cud_nomem(err, in->length, in->file); /* the value is gone: where it cannot be kept jansson frees it */
     if (container) open[in->depth - 1] = value;
