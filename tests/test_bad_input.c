@@ -103,7 +103,7 @@ START_TEST(files_without_content_are_malformed)
           "generation_config.json: line 1: string or '}' expected near end of file", "generation_config.json: is 7, expected an object" },
         { "tokenizer.json: byte 0: found the end, expected a JSON value", "tokenizer.json: byte 1: found the end, expected a key in quotes",
           "tokenizer.json: the root is not an object" },
-        { "tokenizer_config.json: the file is empty, expected an object", "tokenizer_config.json: line 1: string or '}' expected near end of file",
+        { "tokenizer_config.json: the file is empty, expected an object", "tokenizer_config.json: byte 1: found the end, expected a key in quotes",
           "tokenizer_config.json: is 7, expected an object" },
     };
     for (size_t i = 0; i < sizeof files / sizeof *files; i++)
