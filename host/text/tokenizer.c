@@ -35,6 +35,7 @@ static cuddle_status run_steps(cud_pieces *p, const cud_components *steps, cuddl
 static void locate(cud_token *token, const cud_pieces *p, const cud_piece *piece)
 {
     const size_t length = piece->end - piece->begin;
+    if (token->text_end) token->text_begin += piece->begin, token->text_end += piece->begin;
     if (token->end > length) return; /* an affix fell back to bytes: such offsets mean nothing, in the reference too */
     if (token->begin == token->end) {
         token->begin += piece->origin;
@@ -55,7 +56,7 @@ static cuddle_status run_model(const cuddle_tokenizer *t, cud_tokens *tokens, co
         const cud_piece *piece = &p->piece[i];
         const size_t first = tokens->count, length = piece->end - piece->begin;
         if (piece->token >= 0) {
-            const cud_token token = { .id = piece->token, .end = length, .text_begin = piece->begin, .text_end = piece->end };
+            const cud_token token = { .id = piece->token, .end = length, .text_end = length };
             status = cud_tokens_add(tokens, token, err);
         } else {
             status = model->encode(tokens, t->model.item[0].config, &t->model_vocab, cud_piece_text(p, piece), length, err);
