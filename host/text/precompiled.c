@@ -98,27 +98,26 @@ static cuddle_status precompiled_parse(void **config, const cud_part *in, cuddle
 
 static size_t child(uint32_t unit, size_t node) { return node ^ (size_t)(unit >> 10) << (unit & 1u << 9 ? 8 : 0); }
 
-/* What the text becomes: the replacement of its shortest beginning that has one (as in the reference), or NULL. A map that points out
- * of itself sets *bad. */
+/* What the text becomes: the replacement of its shortest beginning that has one (as in the reference), or NULL. *bad: the map
+ * points out of itself. */
 static const char *find(const charsmap *c, const char *text, size_t length, bool *bad)
 {
-    if (!c->units) {
-        *bad = true;
-        return NULL;
-    }
+    *bad = true;
+    if (!c->units) return NULL;
     size_t node = child(c->unit[0], 0);
     for (size_t i = 0; i < length && text[i]; i++) {
         node ^= (unsigned char)text[i];
-        if (node >= c->units) break;
+        if (node >= c->units) return NULL;
         const uint32_t unit = c->unit[node];
-        if ((unit & (1u << 31 | 0xff)) != (unsigned char)text[i]) return NULL;
+        if ((unit & (1u << 31 | 0xff)) != (unsigned char)text[i]) break;
         node = child(unit, node);
         if (!(unit & 1u << 8)) continue;
         const size_t at = node < c->units ? c->unit[node] & ~(1u << 31) : SIZE_MAX;
-        if (at > c->pool_size || ((unsigned char)c->pool[at] & 0xc0) == 0x80) break;
+        if (at > c->pool_size || ((unsigned char)c->pool[at] & 0xc0) == 0x80) return NULL;
+        *bad = false;
         return c->pool + at;
     }
-    *bad = node >= c->units;
+    *bad = false;
     return NULL;
 }
 
@@ -174,7 +173,7 @@ static cuddle_status precompiled_piece(cud_writer *w, const void *config)
         cluster = cud_grapheme_length(s, w->length - at);
         const char *text = cluster < SHORT ? find(c, s, cluster, &bad) : NULL;
         if (text) replace(&to, cluster, s, text);
-        for (size_t i = 0, size; !text && i < cluster; i += size) {
+        for (size_t i = 0, size; !text && i < cluster && !bad; i += size) {
             const int32_t character = cud_utf8_decode(s + i, &size);
             const char *single = find(c, s + i, size, &bad);
             if (single)

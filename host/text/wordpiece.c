@@ -132,8 +132,7 @@ static cuddle_status wordlevel_encode(cud_tokens *out, const void *config, const
     const word_config *c = config;
     const int32_t id = cud_vocab_find(vocab, word, length);
     if (id < 0 && c->unk < 0) return missing_unk(c, err);
-    const cud_token token = { .id = id < 0 ? c->unk : id, .end = length, .text_end = id < 0 ? length : 0 };
-    return cud_tokens_add(out, token, err);
+    return cud_tokens_add(out, (cud_token){ .id = id < 0 ? c->unk : id, .end = length }, err);
 }
 
 const cud_model_type cud_model_wordlevel = { { "WordLevel", wordlevel_parse, word_free }, wordlevel_encode, NULL };
