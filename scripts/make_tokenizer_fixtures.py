@@ -3,15 +3,19 @@
 
 Each folder is a small tokenizer and what the reference implementation makes of some texts: ids, byte offsets, decoded text, and
 decodings of id sequences that no encoder would give. test_tokenizer_vectors compares all of it. Training does not repeat exactly,
-so files without a new case change too: run it again only to add cases.
-    python scripts/make_tokenizer_fixtures.py
+so files without a new case change too: to add cases, name the functions that write them.
+    python scripts/make_tokenizer_fixtures.py [wordpiece unigram ...]
 """
+import base64
 import json
 import pathlib
 import random
+import sys
 
 import tokenizers
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+
+from charsmap import charsmap
 
 OUT = pathlib.Path(__file__).resolve().parent.parent / "tests" / "tokenizers"
 
@@ -284,6 +288,119 @@ def chains():
         check(name, base, ["", "Hello  world ", "日本", "🤗🤗 é", " the  end "], sequences=60)
 
 
+# ---- models other than BPE ----
+
+NASTY = [
+    "\u200b\u200d\ufeff a\u00a0b\u2003c\u3000d\u0085e\u180ef", "\u05e9\u05dc\u05d5\u05dd \u0645\u0631\u062d\u0628\u0627 \u202babc\u202c", "\u1100\u1161\u11a8\u1112\u1161\u11ab \uac01",
+    "e\u0301\u0302\u0303 \u0301x a\u20dd \u0ddc\u0dcf", "\u3400\u4e00\u9fff\uf900\U00020000\U0002a6df\U0002b820\U0002b920x\u3042\u30fc\u30ab", "\u2581 \u2581\u2581a b\u2581", "do not don't I do not, 's . ! ? n't 'm",
+    "##ing ##s [CLS] [SEP] [UNK] [MASK]", "\u0915\u094d\u0937\u093f \u0924\u094d\u0930", "\u0660\u0661\u0662 \u00bd \u2167 \u3007 \U0001d7d8", "\uff21\uff22\uff43\u0301 \ufb01 \u2460 \u3392 \u210c",
+    "\u0001\u0002\t\n\u000b\u000c\r\u001f\u007f\u008f\u009f\u00ad", "\U000e0001\ue000\uffff\U0010ffff", "end</w> <pad> | h|e||l",
+]
+
+
+def words(model, trainer, size, special=("[UNK]", "[CLS]", "[SEP]", "[PAD]", "[MASK]"), **kwargs):
+    t = Tokenizer(model)
+    t.normalizer = normalizers.BertNormalizer()
+    t.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    t.train_from_iterator(CORPUS, trainer(vocab_size=size, special_tokens=list(special), show_progress=False, **kwargs))
+    return t
+
+
+def wordpiece_model(**kwargs):
+    return words(models.WordPiece(unk_token="[UNK]", **kwargs), trainers.WordPieceTrainer, 600, limit_alphabet=90)
+
+
+def wordlevel_model():
+    return words(models.WordLevel(unk_token="[UNK]"), trainers.WordLevelTrainer, 200)
+
+
+def unigram_model(byte_fallback=False, size=400):
+    t = Tokenizer(models.Unigram())
+    t.normalizer = normalizers.Sequence([normalizers.Nmt(), normalizers.NFKC()])
+    t.pre_tokenizer = pre_tokenizers.Metaspace()
+    t.train_from_iterator(CORPUS, trainers.UnigramTrainer(vocab_size=size, special_tokens=["<unk>", "<s>", "</s>"], unk_token="<unk>", max_piece_length=8, show_progress=False))
+    t.decoder = decoders.Metaspace()
+
+    def change(data):
+        model = data["model"]
+        if byte_fallback:
+            model["vocab"] += [[f"<0x{b:02X}>", 0.0] for b in range(256)]
+            model["byte_fallback"] = True
+
+    return edited(t, change)
+
+
+def ends(t, cls="[CLS]", sep="[SEP]"):
+    return (sep, t.token_to_id(sep)), (cls, t.token_to_id(cls))
+
+
+# Rules of every kind: one character for another, fewer, more, none; clusters of several; beginnings of one another.
+RULES = {
+    "\uff21": "A", "\ufb01": "fi", "\u2460": "1", "\u3392": "MHz", "e\u0301": "\u00e9", "e\u0301\u0302": "\u1ebf", "a\u0301": "xyz", "\u00ad": "", "\u200b": "", "\t": " ", "\n": " ", "\r\n": " ", "\u3000": " ",
+    "q": "QR", "\u0924": "T", "\u00a9": "(c)", "\u0600": "<", "\u210c": "H", "\u212b": "\u00c5", "\ufdfa": "\u0635\u0644\u0649 \u0627\u0644\u0644\u0647",
+}
+
+
+def precompiled_normalizer():
+    return normalizers.Precompiled(base64.b64decode(charsmap(RULES)))
+
+
+def wordpiece():
+    t = wordpiece_model()
+    t.post_processor = processors.BertProcessing(*ends(t))
+    t.decoder = decoders.WordPiece()
+    check("bert", t, TEXTS + NASTY)
+    t.normalizer = normalizers.BertNormalizer(lowercase=False, handle_chinese_chars=False, clean_text=False, strip_accents=True)
+    t.decoder = decoders.WordPiece(cleanup=False, prefix="##")
+    check("bert-cased", t, TEXTS + NASTY)
+    t = words(models.WordPiece(unk_token="[UNK]", continuing_subword_prefix="", max_input_chars_per_word=12), trainers.WordPieceTrainer, 300, continuing_subword_prefix="")
+    t.normalizer = normalizers.BertNormalizer(strip_accents=False)
+    t.decoder = decoders.WordPiece(prefix="")
+    check("wordpiece-no-prefix", t, TEXTS + NASTY)
+
+
+def wordlevel():
+    t = wordlevel_model()
+    t.normalizer = None
+    t.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Whitespace(), pre_tokenizers.Digits(individual_digits=True)])
+    t.post_processor = processors.RobertaProcessing(*ends(t), trim_offsets=True, add_prefix_space=False)
+    t.decoder = decoders.BPEDecoder(suffix="e")
+    check("wordlevel", t, TEXTS + NASTY)
+    for name, step in [("scripts", pre_tokenizers.UnicodeScripts()), ("fixed-length", pre_tokenizers.FixedLength(length=3))]:
+        t = Tokenizer(models.WordLevel(vocab={"[UNK]": 0, "\u3042\u30fc\u30ab": 1, "abc": 2}, unk_token="[UNK]"))
+        t.pre_tokenizer = step
+        t.post_processor = processors.ByteLevel(trim_offsets=True)
+        check(name, t, TEXTS + NASTY, sequences=5)
+
+
+def unigram():
+    t = unigram_model()
+    t.post_processor = processors.RobertaProcessing(*ends(t, "<s>", "</s>"))
+    check("unigram", t, TEXTS + NASTY)
+    t = unigram_model(byte_fallback=True)
+    t.normalizer = normalizers.Sequence([precompiled_normalizer(), normalizers.Replace(Regex(" {2,}"), " ")])
+    t.decoder = decoders.Sequence([decoders.ByteFallback(), decoders.Metaspace()])
+    check("unigram-bytes", t, TEXTS + NASTY)
+    t = Tokenizer(models.Unigram([("<unk>", 0.0), ("a", 1.0), ("b", 1.0), ("ab", 2.0), ("abc", 3.5), ("b", 1.0), ("xy", -9.0), ("bab", 3.0)], 0, False))
+    check("unigram-ties", t, ["abab", "aabb", "babab", "abcbab", "xyxx", "zzxyzz", "<unk>z", "b\u00e9ab"])
+    t = characters("".join(RULES) + "".join(RULES.values()) + "e\u0301\u0302\u0303abcz\u0915\u094d\u200d")
+    t = Tokenizer(t)
+    t.normalizer = precompiled_normalizer()
+    check("precompiled", t, TEXTS + NASTY + ["xqyz", "qe\u0301q", "\u00ad\u00ad", "\u00adx", "e\u0301\u0302\u0303", "a\u0301\u0301", "A\uff21\u0301x", "\u0915\u094d\u0924\u0301", "\u0924\u0301", "\u00a9\u200d\u00a9\u0301", "\u00a9\u0301\u200d\u00a9", "\u0600A", "\r\n\r\u0301"], sequences=5)
+
+
+def ctc():
+    chars = ["<pad>", "<s>", "</s>", "<unk>", "|"] + list("ETAOINHSRDLUMWCFGYPBVK'XJQZ") + [" .", "n't", " n't", "a|b", " do not"]
+    t = Tokenizer(models.WordLevel(vocab={c: i for i, c in enumerate(chars)}, unk_token="<unk>"))
+    t.pre_tokenizer = pre_tokenizers.Split(Regex("."), "isolated")
+    t.decoder = decoders.CTC()
+    check("ctc", t, ["HELLO|WORLD", "AABB"], sequences=200)
+    t.decoder = decoders.Sequence([decoders.Fuse(), decoders.CTC(pad_token="E", word_delimiter_token="A", cleanup=True)])
+    check("ctc-fused", t, ["HELLO|WORLD"], sequences=60)
+
+
 if __name__ == "__main__":
-    for make in [gpt2, llama3, qwen, llama, splits, added, forms, affixes, chains]:
-        make()
+    every = [gpt2, llama3, qwen, llama, splits, added, forms, affixes, chains, wordpiece, wordlevel, unigram, ctc]
+    for make in every:
+        if len(sys.argv) < 2 or make.__name__ in sys.argv:
+            make()

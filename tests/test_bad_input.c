@@ -100,7 +100,7 @@ START_TEST(files_without_content_are_malformed)
           "model.safetensors: the file has 1 bytes, expected at least 8 for the length of the header",
           "model.safetensors: the file has 1 bytes, expected at least 8 for the length of the header" },
         { "generation_config.json: the file is empty, expected an object",
-          "generation_config.json: line 1: string or '}' expected near end of file", "generation_config.json: is 7, expected an object" },
+          "generation_config.json: byte 1: found the end, expected a key in quotes", "generation_config.json: is 7, expected an object" },
         { "tokenizer.json: byte 0: found the end, expected a JSON value", "tokenizer.json: byte 1: found the end, expected a key in quotes",
           "tokenizer.json: the root is not an object" },
         { "tokenizer_config.json: the file is empty, expected an object", "tokenizer_config.json: byte 1: found the end, expected a key in quotes",

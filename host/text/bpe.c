@@ -4,7 +4,6 @@
 #include "text/types.h"
 #include "text/unicode.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -35,37 +34,6 @@ static void bpe_free(void *config)
 }
 
 /* ---- reading ---- */
-
-/* {"token": id, ...} */
-static cuddle_status parse_vocab(const cud_part *in, cuddle_error *err)
-{
-    scanner scan;
-    cuddle_status status = cud_document_scan(&scan, in->document, CUD_LARGE_VOCAB, err);
-    if (status) return status;
-    if (scan.token != SCAN_OBJECT)
-        return cud_fail(err, CUDDLE_E_FORMAT, "tokenizer.json: %s: \"vocab\" is not an object", in->label);
-    while (cud_scan_next(&scan) == SCAN_KEY) {
-        const char *token = scan.text;
-        const size_t length = scan.length;
-        uint64_t id = UINT64_MAX;
-        cud_scan_next(&scan);
-        if (!cud_scan_u64(&scan, &id) || id > CUD_TOKENIZER_MAX_ID) {
-            char found[64];
-            return cud_fail(err, CUDDLE_E_FORMAT,
-                            "tokenizer.json: the id of token \"%.60s\" is %s, expected an integer from 0 to %d", token,
-                            cud_scan_show(&scan, found), CUD_TOKENIZER_MAX_ID);
-        }
-        const char *other = cud_vocab_token(in->vocab, (int32_t)id, NULL);
-        if (other)
-            return cud_fail(err, CUDDLE_E_FORMAT, "tokenizer.json: tokens \"%.60s\" and \"%.60s\" have the same id %d", other,
-                            token, (int)id);
-        if (cud_vocab_find(in->vocab, token, length) >= 0)
-            return cud_fail(err, CUDDLE_E_FORMAT, "tokenizer.json: token \"%.60s\" is in the vocabulary twice", token);
-        status = cud_vocab_add(in->vocab, token, length, (int32_t)id, err);
-        if (status) return status;
-    }
-    return scan.token == SCAN_ERROR ? CUDDLE_E_FORMAT : CUDDLE_OK;
-}
 
 typedef struct pair {
     const char *part[2];
@@ -155,11 +123,8 @@ static void look_up_characters(bpe_config *c, const cud_vocab *vocab)
 {
     char text[8];
     for (int32_t i = 0; i < DIRECT; i++) c->direct[i] = cud_vocab_find(vocab, text, cud_utf8_encode(text, i));
-    for (int i = 0; i < 256; i++) {
-        snprintf(text, sizeof text, "<0x%02X>", (unsigned)i & 0xff);
-        c->byte[i] = cud_vocab_find(vocab, text, 6);
-        c->alphabet[i] = cud_vocab_find(vocab, text, cud_byte_level_char(text, (unsigned char)i));
-    }
+    cud_vocab_bytes(c->byte, vocab);
+    for (int i = 0; i < 256; i++) c->alphabet[i] = cud_vocab_find(vocab, text, cud_byte_level_char(text, (unsigned char)i));
 }
 
 bool cud_bpe_take_bytes(void *config, const cud_vocab *vocab)
@@ -223,7 +188,7 @@ static cuddle_status bpe_parse(void **config, const cud_part *in, cuddle_error *
     if (!status) status = cud_part_bool(&c->fuse_unk, in, "fuse_unk", CUD_JSON_OPTIONAL, err);
     if (!status) status = cud_part_bool(&c->byte_fallback, in, "byte_fallback", CUD_JSON_OPTIONAL, err);
     if (!status) status = cud_part_bool(&c->ignore_merges, in, "ignore_merges", CUD_JSON_OPTIONAL, err);
-    if (!status) status = parse_vocab(in, err);
+    if (!status) status = cud_part_vocab(in, err);
     if (!status) status = parse_merges(c, in, err);
     if (status) {
         bpe_free(c);

@@ -162,11 +162,16 @@ static void trim(cud_processing *p, size_t index, bool add_prefix_space)
     if (trailing) token->end = backward(p, token->end, token->begin, trailing);
 }
 
+void cud_trim_offsets(cud_processing *p, bool add_prefix_space)
+{
+    for (size_t i = 0; i < p->tokens.count; i++) trim(p, i, add_prefix_space);
+}
+
 static cuddle_status processor_apply(cud_processing *p, const void *config, cuddle_error *err)
 {
     (void)err;
     const byte_level_config *c = config;
-    for (size_t i = 0; c->trim_offsets && i < p->tokens.count; i++) trim(p, i, c->add_prefix_space);
+    if (c->trim_offsets) cud_trim_offsets(p, c->add_prefix_space);
     return CUDDLE_OK;
 }
 

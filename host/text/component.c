@@ -10,20 +10,19 @@
 
 /* ---- the tables: a new type is a row here ---- */
 static const cud_component_type *const normalizer_types[] = {
-    &cud_normalizer_byte_level.base, &cud_normalizer_lowercase.base,     &cud_normalizer_nfc.base,     &cud_normalizer_nfd.base,
-    &cud_normalizer_nfkc.base,       &cud_normalizer_nfkd.base,          &cud_normalizer_prepend.base, &cud_normalizer_replace.base,
-    &cud_normalizer_strip.base,      &cud_normalizer_strip_accents.base,
+    &cud_normalizer_bert.base, &cud_normalizer_byte_level.base, &cud_normalizer_lowercase.base, &cud_normalizer_nfc.base, &cud_normalizer_nfd.base, &cud_normalizer_nfkc.base, &cud_normalizer_nfkd.base, &cud_normalizer_nmt.base, &cud_normalizer_precompiled.base, &cud_normalizer_prepend.base, &cud_normalizer_replace.base, &cud_normalizer_strip.base, &cud_normalizer_strip_accents.base,
 };
 static const cud_component_type *const pre_tokenizer_types[] = {
-    &cud_pre_tokenizer_byte_level.base, &cud_pre_tokenizer_delimiter.base,        &cud_pre_tokenizer_digits.base,
-    &cud_pre_tokenizer_metaspace.base,  &cud_pre_tokenizer_punctuation.base,      &cud_pre_tokenizer_split.base,
-    &cud_pre_tokenizer_whitespace.base, &cud_pre_tokenizer_whitespace_split.base,
+    &cud_pre_tokenizer_bert.base, &cud_pre_tokenizer_byte_level.base, &cud_pre_tokenizer_delimiter.base, &cud_pre_tokenizer_digits.base, &cud_pre_tokenizer_fixed_length.base, &cud_pre_tokenizer_metaspace.base, &cud_pre_tokenizer_punctuation.base, &cud_pre_tokenizer_scripts.base, &cud_pre_tokenizer_split.base, &cud_pre_tokenizer_whitespace.base, &cud_pre_tokenizer_whitespace_split.base,
 };
-static const cud_component_type *const model_types[] = { &cud_model_bpe.base };
-static const cud_component_type *const processor_types[] = { &cud_processor_byte_level.base, &cud_processor_template.base };
+static const cud_component_type *const model_types[] = {
+    &cud_model_bpe.base, &cud_model_unigram.base, &cud_model_wordlevel.base, &cud_model_wordpiece.base,
+};
+static const cud_component_type *const processor_types[] = {
+    &cud_processor_bert.base, &cud_processor_byte_level.base, &cud_processor_roberta.base, &cud_processor_template.base,
+};
 static const cud_component_type *const decoder_types[] = {
-    &cud_decoder_byte_fallback.base, &cud_decoder_byte_level.base, &cud_decoder_fuse.base,
-    &cud_decoder_metaspace.base,     &cud_decoder_replace.base,    &cud_decoder_strip.base,
+    &cud_decoder_bpe.base, &cud_decoder_byte_fallback.base, &cud_decoder_byte_level.base, &cud_decoder_ctc.base, &cud_decoder_fuse.base, &cud_decoder_metaspace.base, &cud_decoder_replace.base, &cud_decoder_strip.base, &cud_decoder_wordpiece.base,
 };
 
 #define TYPES(table) .types = table, .count = sizeof table / sizeof *table
@@ -86,7 +85,8 @@ static const char *guess_type(const cud_kind *kind, const json_view *json)
     if (kind != &cud_models) return NULL;
     if (cud_json_has(json, "merges")) return "BPE";
     if (json_is_array(json_object_get(json->value, "vocab"))) return "Unigram";
-    return cud_json_has(json, "continuing_subword_prefix") && cud_json_has(json, "max_input_chars_per_word") ? "WordPiece" : NULL;
+    if (cud_json_has(json, "continuing_subword_prefix") && cud_json_has(json, "max_input_chars_per_word")) return "WordPiece";
+    return cud_json_has(json, "unk_token") && cud_json_has(json, "vocab") ? "WordLevel" : NULL;
 }
 
 static cuddle_status parse_one(cud_components *out, const cud_kind *kind, const json_view *json, const cud_part *outer, int depth,
@@ -182,15 +182,21 @@ cuddle_status cud_tokens_add(cud_tokens *t, cud_token token, cuddle_error *err)
     return CUDDLE_OK;
 }
 
+cuddle_status cud_bytes_reserve(cud_bytes *b, size_t more, cuddle_error *err)
+{
+    if (b->data && more <= b->room - b->used) return CUDDLE_OK;
+    const size_t room = b->room + b->room / 2 + more + 32;
+    char *data = room < more ? NULL : realloc(b->data, room);
+    if (!data) return cud_nomem(err, room, "decoded text");
+    b->data = data;
+    b->room = room;
+    return CUDDLE_OK;
+}
+
 cuddle_status cud_bytes_add(cud_bytes *b, const char *s, size_t size, cuddle_error *err)
 {
-    if (!b->data || size > b->room - b->used) {
-        const size_t room = b->room + b->room / 2 + size + 32;
-        char *data = room < size ? NULL : realloc(b->data, room);
-        if (!data) return cud_nomem(err, room, "decoded text");
-        b->data = data;
-        b->room = room;
-    }
+    const cuddle_status status = cud_bytes_reserve(b, size, err);
+    if (status) return status;
     if (size) memcpy(b->data + b->used, s, size);
     b->used += size;
     return CUDDLE_OK;

@@ -40,7 +40,9 @@ typedef struct cud_token {
     int32_t id;
     bool special;                /* added by the post-processor */
     size_t begin, end;           /* from the model: in the word; afterwards: in the given text */
-    size_t text_end, text_begin; /* an added token's text in the pieces' buffer; both 0 for the model's tokens */
+    /* The text that the token stands for where that is not the vocabulary's (added tokens, unknown words); both 0: it is. As begin
+     * and end, first in the word, then in the pieces' buffer. */
+    size_t text_end, text_begin;
 } cud_token;
 
 typedef struct cud_tokens {
@@ -86,6 +88,9 @@ typedef struct cud_processor_type {
     cuddle_status (*apply)(cud_processing *p, const void *config, cuddle_error *err);
 } cud_processor_type;
 
+/* Takes white space at a token's ends out of its offsets. add_prefix_space: one space before the first token is not of the text. */
+void cud_trim_offsets(cud_processing *p, bool add_prefix_space);
+
 /* ---- decoders: streams of tokens ----
  * A token arrives in one or more parts; the first has CUD_TOKEN_BEGIN, the last CUD_TOKEN_END. A decoder passes on what is certain
  * and holds what may still change, so that decoding at once and decoding as a stream are one and the same. */
@@ -95,6 +100,7 @@ typedef struct cud_bytes {
     char *data;
     size_t used, room;
 } cud_bytes;
+cuddle_status cud_bytes_reserve(cud_bytes *b, size_t more, cuddle_error *err); /* afterwards data is not NULL */
 cuddle_status cud_bytes_add(cud_bytes *b, const char *s, size_t size, cuddle_error *err);
 
 typedef struct cud_stream {
@@ -154,5 +160,7 @@ cuddle_status cud_part_char(int32_t *out, const cud_part *in, const char *key, u
 /* A string's bytes, borrowed from the JSON. */
 cuddle_status cud_part_string(const char **out, size_t *length, const cud_part *in, const char *key, unsigned flags,
                               cuddle_error *err);
+/* A model's "vocab" that is {"token": id, ...}, into in->vocab. */
+cuddle_status cud_part_vocab(const cud_part *in, cuddle_error *err);
 
 #endif

@@ -14,7 +14,7 @@ static int32_t assigned_id(const cuddle_tokenizer *t, const char *content, size_
 {
     const int32_t known = cud_vocab_find(&t->model_vocab, content, length);
     if (known >= 0) return known;
-    const int32_t size = (int32_t)t->model_vocab.count, last = t->added_vocab.ids - 1;
+    const int32_t size = (int32_t)(t->model_vocab.count + t->model_vocab.aliases), last = t->added_vocab.ids - 1;
     return last >= size ? last + 1 : size;
 }
 

@@ -1,4 +1,5 @@
-/* Pre-tokenizers that cut text and change nothing: Split, Digits, Punctuation, Whitespace, WhitespaceSplit, CharDelimiterSplit. */
+/* Pre-tokenizers that cut text and change nothing: Split, Digits, Punctuation, Whitespace, WhitespaceSplit, CharDelimiterSplit,
+ * BertPreTokenizer, UnicodeScripts, FixedLength. */
 #include "text/pattern.h"
 #include "text/types.h"
 #include "text/unicode.h"
@@ -139,6 +140,13 @@ static cuddle_status whitespace_split_apply(cud_pieces *p, const void *config, c
     return cud_pieces_split(p, class_find, &(class_config){ cud_is_white, 0, CUD_SPLIT_REMOVED }, CUD_SPLIT_REMOVED, false, err);
 }
 
+static cuddle_status bert_apply(cud_pieces *p, const void *config, cuddle_error *err)
+{
+    static const class_config punctuation = { cud_is_punct, 0, CUD_SPLIT_ISOLATED };
+    const cuddle_status status = whitespace_split_apply(p, config, err);
+    return status ? status : class_apply(p, &punctuation, err);
+}
+
 /* ---- Whitespace: runs of word characters, runs of what is neither word nor space; the rest goes ---- */
 static int word_kind(int32_t c) { return cud_is_word(c) ? 1 : cud_is_white(c) ? 0 : 2; }
 
@@ -164,8 +172,67 @@ static cuddle_status whitespace_apply(cud_pieces *p, const void *config, cuddle_
     return cud_pieces_split(p, whitespace_find, config, CUD_SPLIT_REMOVED, true, err);
 }
 
+/* ---- UnicodeScripts: a new piece where the script changes. Japanese is one script here, and a space is of every script; what is of
+ * every script and stands before all others goes, as in the reference ---- */
+static int script_of(int32_t c) { return cud_class(cud_script_ranges, cud_script_ranges_count, c); }
+
+static cuddle_status scripts_find(cud_splitter *s, const char *text, size_t length, const void *config)
+{
+    (void)config;
+    cuddle_status status = CUDDLE_OK;
+    size_t begin = 0, size;
+    int last = 0;
+    for (size_t at = 0; !status && at < length; at += size) {
+        const int script = script_of(cud_utf8_decode(text + at, &size));
+        if (!script || script == last) continue;
+        if (last) status = cud_split_match(s, begin, at);
+        last = script;
+        begin = at;
+    }
+    return status || !last ? status : cud_split_match(s, begin, length);
+}
+
+static cuddle_status scripts_apply(cud_pieces *p, const void *config, cuddle_error *err)
+{
+    return cud_pieces_split(p, scripts_find, config, CUD_SPLIT_REMOVED, true, err);
+}
+
+/* ---- FixedLength: so many characters at a time ---- */
+static cuddle_status fixed_length_parse(void **config, const cud_part *in, cuddle_error *err)
+{
+    int64_t length = 5;
+    cuddle_status status = cud_part_fields(in, (const char *const[]){ "length", NULL }, err);
+    if (!status) status = cud_json_int(&length, &in->json, "length", CUD_JSON_OPTIONAL, 1, INT64_MAX, err);
+    if (status) return status;
+    int64_t *copy = malloc(sizeof *copy);
+    if (!copy) return cud_nomem(err, sizeof *copy, in->label);
+    *copy = length;
+    *config = copy;
+    return CUDDLE_OK;
+}
+
+static cuddle_status fixed_length_find(cud_splitter *s, const char *text, size_t length, const void *config)
+{
+    const int64_t each = *(const int64_t *)config;
+    cuddle_status status = CUDDLE_OK;
+    for (size_t begin = 0, end; !status && begin < length; begin = end) {
+        end = begin;
+        for (int64_t i = 0; i < each && end < length; i++) end += cud_utf8_length((unsigned char)text[end]);
+        status = cud_split_match(s, begin, end);
+    }
+    return status;
+}
+
+static cuddle_status fixed_length_apply(cud_pieces *p, const void *config, cuddle_error *err)
+{
+    return cud_pieces_split(p, fixed_length_find, config, CUD_SPLIT_ISOLATED, false, err);
+}
+
 const cud_step_type cud_pre_tokenizer_digits = { { "Digits", digits_parse, NULL }, class_apply };
 const cud_step_type cud_pre_tokenizer_punctuation = { { "Punctuation", punctuation_parse, NULL }, class_apply };
 const cud_step_type cud_pre_tokenizer_delimiter = { { "CharDelimiterSplit", delimiter_parse, NULL }, class_apply };
 const cud_step_type cud_pre_tokenizer_whitespace_split = { { "WhitespaceSplit", NULL, NULL }, whitespace_split_apply };
 const cud_step_type cud_pre_tokenizer_whitespace = { { "Whitespace", NULL, NULL }, whitespace_apply };
+const cud_step_type cud_pre_tokenizer_bert = { { "BertPreTokenizer", NULL, NULL }, bert_apply };
+const cud_step_type cud_pre_tokenizer_scripts = { { "UnicodeScripts", NULL, NULL }, scripts_apply };
+const cud_step_type cud_pre_tokenizer_fixed_length = { { "FixedLength", fixed_length_parse, NULL }, fixed_length_apply };

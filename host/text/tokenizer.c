@@ -36,6 +36,7 @@ static cuddle_status run_steps(cud_pieces *p, const cud_components *steps, cuddl
 static void locate(cud_token *token, const cud_pieces *p, const cud_piece *piece)
 {
     const size_t length = piece->end - piece->begin;
+    if (token->text_end) token->text_begin += piece->begin, token->text_end += piece->begin;
     if (token->end > length) return; /* an affix fell back to bytes: such offsets mean nothing, in the reference too */
     if (token->begin == token->end) {
         token->begin += piece->origin;
@@ -70,7 +71,11 @@ static cuddle_status encode_piece(const cuddle_tokenizer *t, cud_desk *d, const 
         const size_t first = d->tokens.count;
         part = model->cut(t->model.item[0].config, text + at, length - at);
         status = encode_word(t, d, text + at, part, err);
-        for (size_t i = first; at && i < d->tokens.count; i++) d->tokens.token[i].begin += at, d->tokens.token[i].end += at;
+        for (size_t i = first; at && i < d->tokens.count; i++) {
+            cud_token *token = &d->tokens.token[i];
+            token->begin += at, token->end += at;
+            if (token->text_end) token->text_begin += at, token->text_end += at;
+        }
     }
     return status;
 }
@@ -85,7 +90,7 @@ static cuddle_status run_model(const cuddle_tokenizer *t, cud_desk *d, cuddle_er
         if (i + AHEAD < p->count) cud_words_expect(d->words, cud_piece_text(p, piece + AHEAD), piece[AHEAD].end - piece[AHEAD].begin);
         const size_t first = d->tokens.count, length = piece->end - piece->begin;
         if (piece->token >= 0) {
-            const cud_token token = { .id = piece->token, .end = length, .text_begin = piece->begin, .text_end = piece->end };
+            const cud_token token = { .id = piece->token, .end = length, .text_end = length };
             status = cud_tokens_add(&d->tokens, token, err);
         } else {
             status = encode_piece(t, d, cud_piece_text(p, piece), length, err);

@@ -1,5 +1,7 @@
 #include "text/unicode.h"
 
+#include "text/unicode_tables.h"
+
 #include <utf8proc.h>
 
 bool cud_is_white(int32_t c)
@@ -9,46 +11,55 @@ bool cud_is_white(int32_t c)
            c == 0x205f || c == 0x3000;
 }
 
+static bool in(const cud_range *range, size_t count, int32_t c)
+{
+    size_t from = 0, to = count;
+    while (from < to) {
+        const size_t middle = from + (to - from) / 2;
+        if (range[middle].end < c)
+            from = middle + 1;
+        else
+            to = middle;
+    }
+    return from < count && range[from].begin <= c;
+}
+
+int cud_class(const cud_class_range *range, size_t count, int32_t c)
+{
+    size_t from = 0, to = count;
+    while (from < to) {
+        const size_t middle = from + (to - from) / 2;
+        if (range[middle].end < c)
+            from = middle + 1;
+        else
+            to = middle;
+    }
+    return from < count && range[from].begin <= c ? range[from].class : 0;
+}
+
 bool cud_is_word(int32_t c)
 {
     if (c < 0x80) return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '_';
-    switch (utf8proc_category(c)) {
-    case UTF8PROC_CATEGORY_LU:
-    case UTF8PROC_CATEGORY_LL:
-    case UTF8PROC_CATEGORY_LT:
-    case UTF8PROC_CATEGORY_LM:
-    case UTF8PROC_CATEGORY_LO:
-    case UTF8PROC_CATEGORY_NL:
-    case UTF8PROC_CATEGORY_ND:
-    case UTF8PROC_CATEGORY_PC:
-    case UTF8PROC_CATEGORY_MN:
-    case UTF8PROC_CATEGORY_MC:
-    case UTF8PROC_CATEGORY_ME: return true;
-    default: break;
-    }
-    /* Join_Control, then what Other_Alphabetic adds beyond marks: enclosed letters */
-    return c == 0x200c || c == 0x200d || (c >= 0x24b6 && c <= 0x24e9) || (c >= 0x1f130 && c <= 0x1f149) ||
-           (c >= 0x1f150 && c <= 0x1f169) || (c >= 0x1f170 && c <= 0x1f189);
+    return in(cud_word_ranges, cud_word_ranges_count, c);
 }
 
 bool cud_is_numeric(int32_t c)
 {
-    if (c < 0x80) return c >= '0' && c <= '9';
-    const utf8proc_category_t category = utf8proc_category(c);
-    return category == UTF8PROC_CATEGORY_ND || category == UTF8PROC_CATEGORY_NL || category == UTF8PROC_CATEGORY_NO;
+    return c < 0x80 ? c >= '0' && c <= '9' : in(cud_numeric_ranges, cud_numeric_ranges_count, c);
 }
 
 bool cud_is_punct(int32_t c)
 {
     if (c < 0x80) return (c >= '!' && c <= '/') || (c >= ':' && c <= '@') || (c >= '[' && c <= '`') || (c >= '{' && c <= '~');
-    const utf8proc_category_t category = utf8proc_category(c);
-    return category >= UTF8PROC_CATEGORY_PC && category <= UTF8PROC_CATEGORY_PO;
+    return in(cud_punct_ranges, cud_punct_ranges_count, c);
 }
 
-bool cud_is_mark(int32_t c)
+bool cud_is_mark(int32_t c) { return c >= 0x300 && in(cud_mark_ranges, cud_mark_ranges_count, c); }
+bool cud_is_nonspacing(int32_t c) { return c >= 0x300 && in(cud_nonspacing_ranges, cud_nonspacing_ranges_count, c); }
+
+bool cud_is_control(int32_t c)
 {
-    const utf8proc_category_t category = utf8proc_category(c);
-    return category == UTF8PROC_CATEGORY_MN || category == UTF8PROC_CATEGORY_MC || category == UTF8PROC_CATEGORY_ME;
+    return c >= ' ' && c < 0x7f ? false : in(cud_control_ranges, cud_control_ranges_count, c);
 }
 
 int cud_combining_class(int32_t c) { return utf8proc_get_property(c)->combining_class; }

@@ -1,19 +1,22 @@
-/* The few properties of characters that tokenizers ask for (how they are written is core/utf8.h). What a character is comes from
- * utf8proc; the sets are those of the reference implementation (Rust's char and regex crates), not those of C's locale. */
+/* The few properties of characters that tokenizers ask for (how they are written is core/utf8.h). The sets are those of the reference
+ * implementation (unicode_tables.h), not those of C's locale; decompositions and case come from utf8proc. */
 #ifndef CUD_TEXT_UNICODE_H
 #define CUD_TEXT_UNICODE_H
 
 #include "core/utf8.h"
+#include "text/unicode_tables.h"
 
 #include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
 
 bool cud_is_white(int32_t c);   /* White_Space */
-bool cud_is_word(int32_t c);    /* \w of Rust's regex crate: Alphabetic, marks, Nd, Pc, Join_Control */
-bool cud_is_numeric(int32_t c); /* N* */
-bool cud_is_punct(int32_t c);   /* ASCII punctuation, or P* */
-bool cud_is_mark(int32_t c);    /* M* */
+bool cud_is_word(int32_t c);       /* \w: Alphabetic, marks, Nd, Pc, Join_Control */
+bool cud_is_numeric(int32_t c);    /* N* */
+bool cud_is_punct(int32_t c);      /* ASCII punctuation, or P* */
+bool cud_is_mark(int32_t c);       /* M* */
+bool cud_is_nonspacing(int32_t c); /* Mn */
+bool cud_is_control(int32_t c);    /* what BertNormalizer drops: C* without tab and line ends, U+0000, U+FFFD */
+/* The class of the range that holds c, or 0. */
+int cud_class(const cud_class_range *range, size_t count, int32_t c);
 int cud_combining_class(int32_t c);
 
 /* Full lower case of one character without context: 1 or 2 characters (U+0130 is the only one that grows). */

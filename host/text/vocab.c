@@ -2,6 +2,7 @@
 
 #include "text/tokenizer.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -126,6 +127,12 @@ cuddle_status cud_vocab_add(cud_vocab *v, const char *token, size_t length, int3
     return CUDDLE_OK;
 }
 
+void cud_vocab_alias(cud_vocab *v, int32_t id, int32_t of)
+{
+    v->by_id[id] = v->by_id[of];
+    v->aliases++;
+}
+
 int32_t cud_vocab_find(const cud_vocab *v, const char *token, size_t length)
 {
     if (!v->slots) return -1;
@@ -139,4 +146,13 @@ const char *cud_vocab_token(const cud_vocab *v, int32_t id, size_t *length)
     const cud_vocab_entry *e = &v->entry[v->by_id[id] - 1];
     if (length) *length = e->length;
     return v->pool + e->offset;
+}
+
+void cud_vocab_bytes(int32_t id[256], const cud_vocab *v)
+{
+    char text[8];
+    for (unsigned i = 0; i < 256; i++) {
+        snprintf(text, sizeof text, "<0x%02X>", i & 0xff);
+        id[i] = cud_vocab_find(v, text, 6);
+    }
 }

@@ -117,7 +117,7 @@ void cud_words_keep(cud_words *w, const char *word, size_t length, const cud_tok
 {
     if (length == 0 || length > CUD_WORD_MAX || count > TOKENS) return;
     for (size_t i = 0; i < count; i++)
-        if (token[i].begin > length || token[i].end > UINT8_MAX) return; /* beyond the word: bytes of an affix */
+        if (token[i].begin > length || token[i].end > UINT8_MAX || token[i].text_end) return; /* beyond the word: bytes of an affix; unknown words */
     const key k = make_key(word, length);
     entry *e = set_of(w, &k, length);
     e[1] = e[0];

@@ -1,5 +1,7 @@
 #include "core/utf8.h"
 
+#include <string.h>
+
 bool cud_utf8_step(cud_utf8_state *s, unsigned char byte)
 {
     if (s->left) {
@@ -31,8 +33,16 @@ size_t cud_utf8_size(const char *text, size_t rest)
 
 size_t cud_utf8_valid(const char *text, size_t size)
 {
-    size_t at = 0, length;
-    while (at < size && (length = cud_utf8_size(text + at, size - at))) at += length;
+    size_t at = 0, length = 1;
+    while (at < size && length) {
+        uint64_t eight;
+        if (size - at >= sizeof eight && (memcpy(&eight, text + at, sizeof eight), !(eight & 0x8080808080808080u))) {
+            at += sizeof eight; /* ASCII */
+            continue;
+        }
+        length = (unsigned char)text[at] < 0x80 ? 1 : cud_utf8_size(text + at, size - at);
+        at += length;
+    }
     return at;
 }
 

@@ -1,0 +1,127 @@
+/* BertNormalizer: cleaning, space around ideographs, accents, case, in this order. Nmt: the cleaning of SentencePiece's NMT rules. */
+#include "text/types.h"
+#include "text/unicode.h"
+
+#include <stdlib.h>
+
+typedef struct bert_config {
+    bool clean, ideographs, accents, lower;
+} bert_config;
+
+static cuddle_status bert_parse(void **config, const cud_part *in, cuddle_error *err)
+{
+    static const char *const fields[] = { "clean_text", "handle_chinese_chars", "strip_accents", "lowercase", NULL };
+    bert_config c = { 0 };
+    cuddle_status status = cud_part_fields(in, fields, err);
+    if (!status) status = cud_part_bool(&c.clean, in, "clean_text", CUD_JSON_REQUIRED, err);
+    if (!status) status = cud_part_bool(&c.ideographs, in, "handle_chinese_chars", CUD_JSON_REQUIRED, err);
+    if (!status) status = cud_part_bool(&c.lower, in, "lowercase", CUD_JSON_REQUIRED, err);
+    c.accents = c.lower; /* null */
+    if (!status) status = cud_part_bool(&c.accents, in, "strip_accents", CUD_JSON_NULLABLE, err);
+    if (status) return status;
+    bert_config *copy = malloc(sizeof *copy);
+    if (!copy) return cud_nomem(err, sizeof *copy, in->label);
+    *copy = c;
+    *config = copy;
+    return CUDDLE_OK;
+}
+
+/* Characters that `drops` go, those that `blanks` become a space. */
+static void clean(cud_writer *w, bool (*drops)(int32_t c), bool (*blanks)(int32_t c))
+{
+    while (w->at < w->length && !w->status) {
+        size_t size;
+        const int32_t c = cud_utf8_decode(w->from + w->at, &size);
+        if (drops(c))
+            cud_skip(w, size);
+        else if (blanks(c))
+            cud_put(w, ' ');
+        else
+            cud_keep(w, size);
+    }
+}
+
+static cuddle_status clean_piece(cud_writer *w, const void *config)
+{
+    (void)config;
+    clean(w, cud_is_control, cud_is_white);
+    return CUDDLE_OK;
+}
+
+/* The reference's ranges, and its slip: 0x2b820 to 0x2b91f are not among them. */
+static bool is_ideograph(int32_t c)
+{
+    return (c >= 0x3400 && c <= 0x4dbf) || (c >= 0x4e00 && c <= 0x9fff) || (c >= 0xf900 && c <= 0xfaff) ||
+           (c >= 0x20000 && c <= 0x2a6df) || (c >= 0x2a700 && c <= 0x2b81f) || (c >= 0x2b920 && c <= 0x2ceaf) ||
+           (c >= 0x2f800 && c <= 0x2fa1f);
+}
+
+static cuddle_status ideographs_piece(cud_writer *w, const void *config)
+{
+    (void)config;
+    while (w->at < w->length && !w->status) {
+        size_t size;
+        const int32_t c = cud_utf8_decode(w->from + w->at, &size);
+        if (!is_ideograph(c)) {
+            cud_keep(w, size);
+            continue;
+        }
+        cud_put(w, ' ');
+        cud_insert_char(w, c);
+        cud_insert_char(w, ' ');
+    }
+    return CUDDLE_OK;
+}
+
+static cuddle_status accents_piece(cud_writer *w, const void *config)
+{
+    (void)config;
+    while (w->at < w->length && !w->status) {
+        size_t size;
+        if (cud_is_nonspacing(cud_utf8_decode(w->from + w->at, &size)))
+            cud_skip(w, size);
+        else
+            cud_keep(w, size);
+    }
+    return CUDDLE_OK;
+}
+
+static cuddle_status bert_apply(cud_pieces *p, const void *config, cuddle_error *err)
+{
+    const bert_config *c = config;
+    cuddle_status status = CUDDLE_OK;
+    if (c->clean) status = cud_pieces_rewrite(p, clean_piece, NULL, err);
+    if (!status && c->ideographs) status = cud_pieces_rewrite(p, ideographs_piece, NULL, err);
+    if (!status && c->accents) status = cud_normalizer_nfd.apply(p, NULL, err);
+    if (!status && c->accents) status = cud_pieces_rewrite(p, accents_piece, NULL, err);
+    return status || !c->lower ? status : cud_normalizer_lowercase.apply(p, NULL, err);
+}
+
+const cud_step_type cud_normalizer_bert = { { "BertNormalizer", bert_parse, NULL }, bert_apply };
+
+/* ---- Nmt ---- */
+
+static bool nmt_drops(int32_t c)
+{
+    return (c >= 0x1 && c <= 0x8) || c == 0xb || (c >= 0xe && c <= 0x1f) || c == 0x7f || c == 0x8f || c == 0x9f;
+}
+
+static bool nmt_blanks(int32_t c)
+{
+    return c == '\t' || c == '\n' || c == 0xc || c == '\r' || c == 0x1680 || (c >= 0x200b && c <= 0x200f) || c == 0x2028 ||
+           c == 0x2029 || c == 0x2581 || c == 0xfeff || c == 0xfffd;
+}
+
+static cuddle_status nmt_piece(cud_writer *w, const void *config)
+{
+    (void)config;
+    clean(w, nmt_drops, nmt_blanks);
+    return CUDDLE_OK;
+}
+
+static cuddle_status nmt_apply(cud_pieces *p, const void *config, cuddle_error *err)
+{
+    return cud_pieces_rewrite(p, nmt_piece, config, err);
+}
+
+const cud_step_type cud_normalizer_nmt = { { "Nmt", NULL, NULL }, nmt_apply };
