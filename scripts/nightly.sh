@@ -37,7 +37,11 @@ fuzz() {
     return $bad
 }
 
-mutate() { scripts/mutate.sh --check; }
+mutate() {
+    local bad=0 target
+    for target in cuda host; do scripts/mutate.sh --target "$target" --check || bad=1; done
+    return $bad
+}
 
 stage() { # NAME COMMAND
     local began=$SECONDS
