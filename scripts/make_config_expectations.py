@@ -5,7 +5,7 @@
     make_config_expectations.py
 
 A case has the text of config.json and what transformers' configuration class then holds, in its own terms. The cases of a family: nothing but
-model_type; each of its settings alone, with a value that no other has; each setting null, where transformers takes that.
+model_type; each of its settings alone, with a value that no other has; each setting null, where transformers takes that; each that does not matter to inference.
 """
 import json
 import math
@@ -39,6 +39,15 @@ TOGETHER = {  # settings that mean something only with another
               {"use_sliding_window": True, "num_hidden_layers": 29}],
     "gpt_neox": [{"rotary_pct": 0.5}, {"rotary_emb_base": 500}],
     "gemma2": [{"layer_types": ["full_attention", "full_attention", "sliding_attention"], "num_hidden_layers": 3}],
+}
+
+IGNORED = {  # without effect on inference: nothing else may change
+    "gpt2": {"attn_pdrop": 0.3, "embd_pdrop": 0.3, "resid_pdrop": 0.3, "reorder_and_upcast_attn": True, "summary_activation": "tanh",
+             "summary_first_dropout": 0.3, "summary_proj_to_labels": False, "summary_type": "last", "summary_use_proj": False},
+    "llama": {"pretraining_tp": 2, "attention_dropout": 0.3}, "mistral": {"attention_dropout": 0.3}, "qwen2": {"attention_dropout": 0.3},
+    "qwen3": {"attention_dropout": 0.3}, "gpt_neox": {"attention_dropout": 0.3, "hidden_dropout": 0.3, "classifier_dropout": 0.3},
+    "phi3": {"attention_dropout": 0.3, "embd_pdrop": 0.3, "resid_pdrop": 0.3},
+    "gemma2": {"attention_dropout": 0.3, "hidden_act": "gelu", "sliding_window_size": 7, "cache_implementation": "hybrid"},
 }
 
 
@@ -77,7 +86,8 @@ def main():
     cases = []
     for family, settings in SETTINGS.items():
         default = CONFIG_MAPPING[family]()
-        changes = [{}, *({k: (not getattr(default, k)) if v is None else v} for k, v in settings.items()), *({k: None} for k in settings), *TOGETHER[family]]
+        changes = [{}, *({k: (not getattr(default, k)) if v is None else v} for k, v in settings.items()), *({k: None} for k in settings), *TOGETHER[family],
+                   *({k: v} for k, v in IGNORED[family].items())]
         for change in changes:
             if change == {"sliding_window": None} and family == "gemma2":
                 continue  # its class takes it, its forward does not

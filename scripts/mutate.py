@@ -6,7 +6,7 @@
 Targets (scripts/mutation/): `cuda`, the kernels on the emulated device, needs build/asan, built; `host`, the CPU's ops and the models, needs
 build/host and build/asan. A mutant is one edit of one line: what holds the line is compiled with the build's own command lines into a scratch
 folder, linked in front of the library into the tests of its family, and run in each variant of the build, the quickest first. It is killed by
-the first run that fails, or that takes ten times as long as with the true code, which must pass before anything is mutated. A mutant that
+the first run that fails, or that takes ten times what the true code does, which must pass before anything is mutated. A mutant that
 does not compile does not count. Which places are tried is drawn by --seed, the same number (--sample) of each family (a few count double or
 more), so that small families count as much as large ones. --id takes what a run prints, or "file:kind:code" as in the table of survivors.
 

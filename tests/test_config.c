@@ -23,6 +23,13 @@ static void same(const char *what, const json_t *expected, const char *key, doub
     ck_assert_msg(fabs(got - want) <= 1e-12 * fabs(want), "%s: %s is %.17g, expected %.17g", what, key, got, want);
 }
 
+/* Every setting here is one that its family has. */
+static void no_word(cuddle_log_level level, const char *line, void *user)
+{
+    (void)user;
+    ck_abort_msg("log level %d: %s", (int)level, line);
+}
+
 static const struct { const char *name; activation act; } activations[] = {
     { "gelu_new", ACT_GELU_TANH }, { "gelu_pytorch_tanh", ACT_GELU_TANH }, { "gelu", ACT_GELU }, { "silu", ACT_SILU }, { "relu", ACT_RELU },
 };
@@ -64,7 +71,8 @@ START_TEST(settings_mean_what_transformers_says)
     test_write_file(path, text, strlen(text));
     cuddle_error err = { CUDDLE_OK, "" };
     spec s;
-    const cuddle_status status = cud_config_load(&s, test_temp_dir(), NULL, &err);
+    const logger log = { no_word, NULL, CUDDLE_LOG_WARN };
+    const cuddle_status status = cud_config_load(&s, test_temp_dir(), &log, &err);
     ck_assert_msg(status == CUDDLE_OK, "%s: %s", text, err.text);
     const stack *t = &s.stack[0];
     ck_assert_int_eq(s.stacks, 1);

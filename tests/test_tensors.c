@@ -79,6 +79,8 @@ static cuddle_status open_case(cuddle_error *err, long *reads)
     return status;
 }
 
+#define EMPTY "{\"dtype\":\"F32\",\"shape\":[0],\"data_offsets\":[0,0]}" /* a tensor more, and not a byte */
+
 static const struct {
     const char *family, *from, *to; /* in the header; "config:" edits config.json instead */
     cuddle_status status;
@@ -104,6 +106,15 @@ static const struct {
     { "gpt2/base", "config:\"tie_word_embeddings\": true", "\"tie_word_embeddings\": false", CUDDLE_E_FORMAT, "there is no tensor \"lm_head.weight\"" },
     { "gpt2/unprefixed", "\"h.0.attn.bias\"", "\"h.0.attn.mask\"", CUDDLE_E_FORMAT, "tensor \"h.0.attn.mask\" is not part of a GPT2LMHeadModel" },
     { "gpt2/unprefixed", "\"h.0.attn.bias\"", "\"h.7.attn.bias\"", CUDDLE_E_FORMAT, "tensor \"h.7.attn.bias\" is not part of a GPT2LMHeadModel" },
+    /* buffers that older files hold: left alone, but only where they belong */
+    { "llama/base", "\"model.norm.weight\"", "\"model.layers.1.self_attn.rotary_emb.inv_freq\":" EMPTY ",\"model.norm.weight\"", CUDDLE_OK, NULL },
+    { "llama/base", "\"model.norm.weight\"", "\"rotary_emb.inv_freq\":" EMPTY ",\"model.norm.weight\"", CUDDLE_OK, NULL },
+    { "llama/base", "\"model.norm.weight\"", "\"model.layers.2.self_attn.rotary_emb.inv_freq\":" EMPTY ",\"model.norm.weight\"", CUDDLE_E_FORMAT,
+      "tensor \"model.layers.2.self_attn.rotary_emb.inv_freq\" is not part of a LlamaForCausalLM" },
+    { "gpt_neox/parallel", "\"embed_out.weight\"", "\"gpt_neox.layers.0.attention.bias\":" EMPTY ",\"embed_out.weight\"", CUDDLE_OK, NULL },
+    { "gpt_neox/parallel", "\"embed_out.weight\"", "\"layers.1.attention.masked_bias\":" EMPTY ",\"embed_out.weight\"", CUDDLE_OK, NULL },
+    { "gpt_neox/parallel", "\"embed_out.weight\"", "\"gpt_neox.layers.0.attention.rotary_emb.inv_freq\":" EMPTY ",\"embed_out.weight\"", CUDDLE_OK,
+      NULL },
     /* normed heads, fused projections, norms behind branches */
     { "qwen3/base", "\"model.layers.0.self_attn.q_norm.weight\"", "\"model.layers.0.self_attn.q_normal.weight\"", CUDDLE_E_FORMAT,
       "there is no tensor \"model.layers.0.self_attn.q_norm.weight\", expected one of shape [16]" },

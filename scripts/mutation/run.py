@@ -1,12 +1,16 @@
 """Building a mutant and asking its tests."""
 
+import math
 import os
+import resource
 import shlex
 import shutil
+import signal
 import subprocess
 import tempfile
 import threading
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 from mutation.target import ROOT, Site, Target, Variant
@@ -61,7 +65,7 @@ class Builder:
             for flag in ("-MF", "-MT"):
                 if flag in words:
                     words[words.index(flag) + 1] = target + ".d"
-            words.append("-w")  # an unused variable is no reason to leave a mutant out
+            words += [*variant.flags, "-w"]  # an unused variable is no reason to leave a mutant out
             for folder in self.target.copied:
                 words = [word.replace(f"{ROOT}/{folder}", f"{scratch}/{folder}") for word in words]
             if subprocess.run(words, cwd=variant.build, capture_output=True).returncode:
@@ -79,38 +83,64 @@ class Builder:
         return target
 
 
-def run(program: str, variant: Variant, schedule: dict[str, str], folder: Path, limit: float | None) -> int | str:
+@dataclass
+class Limit:
+    """Of one run: processor seconds, which a loop without end uses up, and waking seconds, for what waits for ever. Not the clock's: the
+    machine may be busy, or asleep."""
+
+    busy: float
+    waking: float
+
+
+def run(program: str, variant: Variant, schedule: dict[str, str], folder: Path, limit: Limit | None) -> int | str:
     """The exit status, or "failed" as soon as a test has, or "timeout"."""
     env = dict(os.environ, CK_FORK="no", CK_TAP_LOG_FILE_NAME="-", UBSAN_OPTIONS="halt_on_error=1",
                ASAN_OPTIONS="detect_stack_use_after_return=0:detect_leaks=0:hard_rss_limit_mb=8192") | schedule
     env.pop("CUDDLE_EMU_LAUNCH_LOG", None)
-    limited = ["prlimit", f"--as={16 << 30}", program] if variant.memory else [program]
-    with subprocess.Popen(limited, cwd=folder, env=env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+    bounds = [f"--cpu={math.ceil(limit.busy)}"] if limit else []
+    bounds += [f"--as={16 << 30}"] if variant.memory else []
+    with subprocess.Popen(["prlimit", *bounds, program] if bounds else [program], cwd=folder, env=env, stdout=subprocess.PIPE,
+                          stderr=subprocess.DEVNULL) as process:
+        done = threading.Event()
         late = threading.Event()
-        timer = threading.Timer(limit or 24 * 3600, lambda: (late.set(), process.kill()))
-        timer.start()
+
+        def watch() -> None:
+            waking = 0
+            while not done.wait(1):
+                waking += 1
+                if limit and waking > limit.waking:
+                    late.set()
+                    process.kill()
+
+        watcher = threading.Thread(target=watch)
+        watcher.start()
         failed = any(line.startswith(b"not ok") for line in process.stdout)
         if failed:
             process.kill()
         code = process.wait()
-        timer.cancel()
-    return "timeout" if late.is_set() else "failed" if failed else code
+        done.set()
+        watcher.join()
+    if late.is_set() or code in (-signal.SIGXCPU, -signal.SIGKILL) and not failed:
+        return "timeout"
+    return "failed" if failed else code
 
 
-def time_limit(target: Target, variant: Variant, test: str) -> tuple[str, float]:
-    """Seconds a program may take: ten times as long as without a mutation. One that fails then would call every mutant killed."""
-    limit = target.seconds
+def time_limit(target: Target, variant: Variant, test: str) -> tuple[str, Limit]:
+    """Ten times what it takes without a mutation. A program that fails then would call every mutant killed."""
+    limit = Limit(target.seconds, 10 * target.seconds)
     for schedule in variant.schedules:
-        began = time.monotonic()
+        began, used = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
         with tempfile.TemporaryDirectory() as folder:
             code = run(str(variant.build / variant.program.format(test)), variant, schedule, Path(folder), None)
         if code != 0:
             raise SystemExit(f"{variant.program.format(test)} {schedule} fails without any mutation: {code}")
-        limit = max(limit, 10 * (time.monotonic() - began))
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)  # with what ended beside it: never too little
+        limit.busy = max(limit.busy, 10 * (after.ru_utime + after.ru_stime - used.ru_utime - used.ru_stime))
+        limit.waking = max(limit.waking, 10 * (time.monotonic() - began))
     return f"{test} {variant.name}", limit
 
 
-def try_mutant(builder: Builder, limits: dict[str, float], family: str, site: Site) -> tuple[Site, str, float]:
+def try_mutant(builder: Builder, limits: dict[str, Limit], family: str, site: Site) -> tuple[Site, str, float]:
     """(site, verdict, seconds): what killed it, "survived", or "does not compile"."""
     target = builder.target
     began = time.monotonic()

@@ -26,6 +26,7 @@ class Variant:
     object: str  # of a source, as the build calls it
     program: str  # of a test
     schedules: list[dict[str, str]]
+    flags: list[str] = field(default_factory=list)  # for mutants, after the build's own
     memory: bool = True  # may be limited: not under AddressSanitizer, which reserves more than any machine has
 
 
@@ -55,10 +56,16 @@ class Target:
     table: Path  # of survivors
     table_shows_new: bool  # the mutated line, rather than the line as it is
     sample: int  # mutants of each family
-    seconds: int  # of one run, at least
+    seconds: int  # of the processor for one run, at least
 
     def sites(self, family: str) -> list[Site]:
-        return [site for name in self.families[family].files for site in self.mutants_of(name, (self.root / name).read_text())]
+        found: list[Site] = []
+        for name in self.families[family].files:
+            places = self.mutants_of(name, (self.root / name).read_text())
+            if not places:
+                raise SystemExit(f"{name} of family {family} has nothing to mutate")
+            found += places
+        return found
 
     def key(self, site: Site) -> str:
         return f"{site.file}:{site.kind}:{(site.new if self.table_shows_new else site.old).strip()}"
