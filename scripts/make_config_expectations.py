@@ -32,7 +32,7 @@ SETTINGS = {  # a bool stands for the other value than the default: None here
 }
 TOGETHER = {  # settings that mean something only with another
     "gpt2": [],
-    "llama": [], "mistral": [], "phi3": [],
+    "llama": [{"eos_token_id": 0}, {"eos_token_id": [0, 7, 5]}, {"eos_token_id": None}], "mistral": [], "phi3": [],
     "qwen2": [{"use_sliding_window": True, "sliding_window": 11}, {"use_sliding_window": True, "max_window_layers": 2},
               {"use_sliding_window": True, "num_hidden_layers": 29}],
     "qwen3": [{"use_sliding_window": True, "sliding_window": 11}, {"use_sliding_window": True, "max_window_layers": 2},
@@ -78,7 +78,7 @@ def expected(c):
         "scale_by_layer": getattr(c, "scale_attn_by_inverse_layer_idx", False),
         "score_cap": getattr(c, "attn_logit_softcapping", None) or 0, "logit_cap": getattr(c, "final_logit_softcapping", None) or 0,
         "embed_scale": math.sqrt(hidden) if c.model_type == "gemma2" else 0,
-        "eos": [] if eos is None else [eos],
+        "eos": [] if eos is None else eos if isinstance(eos, list) else [eos],
     }
 
 

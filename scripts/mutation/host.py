@@ -44,8 +44,8 @@ FAMILIES = {
     "decoder": Family([f"{MODELS}/decoder.c"], ["test_parity", "test_engine"], share=2),
     "config": Family([f"{MODELS}/config.c"], MODEL_TESTS, share=3),
     "tensors": Family([f"{MODELS}/tensors.c"], ["test_tensors", "test_parity"], share=2),
-    "model_rope": Family([f"{MODELS}/rope.c"], ["test_config", "test_parity"]),
-    "model": Family([f"{MODELS}/model.c"], ["test_tensors", "test_parity", "test_engine"], share=2),
+    "model_rope": Family([f"{MODELS}/rope.c"], ["test_rope_tables", "test_parity"]),
+    "model": Family([f"{MODELS}/model.c"], ["test_model", "test_tensors", "test_parity", "test_engine"], share=2),
     "gpt2": data("gpt2.c"),
     "llama": data("llama.c", "llama_rows.h"),
     "mistral": data("mistral.c"),
@@ -150,7 +150,7 @@ TABLE: list[Mutator] = [
 ]
 # Numbers of a row that its kind does not read.
 UNREAD = [r"CONFIG_IGNORED(.*)", r"CONFIG_(?:BOOL|NOT|ACTIVATION|ONLY|LAYER_TYPES)\b.* CONFIG_\w+, [^,]+, (.*)", r"CONFIG_FALLBACK, [^,.]+, (0), ",
-          r"CONFIG_(?:INT|NUMBER), .* CONFIG_OR_NONE, [^,.]+, (0), ", r"SLOT_IGNORED, \w+, (.*)"]
+          r"CONFIG_(?:INT|NUMBER), .* CONFIG_OR_NONE, [^,.]+, (0), ", r"CONFIG_ONLY, (0)", r"SLOT_IGNORED, \w+, (.*)"]
 # In strings: these see them.
 PATTERNS: list[Mutator] = [
     ("alternative", r"\|[\w.\[\]]+(?=[|\"=])", ""),
