@@ -54,33 +54,33 @@ class Builder:
         objects = self.includers.get(self.target.root / file, set())
         return sorted(name.split(before)[1].removesuffix(after) for name in objects if before in name)
 
-    def objects(self, scratch: Path, variant: Variant, sources: list[str]) -> list[str] | None:
-        """None if one does not compile."""
-        made = []
-        for source in sources:
-            wanted = variant.object.format(source)
-            words = list(next(line for line in self.compile[variant.name] if line[line.index("-o") + 1].endswith(wanted)))
-            target = str(scratch / f"{variant.name}_{source.replace('/', '_')}.o")
-            words[words.index("-o") + 1] = target
-            for flag in ("-MF", "-MT"):
-                if flag in words:
-                    words[words.index(flag) + 1] = target + ".d"
-            words += [*variant.flags, "-w"]  # an unused variable is no reason to leave a mutant out
-            for folder in self.target.copied:
-                words = [word.replace(f"{ROOT}/{folder}", f"{scratch}/{folder}") for word in words]
-            if subprocess.run(words, cwd=variant.build, capture_output=True).returncode:
-                return None
-            made.append(target)
-        return made
+    def object(self, scratch: Path, variant: Variant, name: str) -> str | None:
+        """The object whose name in the build ends so, of the scratch folder's sources. None if it does not compile."""
+        words = list(next(line for line in self.compile[variant.name] if line[line.index("-o") + 1].endswith(name)))
+        made = str(scratch / f"{variant.name}_{name.replace('/', '_')}")
+        words[words.index("-o") + 1] = made
+        for flag in ("-MF", "-MT"):
+            if flag in words:
+                words[words.index(flag) + 1] = made + ".d"
+        words += [*variant.flags, "-w"]  # an unused variable is no reason to leave a mutant out
+        for folder in self.target.copied:
+            words = [word.replace(f"{ROOT}/{folder}", f"{scratch}/{folder}") for word in words]
+        return None if subprocess.run(words, cwd=variant.build, capture_output=True).returncode else made
 
-    def program(self, scratch: Path, variant: Variant, test: str, objects: list[str]) -> str:
+    def program(self, scratch: Path, variant: Variant, test: str, file: str, objects: list[str]) -> str | None:
         words = list(self.link[variant.name, test])
+        own = f"{test}.dir/{test}.c.o"
+        for i, word in enumerate(words):  # a header that the test itself includes
+            if word.endswith(own) and word in self.includers.get(self.target.root / file, ()):
+                words[i] = self.object(scratch, variant, own)
+                if not words[i]:
+                    return None
         at = words.index("-o")
-        target = str(scratch / f"{test}_{variant.name}")
-        words[at + 1] = target
+        made = str(scratch / f"{test}_{variant.name}")
+        words[at + 1] = made
         words[at:at] = objects  # before the library, which then has nothing to add
         subprocess.run(words, cwd=variant.build, check=True, capture_output=True)
-        return target
+        return made
 
 
 @dataclass
@@ -154,11 +154,11 @@ def try_mutant(builder: Builder, limits: dict[str, Limit], family: str, site: Si
         changed.write_text("\n".join(lines) + "\n")
         sources = builder.sources(family, site.file)
         for variant in target.variants:
-            objects = builder.objects(scratch, variant, sources)
-            if objects is None:
-                return site, "does not compile", time.monotonic() - began
+            objects = [builder.object(scratch, variant, variant.object.format(source)) for source in sources]
             for test in target.families[family].tests:
-                program = builder.program(scratch, variant, test, objects)
+                program = builder.program(scratch, variant, test, site.file, objects) if None not in objects else None
+                if not program:
+                    return site, "does not compile", time.monotonic() - began
                 for schedule in variant.schedules:
                     code = run(program, variant, schedule, scratch, limits[f"{test} {variant.name}"])
                     if code != 0:
