@@ -82,7 +82,7 @@ def main() -> None:
     print(f"{sum(places.values())} places, {len(work)} tried, {counted} compiled, {killed} killed: {share:.1f} %")
     unexplained = [s for s in survivors if target.key(s) not in known]
     for site in sorted(survivors, key=lambda s: s.id):
-        print(f"survivor {site.id}: {(site.new if target.table_shows_new else site.old).strip()}  [{known.get(target.key(site), 'NO REASON')}]")
+        print(f"survivor {site.id}: {site.shown if target.table_shows_new else site.old.strip()}  [{known.get(target.key(site), 'NO REASON')}]")
     if options.check and (share < 90 or unexplained or not counted):
         sys.exit(f"failed: {share:.1f} % killed, {len(unexplained)} survivors without a reason in {target.table.relative_to(ROOT)}")
 

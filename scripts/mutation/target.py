@@ -45,6 +45,11 @@ class Site:
     def id(self) -> str:
         return f"{self.file}:{self.number}:{self.kind}:{self.column}"
 
+    @property
+    def shown(self) -> str:
+        """What the line becomes; what it was, if nothing is left of it."""
+        return self.old.strip() if self.new.strip() in ("", ";") else self.new.strip()
+
 
 @dataclass
 class Target:
@@ -68,7 +73,7 @@ class Target:
         return found
 
     def key(self, site: Site) -> str:
-        return f"{site.file}:{site.kind}:{(site.new if self.table_shows_new else site.old).strip()}"
+        return f"{site.file}:{site.kind}:{site.shown if self.table_shows_new else site.old.strip()}"
 
     def reasons(self) -> dict[str, str]:
         """From the table of survivors."""
