@@ -124,6 +124,7 @@ CODE: list[Mutator] = [
 
 # What nothing depends on but speed: how much work is worth a thread, and what is asked for before it is needed.
 SPEED = r"cud_cpu_for_rows\(ex, [^,]+(?: \* [^,]+)?, (.*), \w+, &\w+\)"
+SPEED_LINES = r"const int64_t rows = args->x.size\[0\] / args->out.size\[0\] \+ 1;"  # pooling: rows of a sequence, on the average
 SPEED_FUNCTIONS = r"static void announce\("
 
 NAMES = swap("attn_norm ffn_norm", "attn_post_norm ffn_post_norm", "final_norm > attn_norm", "qkv o", "up down", "q_norm k_norm", "heads kv_heads",
@@ -181,6 +182,8 @@ def mutants_of(file: str, text: str) -> list[Site]:
             found += [site for site in mutate(file, number, line, TABLE) if site.kind not in ("integer", "real") or site.column not in unread]
             found += [site for site in mutate(file, number, line, PATTERNS, strings=True) if site not in found]
         else:
+            if re.search(SPEED_LINES, code):
+                continue
             speed = re.search(SPEED, code)
             idle = range(*speed.span(1)) if speed else []
             found += [site for site in mutate(file, number, line, CODE) if site.column not in idle]
