@@ -504,6 +504,15 @@ START_TEST(refuses_by_name)
     OP_REFUSED(&e, e.b->ops->attend(&e.ex, &a, &err), CUDDLE_E_UNSUPPORTED, "attend", "ALiBi");
     a = st.args, a.bias = op_random(&e, CUDDLE_F32, 2, 6, 32, 0, 0), a.bias_max_distance = 2;
     OP_REFUSED(&e, e.b->ops->attend(&e.ex, &a, &err), CUDDLE_E_UNSUPPORTED, "attend", "position bias");
+    /* T5: half of the buckets of a side are exact, and the furthest distance must lie beyond them; with a full mask there are two sides */
+    for (int full = 0; full < 2; full++) {
+        a.mask = full ? MASK_FULL : MASK_CAUSAL, a.bias_max_distance = full ? 8 : 16;
+        OP_REFUSED(&e, e.b->ops->attend(&e.ex, &a, &err), CUDDLE_E_UNSUPPORTED, "attend", "32 buckets");
+        a.bias_max_distance++;
+        OP_RECORDED(&e, e.b->ops->attend(&e.ex, &a, &err));
+    }
+    a.bias = op_random(&e, CUDDLE_F32, 2, 6, 3, 0, 0);
+    OP_REFUSED(&e, e.b->ops->attend(&e.ex, &a, &err), CUDDLE_E_UNSUPPORTED, "attend", "3 buckets");
 #ifdef OP_ON_CUDA
     a = st.args, a.kv.k_dim = 264, a.q = cud_split_heads(cud_matrix(NULL, CUDDLE_F32, a.q.size[0], 6 * 264), 6, 264);
     OP_REFUSED(&e, e.b->ops->attend(&e.ex, &a, &err), CUDDLE_E_UNSUPPORTED, "attend on cuda", "264");

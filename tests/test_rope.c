@@ -144,7 +144,7 @@ START_TEST(refuses_by_name)
     table = good_table, table.cos_sin.type = CUDDLE_BF16;
     OP_REFUSED(&e, e.b->ops->rope(&e.ex, &good, &err), CUDDLE_E_UNSUPPORTED, "rope on " OP_NAME, "BF16");
     table = good_table, table.sections[0] = 3;
-    OP_REFUSED(&e, e.b->ops->rope(&e.ex, &good, &err), CUDDLE_E_UNSUPPORTED, "rope on " OP_NAME, "sections");
+    OP_REFUSED(&e, e.b->ops->rope(&e.ex, &good, &err), CUDDLE_E_UNSUPPORTED, "rope on " OP_NAME, "sections of 3 pairs, expected 4");
     table = good_table, a = good;
     a.q = cud_split_heads(cud_matrix(NULL, CUDDLE_F32, 3, 2048), 1, 2048), a.k = a.v = (tensor){ 0 }, a.kv.heads = 0;
     OP_REFUSED(&e, e.b->ops->rope(&e.ex, &a, &err), CUDDLE_E_UNSUPPORTED, "rope on " OP_NAME, "more than 1024");
