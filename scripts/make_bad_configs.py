@@ -326,6 +326,14 @@ for family in list(BASE)[len(FIRST):]:
     refused(family, "mlp_bias-set", {"mlp_bias": True}, "mlp_bias", True, "false")
     refused(family, "scale_attn_weights-of-gpt2", {"scale_attn_weights": True}, "scale_attn_weights", True, "false")
     refused(family, "quantization_config-set", {"quantization_config": {"quant_method": "awq"}}, "quantization_config", {"quant_method": "awq"})
+    # the rows are read by the same code: that the sentence has both bounds is enough
+    for key, high in (("vocab_size", 1 << 24), ("hidden_size", 1 << 20), ("intermediate_size", 1 << 22), ("num_hidden_layers", 1024),
+                      ("num_attention_heads", 4096), ("num_key_value_heads", 4096), ("head_dim", 4096), ("max_position_embeddings", 1 << 30)):
+        if family != "gpt_neox" or key not in ("num_key_value_heads", "head_dim"):
+            case(family, f"{key}-zero", {key: 0}, wrong(key, 0, f"an integer from 1 to {high}"))
+    eps = "layer_norm_eps" if family == "gpt_neox" else "rms_norm_eps"
+    case(family, f"{eps}-negative", {eps: -1}, wrong(eps, -1, "a number from 0.0 to 1.0"))
+    case(family, "tie_word_embeddings-a-number", {"tie_word_embeddings": 1}, wrong("tie_word_embeddings", 1, "true or false"))
 
 window("mistral")
 case("mistral", "sliding_window-null", {"sliding_window": None})

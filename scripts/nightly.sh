@@ -56,7 +56,11 @@ grow() {
     done
 }
 
-mutate() { scripts/mutate.sh --check; }
+mutate() {
+    local bad=0 target
+    for target in cuda host; do scripts/mutate.sh --target "$target" --check || bad=1; done
+    return $bad
+}
 
 # What compares with packages from PyPI: CTest's label conformance.
 conformance() {

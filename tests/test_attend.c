@@ -240,6 +240,26 @@ START_TEST(matches_hand_value) /* keys 1 and 0, query ln 3: weights 3/4 and 1/4;
 }
 END_TEST
 
+#ifndef OP_ON_CUDA
+/* As torch's softmax has it: minus infinity for every key is no number, not an even share and not zero. */
+START_TEST(a_row_of_minus_infinities_is_no_number)
+{
+    op_env e;
+    if (!op_open(&e, _i, 1)) return;
+    attend_args a = { .sequences = 1, .max_query = 1, .max_kv = 2, .mask = MASK_FULL, .scale = 1 };
+    a.q = op_from(&e, CUDDLE_F32, (float[]){ 1 }, 3, 1, 1, 1, 0);
+    a.k = op_from(&e, CUDDLE_F32, (float[]){ -INFINITY, -INFINITY }, 3, 2, 1, 1, 0);
+    a.v = op_from(&e, CUDDLE_F32, (float[]){ 10, 2 }, 3, 2, 1, 1, 0);
+    a.out = op_from(&e, CUDDLE_F32, (float[]){ 5 }, 3, 1, 1, 1, 0);
+    a.starts = op_ints(&e, (int32_t[]){ 0, 1 }, 2);
+    a.key_starts = op_ints(&e, (int32_t[]){ 0, 2 }, 2);
+    OP_RUN(&e, e.b->ops->attend(&e.ex, &a, &err));
+    ck_assert(isnan(op_download(&e, a.out)[0]));
+    op_close(&e);
+}
+END_TEST
+#endif
+
 enum { SAME, MIXED_OUT, MIXED_KEYS, KINDS = 3 * OP_TYPES }; /* of types */
 
 START_TEST(matches_double_for_every_scene_and_type)
@@ -484,6 +504,15 @@ START_TEST(refuses_by_name)
     OP_REFUSED(&e, e.b->ops->attend(&e.ex, &a, &err), CUDDLE_E_UNSUPPORTED, "attend", "ALiBi");
     a = st.args, a.bias = op_random(&e, CUDDLE_F32, 2, 6, 32, 0, 0), a.bias_max_distance = 2;
     OP_REFUSED(&e, e.b->ops->attend(&e.ex, &a, &err), CUDDLE_E_UNSUPPORTED, "attend", "position bias");
+    /* T5: half of the buckets of a side are exact, and the furthest distance must lie beyond them; with a full mask there are two sides */
+    for (int full = 0; full < 2; full++) {
+        a.mask = full ? MASK_FULL : MASK_CAUSAL, a.bias_max_distance = full ? 8 : 16;
+        OP_REFUSED(&e, e.b->ops->attend(&e.ex, &a, &err), CUDDLE_E_UNSUPPORTED, "attend", "32 buckets");
+        a.bias_max_distance++;
+        OP_RECORDED(&e, e.b->ops->attend(&e.ex, &a, &err));
+    }
+    a.bias = op_random(&e, CUDDLE_F32, 2, 6, 3, 0, 0);
+    OP_REFUSED(&e, e.b->ops->attend(&e.ex, &a, &err), CUDDLE_E_UNSUPPORTED, "attend", "3 buckets");
 #ifdef OP_ON_CUDA
     a = st.args, a.kv.k_dim = 264, a.q = cud_split_heads(cud_matrix(NULL, CUDDLE_F32, a.q.size[0], 6 * 264), 6, 264);
     OP_REFUSED(&e, e.b->ops->attend(&e.ex, &a, &err), CUDDLE_E_UNSUPPORTED, "attend on cuda", "264");
@@ -522,6 +551,9 @@ int main(void)
     TCase *tc;
     Suite *s = op_suite("attend", &tc);
     tcase_add_loop_test(tc, matches_hand_value, 0, OP_LEVELS);
+#ifndef OP_ON_CUDA
+    tcase_add_loop_test(tc, a_row_of_minus_infinities_is_no_number, 0, OP_LEVELS);
+#endif
     tcase_add_loop_test(tc, matches_double_for_every_scene_and_type, 0, OP_LEVELS);
     tcase_add_loop_test(tc, is_deterministic, 0, OP_LEVELS);
     tcase_add_loop_test(tc, neighbours_do_not_matter, 0, OP_LEVELS);

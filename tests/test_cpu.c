@@ -1,4 +1,5 @@
 /* The CPU backend around its ops: the machine, memory, loading. */
+#include "cpu/backend.h"
 #include "cpu/cpu.h"
 #include "support.h"
 
@@ -38,6 +39,38 @@ START_TEST(describes_the_machine)
     b->ops->destroy(b);
 }
 END_TEST
+
+#if defined(__x86_64__)
+START_TEST(kernels_are_those_of_the_instruction_set)
+{
+    static const struct {
+        const char *isa;
+        const row_kernels *rows;
+        const linear_kernels *linear;
+        attend_fn attend;
+        linear_fn panel_bf16;
+    } levels[] = {
+        { "portable", &cud_cpu_rows_portable, &cud_cpu_linear_portable, cud_cpu_attend_portable, NULL },
+        { "avx2", &cud_cpu_rows_avx2, &cud_cpu_linear_avx2, cud_cpu_attend_avx2, NULL },
+        { "avx512", &cud_cpu_rows_avx512, &cud_cpu_linear_avx512, cud_cpu_attend_avx512, NULL },
+        { "avx512-bf16", &cud_cpu_rows_avx512, &cud_cpu_linear_avx512, cud_cpu_attend_avx512, cud_cpu_linear_avx512bf16 },
+    };
+    for (int i = 0; i < 4; i++) {
+        cuddle_error err = { 0 };
+        backend *base;
+        const cuddle_status status = cud_cpu_backend_new(&base, &(cud_cpu_options){ .threads = 1, .isa = levels[i].isa }, &err);
+        if (status == CUDDLE_E_UNSUPPORTED && i > 0) return; /* this machine ends here */
+        ck_assert_msg(status == CUDDLE_OK, "%s", err.text);
+        const cpu_backend *b = (cpu_backend *)base;
+        ck_assert_str_eq(base->isa, levels[i].isa);
+        ck_assert_ptr_eq(b->rows, levels[i].rows);
+        ck_assert_ptr_eq(b->linear, levels[i].linear);
+        ck_assert(b->attend == levels[i].attend && b->panel_bf16 == levels[i].panel_bf16);
+        base->ops->destroy(base);
+    }
+}
+END_TEST
+#endif
 
 START_TEST(refuses_what_it_is_not)
 {
@@ -192,6 +225,7 @@ START_TEST(loads_pieces_of_all_kinds)
     add(&plan, s, 5, 40000, 2, 200, 6);                       /* gaps on both sides, several spans */
     add(&plan, s, 0, 3, 4096, 1 << 20, 8192);                 /* far apart */
     add(&plan, s, 64, 2, 5 << 20, 5 << 20, (5 << 20) + 256);  /* long rows */
+    add(&plan, s, 7, 3, 1 << 20, 4 << 20, 1 << 20);           /* rows of which no two fit into one read */
     add(&plan, s, FILE_BYTES - 10, 1, 10, 0, 0);
     add(&plan, s, 0, 0, 10, 10, 10);
     add(&plan, s, 0, 4, 0, 10, 10);
@@ -274,6 +308,9 @@ int main(void)
     suite_add_tcase(s, tc);
     tcase_set_timeout(tc, 300);
     tcase_add_test(tc, describes_the_machine);
+#if defined(__x86_64__)
+    tcase_add_test(tc, kernels_are_those_of_the_instruction_set);
+#endif
     tcase_add_test(tc, refuses_what_it_is_not);
     tcase_add_test(tc, survives_failing_allocations);
     tcase_add_test(tc, probes_bandwidth);

@@ -265,6 +265,13 @@ START_TEST(prompt_logprobs_equal_those_of_the_tokens_when_produced)
         ck_assert(made.top_logprobs[i * 3].logprob >= made.top_logprobs[i * 3 + 1].logprob);
         ck_assert(made.logprobs[i] < 0);
     }
+    o.logprobs = 0; /* of the chosen token alone: the same number */
+    cuddle_request *chosen = submit(h, prompts[3], &o, NULL, NULL);
+    ck_ok(cuddle_request_wait(chosen, -1, &err));
+    const cuddle_result same = result_of(chosen);
+    ck_assert_uint_eq(same.count, made.count);
+    ck_assert_mem_eq(same.logprobs, made.logprobs, made.count * sizeof *made.logprobs);
+    cuddle_request_free(chosen);
     o = greedy(1);
     o.prompt_logprobs = 1;
     cuddle_request *scored;
@@ -333,6 +340,58 @@ START_TEST(a_foreign_loop_can_run_the_engine)
     cuddle_model_free(h);
     cuddle_engine_free(engine);
     cuddle_engine_free(threaded);
+}
+END_TEST
+
+static void note_step(cuddle_request *r, const cuddle_event *e, void *user)
+{
+    (void)r, (void)e;
+    int *first = user; /* [0]: the step under way, [1]: that of the first event */
+    if (first[1] == 0) first[1] = first[0];
+}
+
+static cuddle_request *submit_ids(cuddle_model *h, const int32_t *ids, size_t count, const cuddle_generation_options *o, cuddle_event_fn fn, void *user)
+{
+    cuddle_request *r;
+    ck_ok(cuddle_request_submit(&r, h, &(cuddle_segment){ .kind = CUDDLE_SEGMENT_TOKENS, .tokens = ids, .count = count }, 1, o, fn, user, &err));
+    return r;
+}
+
+/* 16 rows in a step, two prompts of 36: they take turns, 16 and 16, again, then 4 and 4. Whoever is left out of a step has not run in it. */
+START_TEST(long_prompts_take_turns)
+{
+    enum { LENGTH = 36, NEW = 3 };
+    cuddle_engine *engine = new_engine(0);
+    cuddle_model *h = load_demo(engine);
+    const cuddle_generation_options o = greedy(NEW);
+    int32_t ids[2][LENGTH], alone[2][NEW];
+    for (int i = 0; i < 2 * LENGTH; i++) ids[i / LENGTH][i % LENGTH] = 20 + i * 7 % 100;
+    for (int together = 0; together < 2; together++) {
+        cuddle_request *r[2];
+        int first[2][2] = { { 0, 0 }, { 0, 0 } };
+        for (int i = 0; i < 2; i++) {
+            r[i] = submit_ids(h, ids[i], LENGTH, &o, note_step, first[i]);
+            if (!together && i == 0) {
+                for (int worked = 1; worked;) ck_ok(cuddle_engine_step(engine, &worked, &err));
+            }
+        }
+        int worked = 1;
+        for (int step = 1; worked; step++) {
+            first[0][0] = first[1][0] = step;
+            ck_ok(cuddle_engine_step(engine, &worked, &err));
+        }
+        for (int i = 0; i < 2; i++) {
+            ck_ok(cuddle_request_wait(r[i], 0, &err));
+            const cuddle_result result = result_of(r[i]);
+            ck_assert_uint_eq(result.count, NEW);
+            if (!together) memcpy(alone[i], result.ids, sizeof alone[i]);
+            ck_assert_mem_eq(result.ids, alone[i], sizeof alone[i]);
+            if (together) ck_assert_int_eq(first[i][1], 5);
+            cuddle_request_free(r[i]);
+        }
+    }
+    cuddle_model_free(h);
+    cuddle_engine_free(engine);
 }
 END_TEST
 
@@ -772,6 +831,7 @@ int main(void)
     tcase_add_test(tc, prompt_logprobs_equal_those_of_the_tokens_when_produced);
     tcase_add_test(tc, a_continuation_keeps_its_leading_space);
     tcase_add_test(tc, a_foreign_loop_can_run_the_engine);
+    tcase_add_test(tc, long_prompts_take_turns);
     tcase_add_test(tc, requests_that_cannot_run_are_refused_with_numbers);
     tcase_add_test(tc, requests_can_be_cancelled_in_the_queue_and_while_running);
     tcase_add_loop_test(tc, handles_can_be_freed_in_any_order, 0, 16);

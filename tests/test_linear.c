@@ -303,6 +303,23 @@ START_TEST(recording_touches_nothing_and_bounds_smaller_steps)
 }
 END_TEST
 
+#ifndef OP_ON_CUDA
+/* Rows of another type than the weights' product wants are widened, some hundreds at a time: room for those, and for no more than there are. */
+START_TEST(widening_takes_room_for_its_rows)
+{
+    op_env e;
+    if (!op_open(&e, _i, 2)) return;
+    const weight w = op_weight(cud_matrix(NULL, CUDDLE_F32, 3, 100), false);
+    static const struct { int64_t rows; size_t floats; } cases[] = { { 1, 100 }, { 7, 700 }, { 512, 51200 }, { 513, 51200 }, { 5000, 51200 } };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        OP_RECORDED(&e, e.b->ops->linear(&e.ex, cud_matrix(NULL, CUDDLE_F32, cases[i].rows, 3), cud_matrix(NULL, CUDDLE_F16, cases[i].rows, 100), &w, NULL, &err));
+        ck_assert_uint_eq(e.ex.ws.peak, (cases[i].floats * sizeof(float) + CUD_ALIGN - 1) / CUD_ALIGN * CUD_ALIGN);
+    }
+    op_close(&e);
+}
+END_TEST
+#endif
+
 int main(void)
 {
     TCase *tc;
@@ -317,6 +334,9 @@ int main(void)
     tcase_add_loop_test(tc, without_determinism_results_stay_exact_enough, 0, OP_LEVELS);
     tcase_add_loop_test(tc, keeps_special_values_in_their_row, 0, OP_LEVELS);
     tcase_add_loop_test(tc, refuses_by_name, 0, OP_LEVELS);
+#ifndef OP_ON_CUDA
+    tcase_add_loop_test(tc, widening_takes_room_for_its_rows, 0, OP_LEVELS);
+#endif
     tcase_add_loop_test(tc, recording_touches_nothing_and_bounds_smaller_steps, 0, OP_LEVELS);
     return test_run(s);
 }

@@ -49,7 +49,6 @@ START_TEST(logits_equal_transformers)
 }
 END_TEST
 
-/* One step holds a decoding and a prefilling sequence: each row has the same bits as when its sequence ran alone, in one piece. */
 /* Rounding to bfloat16 takes us no further from float32 than 1.5 times as far as it takes transformers. */
 START_TEST(bfloat16_is_as_near_as_transformers)
 {
@@ -81,6 +80,7 @@ START_TEST(bfloat16_is_as_near_as_transformers)
 }
 END_TEST
 
+/* One step holds a decoding and a prefilling sequence: each row has the same bits as when its sequence ran alone, in one piece. */
 START_TEST(mixed_steps_equal_each_sequence_alone)
 {
     char path[1024];

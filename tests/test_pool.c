@@ -72,6 +72,33 @@ START_TEST(waits_for_the_slowest)
 }
 END_TEST
 
+typedef struct meeting { atomic_int here; atomic_bool alone; } meeting;
+
+static void meet(void *arg, int part, int thread)
+{
+    meeting *m = arg;
+    (void)part, (void)thread;
+    atomic_fetch_add(&m->here, 1);
+    for (int i = 0; i < 20000 && atomic_load(&m->here) < 3; i++) usleep(1000); /* 20 s: for a machine that is busy */
+    if (atomic_load(&m->here) < 3) atomic_store(&m->alone, true);
+}
+
+/* Three parts that wait for each other need three threads, those that spin and those that have gone to sleep. */
+START_TEST(all_threads_take_part)
+{
+    cuddle_error err = { 0 };
+    pool *p;
+    ck_ok(cud_pool_new(&p, 3, &err));
+    for (int i = 0; i < 4; i++) {
+        meeting m = { 0, false };
+        if (i % 2) usleep(100000); /* much longer than they spin */
+        cud_pool_run(p, meet, &m, 3);
+        ck_assert(!atomic_load(&m.alone));
+    }
+    cud_pool_free(p);
+}
+END_TEST
+
 START_TEST(can_be_made_and_freed_many_times)
 {
     cuddle_error err = { 0 };
@@ -122,6 +149,7 @@ int main(void)
     tcase_set_timeout(tc, 300);
     tcase_add_test(tc, does_every_part_once);
     tcase_add_test(tc, waits_for_the_slowest);
+    tcase_add_test(tc, all_threads_take_part);
     tcase_add_test(tc, can_be_made_and_freed_many_times);
     tcase_add_test(tc, cleans_up_when_threads_run_out);
     return test_run(s);

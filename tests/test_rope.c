@@ -71,7 +71,7 @@ START_TEST(matches_double_for_every_kind_and_type)
             const float *before = op_download(&e, all);
             int32_t positions[3 * STRIDE], slots[TOKENS];
             for (int j = 0; j < 3 * STRIDE; j++) positions[j] = j * 7 % POSITIONS;
-            for (int j = 0; j < TOKENS; j++) slots[j] = j % 11 == 10 ? -1 : (j * 5 + 3) % (PAGES * CUD_PAGE); /* all different; -1 goes nowhere */
+            for (int j = 0; j < TOKENS; j++) slots[j] = j % 11 == 10 ? -1 : j * 5 % (PAGES * CUD_PAGE); /* from 0 on, all different; -1 goes nowhere */
             rope_table table = { .rotary_dim = s->rotary, .interleaved = s->interleaved };
             memcpy(table.sections, s->sections, sizeof table.sections);
             if (s->rotary) table.cos_sin = table_of(&e, s->rotary);
@@ -144,7 +144,7 @@ START_TEST(refuses_by_name)
     table = good_table, table.cos_sin.type = CUDDLE_BF16;
     OP_REFUSED(&e, e.b->ops->rope(&e.ex, &good, &err), CUDDLE_E_UNSUPPORTED, "rope on " OP_NAME, "BF16");
     table = good_table, table.sections[0] = 3;
-    OP_REFUSED(&e, e.b->ops->rope(&e.ex, &good, &err), CUDDLE_E_UNSUPPORTED, "rope on " OP_NAME, "sections");
+    OP_REFUSED(&e, e.b->ops->rope(&e.ex, &good, &err), CUDDLE_E_UNSUPPORTED, "rope on " OP_NAME, "sections of 3 pairs, expected 4");
     table = good_table, a = good;
     a.q = cud_split_heads(cud_matrix(NULL, CUDDLE_F32, 3, 2048), 1, 2048), a.k = a.v = (tensor){ 0 }, a.kv.heads = 0;
     OP_REFUSED(&e, e.b->ops->rope(&e.ex, &a, &err), CUDDLE_E_UNSUPPORTED, "rope on " OP_NAME, "more than 1024");

@@ -235,11 +235,15 @@ START_TEST(greedy_takes_the_first_of_equal_logits)
     cuddle_error err = { CUDDLE_OK, "" };
     sampler s;
     ck_ok(cud_sampler_init(&s, 4, &err));
-    float logits[] = { 1, 3, 3, 2 };
+    struct { float logits[4]; int32_t want; } cases[] = {
+        { { 1, 3, 3, 2 }, 1 }, { { 5, 3, 3, 2 }, 0 }, { { 1, 1, 3, 4 }, 3 }, { { -INFINITY, -INFINITY, -9, -INFINITY }, 2 }, { { -8, -INFINITY, -9, -8 }, 0 },
+    };
     int32_t token;
     const sampling how = { .greedy = true, .temperature = 1, .top_p = 1, .repetition_penalty = 1 };
-    ck_ok(cud_sample(&token, &s, &how, &(history){ NULL, 0, 0 }, logits, &err));
-    ck_assert_int_eq(token, 1);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        ck_ok(cud_sample(&token, &s, &how, &(history){ NULL, 0, 0 }, cases[i].logits, &err));
+        ck_assert_int_eq(token, cases[i].want);
+    }
     cud_sampler_free(&s);
 }
 END_TEST
@@ -337,11 +341,30 @@ START_TEST(top_p_over_a_large_vocabulary_equals_a_full_sort)
 }
 END_TEST
 
+START_TEST(the_largest_logits_come_in_order)
+{
+    static const float logits[] = { 1, 5, -2, 5, 0.5f, 7, -INFINITY, 3, 6.5f, -1 };
+    static const int32_t order[] = { 5, 8, 1, 3, 7, 0, 4, 9, 2, 6 }; /* of equals the first */
+    for (int n = 1; n <= 10; n++) {
+        int32_t ids[11];
+        float values[11];
+        ids[n] = 77, values[n] = 77;
+        cud_top_logits(ids, values, n, logits, 10);
+        for (int i = 0; i < n; i++) {
+            ck_assert_int_eq(ids[i], order[i]);
+            ck_assert(memcmp(&values[i], &logits[order[i]], sizeof(float)) == 0);
+        }
+        ck_assert(ids[n] == 77 && fabsf(values[n] - 77) <= 0);
+    }
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("sampler");
     TCase *tc = tcase_create("sampler");
     tcase_set_timeout(tc, 0);
+    tcase_add_test(tc, the_largest_logits_come_in_order);
     tcase_add_test(tc, probabilities_equal_transformers);
     tcase_add_test(tc, the_generator_gives_the_published_vector);
     tcase_add_test(tc, the_generator_is_philox);

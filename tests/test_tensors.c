@@ -2,6 +2,7 @@
  * any weight is read. */
 #include "cpu/cpu.h"
 #include "models/model.h"
+#include "models/tensors.h"
 #include "support.h"
 
 #include <stdio.h>
@@ -79,6 +80,8 @@ static cuddle_status open_case(cuddle_error *err, long *reads)
     return status;
 }
 
+#define EMPTY "{\"dtype\":\"F32\",\"shape\":[0],\"data_offsets\":[0,0]}" /* a tensor more, and not a byte */
+
 static const struct {
     const char *family, *from, *to; /* in the header; "config:" edits config.json instead */
     cuddle_status status;
@@ -104,6 +107,15 @@ static const struct {
     { "gpt2/base", "config:\"tie_word_embeddings\": true", "\"tie_word_embeddings\": false", CUDDLE_E_FORMAT, "there is no tensor \"lm_head.weight\"" },
     { "gpt2/unprefixed", "\"h.0.attn.bias\"", "\"h.0.attn.mask\"", CUDDLE_E_FORMAT, "tensor \"h.0.attn.mask\" is not part of a GPT2LMHeadModel" },
     { "gpt2/unprefixed", "\"h.0.attn.bias\"", "\"h.7.attn.bias\"", CUDDLE_E_FORMAT, "tensor \"h.7.attn.bias\" is not part of a GPT2LMHeadModel" },
+    /* buffers that older files hold: left alone, but only where they belong */
+    { "llama/base", "\"model.norm.weight\"", "\"model.layers.1.self_attn.rotary_emb.inv_freq\":" EMPTY ",\"model.norm.weight\"", CUDDLE_OK, NULL },
+    { "llama/base", "\"model.norm.weight\"", "\"rotary_emb.inv_freq\":" EMPTY ",\"model.norm.weight\"", CUDDLE_OK, NULL },
+    { "llama/base", "\"model.norm.weight\"", "\"model.layers.2.self_attn.rotary_emb.inv_freq\":" EMPTY ",\"model.norm.weight\"", CUDDLE_E_FORMAT,
+      "tensor \"model.layers.2.self_attn.rotary_emb.inv_freq\" is not part of a LlamaForCausalLM" },
+    { "gpt_neox/parallel", "\"embed_out.weight\"", "\"gpt_neox.layers.0.attention.bias\":" EMPTY ",\"embed_out.weight\"", CUDDLE_OK, NULL },
+    { "gpt_neox/parallel", "\"embed_out.weight\"", "\"layers.1.attention.masked_bias\":" EMPTY ",\"embed_out.weight\"", CUDDLE_OK, NULL },
+    { "gpt_neox/parallel", "\"embed_out.weight\"", "\"gpt_neox.layers.0.attention.rotary_emb.inv_freq\":" EMPTY ",\"embed_out.weight\"", CUDDLE_OK,
+      NULL },
     /* normed heads, fused projections, norms behind branches */
     { "qwen3/base", "\"model.layers.0.self_attn.q_norm.weight\"", "\"model.layers.0.self_attn.q_normal.weight\"", CUDDLE_E_FORMAT,
       "there is no tensor \"model.layers.0.self_attn.q_norm.weight\", expected one of shape [16]" },
@@ -136,6 +148,30 @@ START_TEST(tensors_and_rows_must_agree)
         ck_assert_msg(strstr(err.text, cases[_i].sentence) != NULL, "got \"%s\", expected \"...%s...\"", err.text, cases[_i].sentence);
     }
     ck_assert_int_eq(reads, 3); /* config.json, and of the weights the length and the header: no tensor */
+}
+END_TEST
+
+START_TEST(every_length_is_made_of_its_fields)
+{
+    const layer_spec layer = { .heads = 6, .kv_heads = 2, .head_dim = 8, .v_dim = 7, .ffn_dim = 68, .experts = 9, .expert_dim = 11, .shared_dim = 13,
+                               .q_latent = 17, .kv_latent = 19, .rope_dim = 4 };
+    const stack t = { .hidden = 50, .vocabulary = 83, .positions = 64, .position_offset = 3, .buckets = 32, .context_dim = 21, .channels = 3,
+                      .kernel = 14, .labels = 5, .proto = { .heads = 12 } };
+    static const struct {
+        dim d;
+        int64_t want;
+    } lengths[] = {
+        { DIM_NONE, 0 }, { DIM_HIDDEN, 50 }, { DIM_VOCABULARY, 83 }, { DIM_POSITIONS, 67 }, { DIM_BUCKETS, 32 }, { DIM_CONTEXT, 21 },
+        { DIM_CHANNELS, 3 }, { DIM_KERNEL, 14 }, { DIM_LABELS, 5 }, { DIM_ONE, 1 },
+        { DIM_Q, 6 * 8 }, { DIM_K, 2 * 8 }, { DIM_V, 2 * 7 }, { DIM_QKV, 6 * 8 + 2 * 8 + 2 * 7 }, { DIM_O, 6 * 7 }, { DIM_HEADS, 6 }, { DIM_HEAD, 8 },
+        { DIM_FFN, 68 }, { DIM_FFN_PAIR, 136 }, { DIM_EXPERTS, 9 }, { DIM_EXPERT, 11 }, { DIM_EXPERT_PAIR, 22 }, { DIM_SHARED, 13 },
+        { DIM_Q_LATENT, 17 }, { DIM_KV_LATENT, 19 }, { DIM_KV_LATENT_ROPE, 23 }, { DIM_KV_EXPANDED, 6 * (8 - 4 + 7) },
+    };
+    for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
+        const int64_t got = cud_dim(lengths[i].d, &t, &layer);
+        ck_assert_msg(got == lengths[i].want, "dim %d is %lld, expected %lld", (int)lengths[i].d, (long long)got, (long long)lengths[i].want);
+    }
+    ck_assert_int_eq(cud_dim(DIM_HEADS, &t, NULL), 12); /* rows of the stack: the prototype's */
 }
 END_TEST
 
@@ -278,6 +314,7 @@ int main(void)
     TCase *tc = tcase_create("tensors");
     tcase_set_timeout(tc, 0);
     tcase_add_loop_test(tc, tensors_and_rows_must_agree, 0, (int)(sizeof cases / sizeof *cases));
+    tcase_add_test(tc, every_length_is_made_of_its_fields);
     tcase_add_test(tc, a_stored_head_is_used_even_if_tied);
     tcase_add_test(tc, tensors_that_the_index_forgets_are_used_or_left);
     tcase_add_test(tc, weights_of_other_formats_are_named_before_what_else_is_missing);
