@@ -79,6 +79,12 @@ static cud_span here(const cud_writer *w) { return w->at < w->length ? w->align[
 
 void cud_skip(cud_writer *w, size_t bytes) { w->at += bytes < w->length - w->at ? bytes : w->length - w->at; }
 
+char *cud_kept(cud_writer *w, size_t bytes)
+{
+    cud_keep(w, bytes);
+    return w->status ? NULL : w->to->bytes + w->to->length - bytes;
+}
+
 void cud_keep(cud_writer *w, size_t bytes)
 {
     if (bytes > w->length - w->at) bytes = w->length - w->at;

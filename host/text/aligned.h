@@ -58,6 +58,8 @@ cuddle_status cud_pieces_rewrite(cud_pieces *p, cud_rewrite_fn fn, const void *c
 
 void cud_skip(cud_writer *w, size_t bytes); /* uses up bytes that become nothing */
 void cud_keep(cud_writer *w, size_t bytes); /* uses up bytes that stay as they are */
+/* The same, and says where they are now, for changes that leave each character its size; NULL after a failure. */
+char *cud_kept(cud_writer *w, size_t bytes);
 void cud_put(cud_writer *w, int32_t c);     /* c replaces the next character */
 /* The reference's way of saying it: change 1 inserts c, 0 replaces the next character, -n replaces it and removes n more. */
 void cud_change(cud_writer *w, int32_t c, int change);

@@ -29,8 +29,19 @@ static cuddle_status bert_parse(void **config, const cud_part *in, cuddle_error 
 /* Characters that `drops` go, those that `blanks` become a space. */
 static void clean(cud_writer *w, bool (*drops)(int32_t c), bool (*blanks)(int32_t c))
 {
+    enum { KEEP, BLANK, DROP };
+    unsigned char ascii[128];
+    for (int32_t c = 0; c < 128; c++) ascii[c] = drops(c) ? DROP : blanks(c) ? BLANK : KEEP;
     while (w->at < w->length && !w->status) {
-        size_t size;
+        const unsigned char *s = (const unsigned char *)w->from + w->at;
+        size_t size, run = 0;
+        while (w->at + run < w->length && s[run] < 128 && ascii[s[run]] != DROP) run++;
+        if (run) {
+            char *out = cud_kept(w, run);
+            for (size_t i = 0; out && i < run; i++)
+                if (ascii[s[i]] == BLANK) out[i] = ' ';
+            continue;
+        }
         const int32_t c = cud_utf8_decode(w->from + w->at, &size);
         if (drops(c))
             cud_skip(w, size);
@@ -39,6 +50,19 @@ static void clean(cud_writer *w, bool (*drops)(int32_t c), bool (*blanks)(int32_
         else
             cud_keep(w, size);
     }
+}
+
+/* Bytes from here on whose characters all are `plain`. */
+static size_t plain_run(const cud_writer *w, bool (*plain)(int32_t c))
+{
+    size_t run = 0, size;
+    while (w->at + run < w->length) {
+        const char *s = w->from + w->at + run;
+        if ((unsigned char)*s < 0x80) size = 1; /* whatever is asked here of ASCII, it is */
+        else if (!plain(cud_utf8_decode(s, &size))) break;
+        run += size;
+    }
+    return run;
 }
 
 static cuddle_status clean_piece(cud_writer *w, const void *config)
@@ -56,16 +80,16 @@ static bool is_ideograph(int32_t c)
            (c >= 0x2f800 && c <= 0x2fa1f);
 }
 
+static bool is_no_ideograph(int32_t c) { return !is_ideograph(c); }
+
 static cuddle_status ideographs_piece(cud_writer *w, const void *config)
 {
     (void)config;
     while (w->at < w->length && !w->status) {
         size_t size;
+        cud_keep(w, plain_run(w, is_no_ideograph));
+        if (w->at == w->length) break;
         const int32_t c = cud_utf8_decode(w->from + w->at, &size);
-        if (!is_ideograph(c)) {
-            cud_keep(w, size);
-            continue;
-        }
         cud_put(w, ' ');
         cud_insert_char(w, c);
         cud_insert_char(w, ' ');
@@ -73,15 +97,14 @@ static cuddle_status ideographs_piece(cud_writer *w, const void *config)
     return CUDDLE_OK;
 }
 
+static bool is_no_accent(int32_t c) { return !cud_is_nonspacing(c); }
+
 static cuddle_status accents_piece(cud_writer *w, const void *config)
 {
     (void)config;
     while (w->at < w->length && !w->status) {
-        size_t size;
-        if (cud_is_nonspacing(cud_utf8_decode(w->from + w->at, &size)))
-            cud_skip(w, size);
-        else
-            cud_keep(w, size);
+        cud_keep(w, plain_run(w, is_no_accent));
+        if (w->at < w->length) cud_skip(w, cud_utf8_length((unsigned char)w->from[w->at]));
     }
     return CUDDLE_OK;
 }

@@ -88,19 +88,36 @@ static cuddle_status emit(window *n, cud_writer *w)
     return w->status;
 }
 
+/* Bytes at the beginning of s[0..length) that the form leaves as they are, whatever comes before or behind them: characters that neither change nor
+ * compose with one before, but for the last of them, with which what follows may compose. */
+static size_t plain_run(const form *f, const char *s, size_t length)
+{
+    const bool latin = f->compose && !f->compatibility; /* below U+0300 NFC changes nothing; the other forms nothing of ASCII */
+    size_t at = 0, last = 0;
+    while (at < length) {
+        const unsigned char c = (unsigned char)s[at];
+        if (c >= 0x80 && !(latin && c < 0xcc)) return last;
+        last = at;
+        at += c < 0x80 ? 1 : 2;
+    }
+    return length;
+}
+
 static cuddle_status form_piece(cud_writer *w, const void *config)
 {
     const form *f = config;
-    size_t plain = 0; /* most text is ASCII, which no form changes */
-    while (plain < w->length && (unsigned char)w->from[plain] < 0x80) plain++;
-    if (plain == w->length) {
-        cud_keep(w, plain);
-        return CUDDLE_OK;
-    }
     window n = { .room = sizeof n.few / sizeof *n.few };
     n.item = n.few;
     cuddle_status status = CUDDLE_OK;
     for (size_t at = 0; !status && at < w->length;) {
+        const size_t plain = plain_run(f, w->from + at, w->length - at);
+        if (plain) {
+            status = settle(&n, f, w->err);
+            if (!status) status = emit(&n, w);
+            if (!status) cud_keep(w, plain);
+            at += plain;
+            continue;
+        }
         int32_t parts[CUD_DECOMPOSE_MAX];
         size_t size, count = 1;
         parts[0] = cud_utf8_decode(w->from + at, &size);
@@ -125,6 +142,7 @@ static cuddle_status form_piece(cud_writer *w, const void *config)
     }
     if (!status) status = settle(&n, f, w->err);
     if (!status) status = emit(&n, w);
+    if (!status) status = w->status;
     if (n.item != n.few) free(n.item);
     return status;
 }

@@ -47,7 +47,14 @@ static cuddle_status lowercase_piece(cud_writer *w, const void *config)
     (void)config;
     while (w->at < w->length && !w->status) {
         int32_t lower[2];
-        size_t size;
+        size_t size, run = 0;
+        while (w->at + run < w->length && (unsigned char)w->from[w->at + run] < 0x80) run++;
+        if (run) {
+            char *out = cud_kept(w, run);
+            for (size_t i = 0; out && i < run; i++)
+                if (out[i] >= 'A' && out[i] <= 'Z') out[i] = (char)(out[i] + 32);
+            continue;
+        }
         const size_t count = cud_lower(lower, cud_utf8_decode(w->from + w->at, &size));
         cud_put(w, lower[0]);
         if (count > 1) cud_insert_char(w, lower[1]);
