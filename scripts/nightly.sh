@@ -1,6 +1,7 @@
 #!/bin/bash
-# What takes too long for every change: the CUDA module for all architectures, fuzzing, mutation testing. Prints a time per stage.
-#   scripts/nightly.sh [STAGE...]    stages: cuda fuzz mutate (default: all)
+# What takes too long for every change: the CUDA module for all architectures, fuzzing, mutation testing, comparing with reference
+# implementations (which come from PyPI). Prints a time per stage.
+#   scripts/nightly.sh [STAGE...]    stages: cuda fuzz mutate conformance (default: all)
 #   CUDDLE_FUZZ_RUNS=N               executions per target (default: 1000000)
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -39,6 +40,14 @@ fuzz() {
 
 mutate() { scripts/mutate.sh --check; }
 
+conformance() {
+    local build=build/conformance
+    python3 -m venv "$build/venv" && "$build/venv/bin/pip" install --quiet 'tokenizers==0.23.*' &&
+        cmake --preset host -B "$build" --log-level=WARNING -DCUDDLE_BENCHMARKS=OFF \
+            -DCUDDLE_CONFORMANCE_PYTHON="$PWD/$build/venv/bin/python" &&
+        cmake --build "$build" --target cuddle && ctest --test-dir "$build" -L conformance --output-on-failure
+}
+
 stage() { # NAME COMMAND
     local began=$SECONDS
     echo "== $1"
@@ -48,12 +57,13 @@ stage() { # NAME COMMAND
     fi
 }
 
-[ $# -gt 0 ] || set -- cuda fuzz mutate
+[ $# -gt 0 ] || set -- cuda fuzz mutate conformance
 for name in "$@"; do
     case $name in
     cuda) stage cuda build_all_architectures ;;
     fuzz) stage fuzz fuzz ;;
     mutate) stage mutate mutate ;;
+    conformance) stage conformance conformance ;;
     *) echo "nightly.sh: no stage $name" >&2 && exit 2 ;;
     esac
 done
