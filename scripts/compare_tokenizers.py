@@ -15,6 +15,7 @@ import pathlib
 import random
 import sys
 import tempfile
+import unicodedata
 
 from tokenizers import Tokenizer
 
@@ -238,7 +239,11 @@ def compare(name, document, count, seed, show):
         if sum(different.values()) <= show:
             print(f"  {what}: " + " | ".join(ascii(v) if isinstance(v, (str, bytes)) else str(v) for v in values))
 
+    # Regular expressions run in another engine here, whose \\p{L} may be of another Unicode version than the reference's.
+    settled = '"Regex"' in document or '"use_regex":true' in document.replace(" ", "")
     for text in make_strings(rng, tokens, count):
+        if settled:
+            text = "".join(c for c in text if unicodedata.category(c) != "Cn")
         strings += 1
         for special in (True, False):
             want = attempt(lambda: reference.encode(text, add_special_tokens=special))
@@ -281,6 +286,7 @@ def main():
     parser.add_argument("--combinations", type=int, default=64)
     parser.add_argument("--show", type=int, default=3, help="differences to print for each tokenizer")
     parser.add_argument("--only", default="", help="names that contain this")
+    parser.add_argument("--shard", default="0/1", metavar="I/N", help="of the tokenizers every N-th one from the I-th on")
     args = parser.parse_args()
     open_library(args.library)
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -290,6 +296,8 @@ def main():
         jobs.append((file.parent.name, file.read_text()))
     jobs += combinations(args.combinations)
     jobs = [job for job in jobs if args.only in job[0]]
+    first, step = map(int, args.shard.split("/"))
+    jobs = jobs[first::step]
     failed = [name for name, document in jobs if compare(name, document, args.strings, args.seed, args.show)]
     print(f"{len(jobs)} tokenizers, {args.strings} strings each: " + (f"{len(failed)} differ: {', '.join(failed)}" if failed else "no difference"))
     return bool(failed) or not jobs

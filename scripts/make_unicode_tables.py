@@ -2,14 +2,17 @@
 """Writes host/text/unicode_tables.c: what the reference implementation takes each character for.
 
 The library `tokenizers` is built from several crates, each with the tables of another Unicode version, so no single version would do:
-every character is asked about (made with tokenizers 0.23.3). Run it again when the reference changes its mind.
+every character is asked about (made with tokenizers 0.23.3). Run it again when the reference changes its mind. Needs the package
+unicodedata2 too, for what is newer than the reference's tables or older than this Python's.
     python scripts/make_unicode_tables.py
 """
 import base64
 import pathlib
 import sys
+import unicodedata
 
 import tokenizers
+import unicodedata2
 from tokenizers import normalizers, pre_tokenizers
 
 from charsmap import charsmap
@@ -47,6 +50,35 @@ def simple_sets():
         "nonspacing": [c for c in CODES if strip.normalize_str(f"a{chr(c)}b") == "ab"],
         "control": [c for c in CODES if clean.normalize_str(f"a{chr(c)}b") == "ab"],
     }
+
+
+def unnormalized():
+    """Characters that decompose or have a combining class today and did not yet in the reference's tables."""
+    nfd, nfkd = normalizers.NFD().normalize_str, normalizers.NFKD().normalize_str
+    out = []
+    for c in CODES:
+        s = chr(c)
+        if unicodedata2.normalize("NFKD", s) != s == nfkd(s):
+            out.append(c)
+        elif unicodedata2.combining(s) and c not in (0x334, 0x345):  # classes 1 and 240, the lowest and the highest
+            if nfd(f"a{s}\u0334") == f"a{s}\u0334" and nfd(f"a\u0345{s}") == f"a\u0345{s}":
+                out.append(c)
+    return out
+
+
+def new_capitals():
+    """[begin, end, distance to the small letter], of those that an older library has none for."""
+    lower = normalizers.Lowercase().normalize_str
+    out = []
+    for c in CODES:
+        small = lower(chr(c))
+        if small == chr(c) or unicodedata.category(chr(c)) != "Cn":
+            continue
+        if out and out[-1][1] == c - 1 and out[-1][2] == ord(small) - c:
+            out[-1][1] = c
+        else:
+            out.append([c, c, ord(small) - c])
+    return out
 
 
 def scripts():
@@ -131,6 +163,8 @@ def main():
            '#include "text/unicode_tables.h"\n\n/* clang-format off */\n']
     for name, codes in simple_sets().items():
         out.append(table("cud_range", f"{name}_ranges", ranges(codes), lambda row: (hex(row[0]), hex(row[1]))))
+    out.append(table("cud_range", "unnormalized_ranges", ranges(unnormalized()), lambda row: (hex(row[0]), hex(row[1]))))
+    out.append(table("cud_class_range", "capital_ranges", new_capitals(), lambda row: (hex(row[0]), hex(row[1]), str(row[2]))))
     out.append(table("cud_class_range", "script_ranges", scripts(), lambda row: (hex(row[0]), hex(row[1]), str(row[2]))))
     out.append(table("cud_class_range", "grapheme_ranges", grapheme_classes(), lambda row: (hex(row[0]), hex(row[1]), "CUD_GRAPHEME_" + row[2])))
     OUT.write_text("\n".join(out))

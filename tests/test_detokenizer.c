@@ -126,6 +126,58 @@ START_TEST(drops_the_first_space_of_metaspace)
 }
 END_TEST
 
+static cuddle_tokenizer *with_tokens(const char *decoder, const char *vocab)
+{
+    char json[600];
+    cuddle_tokenizer *t = NULL;
+    snprintf(json, sizeof json, "{\"decoder\": %s, \"model\": {\"type\": \"BPE\", \"merges\": [], \"vocab\": {%s}}}", decoder, vocab);
+    ck_ok(cud_tokenizer_parse(&t, json, strlen(json), NULL, 0, &err));
+    return t;
+}
+
+START_TEST(joins_words)
+{
+    const char *vocab = "\"##s\": 0, \"it\": 1, \"'\": 2, \".\": 3, \"##\": 4, \"n't\": 5, \"do not\": 6";
+    cuddle_tokenizer *t = with_tokens("{\"type\": \"WordPiece\", \"prefix\": \"##\", \"cleanup\": true}", vocab);
+    STREAMS(t, "##s| it|s| '|s|.||n't|", 0, 1, 0, 2, 0, 3, 4, 5); /* the first token keeps its prefix */
+    STREAMS(t, "do not| don't|", 6, 6);                           /* only behind a space */
+    cuddle_tokenizer_free(t);
+    t = with_tokens("{\"type\": \"WordPiece\", \"prefix\": \"##\", \"cleanup\": false}", vocab);
+    STREAMS(t, "it| .| do not|", 1, 3, 6);
+    cuddle_tokenizer_free(t);
+    t = with_tokens("{\"type\": \"Sequence\", \"decoders\": [{\"type\": \"Fuse\"}, {\"type\": \"WordPiece\", \"prefix\": \"##\", "
+                    "\"cleanup\": true}]}",
+                    vocab);
+    STREAMS(t, "||it.", 1, 3); /* one token: nothing to join */
+    cuddle_tokenizer_free(t);
+}
+END_TEST
+
+START_TEST(ends_words_at_suffixes)
+{
+    cuddle_tokenizer *t = with_tokens("{\"type\": \"BPEDecoder\", \"suffix\": \"</w>\"}", "\"a</w>\": 0, \"b\": 1, \"c</w>d</w>\": 2");
+    STREAMS(t, "|a |b|a", 0, 1, 0); /* a suffix is nothing in the last token, which is known at the end alone */
+    STREAMS(t, "|c d |cd", 2, 2);
+    STREAMS(t, "|b", 1);
+    streams(t, NULL, 0, "");
+    cuddle_tokenizer_free(t);
+}
+END_TEST
+
+START_TEST(collapses_what_ctc_repeats) /* the documentation's example: hello world */
+{
+    const char *vocab = "\"<pad>\": 0, \"|\": 1, \"h\": 2, \"e\": 3, \"l\": 4, \"o\": 5, \"w\": 6, \"x .\": 7";
+    cuddle_tokenizer *t = with_tokens(
+        "{\"type\": \"CTC\", \"pad_token\": \"<pad>\", \"word_delimiter_token\": \"|\", \"cleanup\": true}", vocab);
+    STREAMS(t, "||h|e||l||l|o||", 0, 0, 2, 3, 3, 4, 0, 4, 5, 5);
+    STREAMS(t, " ||w|x.|", 1, 1, 6, 7);
+    cuddle_tokenizer_free(t);
+    t = with_tokens("{\"type\": \"CTC\", \"pad_token\": \"\", \"word_delimiter_token\": \"|\", \"cleanup\": false}", vocab);
+    STREAMS(t, "<pad>||||x .|", 0, 1, 1, 7); /* found without cleanup: the delimiter stays */
+    cuddle_tokenizer_free(t);
+}
+END_TEST
+
 /* Ids without end: time and memory grow with the number of tokens, not with its square. */
 static void runs_long(const char *decoder, int32_t id, const char *each)
 {
@@ -218,6 +270,9 @@ int main(void)
     tcase_add_test(tc, strips_the_ends_of_the_whole_text);
     tcase_add_test(tc, replaces_across_tokens);
     tcase_add_test(tc, drops_the_first_space_of_metaspace);
+    tcase_add_test(tc, joins_words);
+    tcase_add_test(tc, ends_words_at_suffixes);
+    tcase_add_test(tc, collapses_what_ctc_repeats);
     tcase_add_test(tc, stays_linear);
     tcase_add_loop_test(tc, adds_up_for_random_ids, 0, folders);
     suite_add_tcase(suite, tc);

@@ -9,14 +9,13 @@
 
 static cuddle_error err;
 
-/* json is a normalizer; the result is the one piece's text and "begin-end" of each character. */
-static void normalizes(const char *json, const char *text, const char *want, const char *ranges)
+/* The document's normalizer; the result is the one piece's text and "begin-end" of each character. */
+static void document_normalizes(const char *document, const char *json, const char *text, const char *want, const char *ranges)
 {
-    char document[1024], found[1024] = "";
+    char found[1024] = "";
     cud_document d;
     cud_components steps = { 0 };
     cud_pieces p = { 0 };
-    snprintf(document, sizeof document, "{\"normalizer\": %s}", json);
     ck_ok(cud_document_parse(&d, document, strlen(document), &err));
     ck_ok(cud_components_parse(&steps, &cud_normalizers, &d, NULL, &err));
     ck_ok(cud_pieces_set(&p, text, strlen(text), &err));
@@ -35,6 +34,13 @@ static void normalizes(const char *json, const char *text, const char *want, con
     cud_pieces_free(&p);
     cud_components_free(&steps);
     cud_document_free(&d);
+}
+
+static void normalizes(const char *json, const char *text, const char *want, const char *ranges)
+{
+    char document[1024];
+    snprintf(document, sizeof document, "{\"normalizer\": %s}", json);
+    document_normalizes(document, json, text, want, ranges);
 }
 
 START_TEST(prepends)
@@ -108,6 +114,63 @@ START_TEST(runs_in_sequence)
 }
 END_TEST
 
+#define BERT(clean, ideographs, accents, lower) \
+    "{\"type\": \"BertNormalizer\", \"clean_text\": " #clean ", \"handle_chinese_chars\": " #ideographs ", \"strip_accents\": " #accents \
+    ", \"lowercase\": " #lower "}"
+
+START_TEST(normalizes_as_bert_does)
+{
+    normalizes(BERT(true, false, false, false), "a\tb\x01\xef\xbf\xbd\xc2\xa0\xe2\x80\x8b"
+                                                "c",
+               "a b c", "0-1 1-2 2-3 7-9 12-13");
+    normalizes(BERT(false, true, false, false), "a\xe4\xb8\x80\xe3\x81\x82", "a \xe4\xb8\x80 \xe3\x81\x82", "0-1 1-4 1-4 1-4 4-7");
+    normalizes(BERT(false, true, false, false), "\xf0\xab\xa0\xa0\xf0\xab\xa4\xa0", "\xf0\xab\xa0\xa0 \xf0\xab\xa4\xa0 ",
+               "0-4 4-8 4-8 4-8"); /* U+2B820 is left out by mistake, U+2B920 is in */
+    normalizes(BERT(false, false, true, false), "\xc3\x89\xe0\xa4\xbf", "E\xe0\xa4\xbf", "0-2 2-5"); /* a spacing mark stays */
+    normalizes(BERT(false, false, null, true), "\xc3\x89", "e", "0-2");    /* null: as lowercase says */
+    normalizes(BERT(false, false, null, false), "\xc3\x89", "\xc3\x89", "0-2");
+    normalizes(BERT(false, false, false, true), "\xc3\x89", "\xc3\xa9", "0-2");
+    normalizes(BERT(true, true, true, true), "\x01", "", "");
+}
+END_TEST
+
+START_TEST(cleans_as_nmt_does)
+{
+    normalizes("{\"type\": \"Nmt\"}", "a\x01\t\xe2\x80\x8b\xe2\x96\x81\xc2\xa0\xef\xbf\xbd"
+                                     "b\x7f",
+               "a   \xc2\xa0 b", "0-1 2-3 3-6 6-9 9-11 11-14 14-15");
+}
+END_TEST
+
+/* The rules of make_tokenizer_fixtures.py: q to QR, U+00AD to nothing, e + U+0301 to U+00E9, a + U+0301 to xyz, ... */
+START_TEST(applies_precompiled_rules)
+{
+    static const struct {
+        const char *text, *want, *ranges;
+    } cases[] = {
+        { "bqc", "bQRc", "0-1 1-2 1-2 2-3" },
+        { "e\xcc\x81-", "\xc3\xa9-", "0-1 3-4" }, /* the mark goes with the letter it follows */
+        { "a\xcc\x81-", "xyz-", "0-1 1-3 1-3 3-4" },
+        { "b\xc2\xad"
+          "c",
+          "bc", "0-1 3-4" },
+        { "\xc2\xad"
+          "bc",
+          "bc", "0-2 2-3" }, /* with nothing before it there is nothing to go with: the reference loses count */
+        { "q\xcc\x81-", "QR-", "0-1 1-3 3-4" }, /* a cluster under six bytes becomes what its shortest beginning does */
+        { "e\xcc\x81\xcc\x82", "\xc3\xa9", "0-1" },
+        { "q\xcc\x81\xcc\x81\xcc\x81", "QR\xcc\x81\xcc\x81\xcc\x81", "0-1 0-1 1-3 3-5 5-7" }, /* a longer one does not */
+        { "\r\n", " ", "0-1" },
+        { "", "", "" },
+    };
+    size_t size = 0;
+    char *document = test_read_file(test_path("tokenizers/precompiled/tokenizer.json"), &size);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        document_normalizes(document, "Precompiled", cases[i].text, cases[i].want, cases[i].ranges);
+    free(document);
+}
+END_TEST
+
 START_TEST(orders_a_very_long_run_of_marks) /* linear, not quadratic: dots above and below in turns */
 {
     enum { PAIRS = 100000 };
@@ -144,6 +207,9 @@ int main(void)
     tcase_add_test(tc, lowers_and_strips);
     tcase_add_test(tc, composes_and_decomposes);
     tcase_add_test(tc, runs_in_sequence);
+    tcase_add_test(tc, normalizes_as_bert_does);
+    tcase_add_test(tc, cleans_as_nmt_does);
+    tcase_add_test(tc, applies_precompiled_rules);
     tcase_add_test(tc, orders_a_very_long_run_of_marks);
     suite_add_tcase(suite, tc);
     return test_run(suite);

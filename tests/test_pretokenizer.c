@@ -192,6 +192,38 @@ START_TEST(takes_long_runs_in_linear_time)
 }
 END_TEST
 
+START_TEST(splits_as_bert_does)
+{
+    const char *bert = "{\"type\": \"BertPreTokenizer\"}";
+    splits(bert, "Hey friend!     How are you?!?", "Hey|friend|!|How|are|you|?|!|?");
+    splits(bert, " a\xc2\xa0"
+                 "b\xe3\x80\x82\xc2\xbf$+",
+           "a|b|\xe3\x80\x82|\xc2\xbf|$|+"); /* ASCII symbols count, U+3002 and U+00BF are punctuation */
+    splits(bert, "\xe2\xb9\x92", "\xe2\xb9\x92");
+    splits(bert, "  ", "");
+}
+END_TEST
+
+START_TEST(splits_by_scripts)
+{
+    const char *scripts = "{\"type\": \"UnicodeScripts\"}";
+    splits(scripts, "Apples are \xe3\x82\x8a\xe3\x82\x93\xe3\x81\x94 \xe6\x9e\x97\xe6\xaa\x8e",
+           "Apples are |\xe3\x82\x8a\xe3\x82\x93\xe3\x81\x94 \xe6\x9e\x97\xe6\xaa\x8e");
+    splits(scripts, "\xe3\x81\x93\xe3\x82\xb0\xe3\x83\xbc\xe7\x94\x9f\xe3\x80\x82Yes",
+           "\xe3\x81\x93\xe3\x82\xb0\xe3\x83\xbc\xe7\x94\x9f|\xe3\x80\x82|Yes");
+    splits(scripts, "  a 1", "a |1"); /* the spaces before the first script go */
+    splits(scripts, " ", "");
+}
+END_TEST
+
+START_TEST(splits_at_fixed_lengths)
+{
+    splits("{\"type\": \"FixedLength\"}", "Hello world", "Hello| worl|d");
+    splits("{\"type\": \"FixedLength\", \"length\": 3}", "Hello \xf0\x9f\x91\x8b world", "Hel|lo |\xf0\x9f\x91\x8b w|orl|d");
+    splits("{\"type\": \"FixedLength\", \"length\": 9223372036854775807}", "abc", "abc");
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("pretokenizer");
@@ -200,6 +232,9 @@ int main(void)
     tcase_add_test(tc, splits_in_five_ways);
     tcase_add_test(tc, splits_by_kinds_of_characters);
     tcase_add_test(tc, maps_bytes_to_the_alphabet);
+    tcase_add_test(tc, splits_as_bert_does);
+    tcase_add_test(tc, splits_by_scripts);
+    tcase_add_test(tc, splits_at_fixed_lengths);
     suite_add_tcase(suite, tc);
     tc = tcase_create("regular expressions");
     tcase_set_timeout(tc, 0);

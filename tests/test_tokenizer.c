@@ -250,8 +250,8 @@ END_TEST
 
 /* ---- faults ---- */
 
-static const char *const rich[] = { "llama3", "llama-spm",     "added-tokens",      "accents",
-                                    "suffix", "decoder-regex", "decoder-strip-ends" };
+static const char *const rich[] = { "llama3",        "llama-spm",          "added-tokens", "accents",       "suffix",
+                                    "decoder-regex", "decoder-strip-ends", "bert",         "unigram-bytes", "wordlevel" };
 
 /* Load, encode, decode and stream; the first failure ends it. */
 static cuddle_status everything(const char *folder)

@@ -62,7 +62,14 @@ bool cud_is_control(int32_t c)
     return c >= ' ' && c < 0x7f ? false : in(cud_control_ranges, cud_control_ranges_count, c);
 }
 
-int cud_combining_class(int32_t c) { return utf8proc_get_property(c)->combining_class; }
+/* True if normalization leaves c alone because the reference's tables are older than c. */
+static bool is_unnormalized(int32_t c) { return c >= 0x300 && in(cud_unnormalized_ranges, cud_unnormalized_ranges_count, c); }
+
+int cud_combining_class(int32_t c)
+{
+    const int class = utf8proc_get_property(c)->combining_class;
+    return class && is_unnormalized(c) ? 0 : class;
+}
 
 size_t cud_lower(int32_t out[2], int32_t c)
 {
@@ -72,6 +79,7 @@ size_t cud_lower(int32_t out[2], int32_t c)
         return 2;
     }
     out[0] = c < 0x80 ? (c >= 'A' && c <= 'Z' ? c + 32 : c) : utf8proc_tolower(c);
+    if (out[0] == c && c >= 0x80) out[0] += cud_class(cud_capital_ranges, cud_capital_ranges_count, c);
     return 1;
 }
 
@@ -80,7 +88,7 @@ size_t cud_decompose(int32_t out[CUD_DECOMPOSE_MAX], int32_t c, bool compatibili
     const utf8proc_option_t options = UTF8PROC_STABLE | UTF8PROC_DECOMPOSE | (compatibility ? UTF8PROC_COMPAT : 0);
     int boundary = 0;
     const utf8proc_ssize_t count = utf8proc_decompose_char(c, out, CUD_DECOMPOSE_MAX, options, &boundary);
-    if (count >= 1 && count <= CUD_DECOMPOSE_MAX) return (size_t)count;
+    if (count >= 1 && count <= CUD_DECOMPOSE_MAX && !(out[0] != c && is_unnormalized(c))) return (size_t)count;
     out[0] = c; /* not assigned, or longer than any decomposition that exists */
     return 1;
 }
@@ -89,5 +97,6 @@ int32_t cud_compose(int32_t first, int32_t second)
 {
     if (first < 0x3c || (second < 0x300)) return 0; /* U+226E = '<' + U+0338 is the lowest pair */
     utf8proc_int32_t pair[2] = { first, second };
-    return utf8proc_normalize_utf32(pair, 2, UTF8PROC_STABLE | UTF8PROC_COMPOSE) == 1 ? pair[0] : 0;
+    const bool composed = utf8proc_normalize_utf32(pair, 2, UTF8PROC_STABLE | UTF8PROC_COMPOSE) == 1;
+    return composed && !is_unnormalized(pair[0]) ? pair[0] : 0;
 }

@@ -15,9 +15,13 @@ typedef struct cud_class_range {
 } cud_class_range;
 
 extern const cud_range cud_punct_ranges[], cud_numeric_ranges[], cud_word_ranges[], cud_mark_ranges[], cud_nonspacing_ranges[],
-    cud_control_ranges[];
+    cud_control_ranges[], cud_unnormalized_ranges[];
 extern const size_t cud_punct_ranges_count, cud_numeric_ranges_count, cud_word_ranges_count, cud_mark_ranges_count,
-    cud_nonspacing_ranges_count, cud_control_ranges_count;
+    cud_nonspacing_ranges_count, cud_control_ranges_count, cud_unnormalized_ranges_count;
+
+/* Capitals that older libraries do not know, by the distance to the small letter. */
+extern const cud_class_range cud_capital_ranges[];
+extern const size_t cud_capital_ranges_count;
 
 /* Scripts by number, in the order in which they were found; characters without a range go with every script. */
 extern const cud_class_range cud_script_ranges[];

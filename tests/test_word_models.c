@@ -1,0 +1,180 @@
+/* WordPiece, WordLevel and Unigram by hand, and on texts made to take long. */
+#include "support.h"
+#include "text/tokenizer.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static cuddle_error err;
+
+static cuddle_tokenizer *with_model(const char *model)
+{
+    char json[1500];
+    cuddle_tokenizer *t = NULL;
+    snprintf(json, sizeof json, "{\"model\": %s}", model);
+    ck_ok(cud_tokenizer_parse(&t, json, strlen(json), NULL, 0, &err));
+    return t;
+}
+
+/* "id:begin-end" of each token. */
+static void encodes(const cuddle_tokenizer *t, const char *text, const char *want)
+{
+    char found[400] = "";
+    cuddle_encoding *e = NULL;
+    ck_ok(cuddle_tokenize(&e, t, text, strlen(text), 0, &err));
+    for (size_t i = 0; i < e->count; i++)
+        snprintf(found + strlen(found), sizeof found - strlen(found), "%s%d:%zu-%zu", i ? " " : "", (int)e->ids[i], e->begin[i],
+                 e->end[i]);
+    ck_assert_msg(strcmp(found, want) == 0, "\"%s\" is %s, expected %s", text, found, want);
+    cuddle_encoding_free(e);
+}
+
+static void fails(const cuddle_tokenizer *t, const char *text, const char *sentence)
+{
+    cuddle_encoding *e = (cuddle_encoding *)1;
+    err = (cuddle_error){ CUDDLE_OK, "" };
+    test_expect_failure(cuddle_tokenize(&e, t, text, strlen(text), 0, &err), CUDDLE_E_FORMAT, &err);
+    ck_assert_ptr_null(e);
+    ck_assert_str_eq(err.text, sentence);
+}
+
+#define WORDPIECE(vocab, prefix, most) \
+    "{\"type\": \"WordPiece\", \"unk_token\": \"[UNK]\", \"continuing_subword_prefix\": \"" prefix \
+    "\", \"max_input_chars_per_word\": " #most ", \"vocab\": {" vocab "}}"
+
+START_TEST(wordpiece_takes_the_longest_token_first)
+{
+    cuddle_tokenizer *t = with_model(WORDPIECE("\"##na\": 0, \"ba\": 1, \"[UNK]\": 2, \"b\": 3, \"##n\": 4, \"##\": 5, \"\": 6", "##", 6));
+    encodes(t, "banana", "1:0-2 0:2-4 0:4-6");
+    encodes(t, "ban", "1:0-2 4:2-3");
+    encodes(t, "nanana", "2:0-6"); /* "##na" begins no word */
+    encodes(t, "banax", "2:0-5");  /* what it found is not kept */
+    encodes(t, "bananan", "2:0-7"); /* seven characters */
+    encodes(t, "##na", "0:0-4");    /* the token itself */
+    encodes(t, "ba\xc3\xa9", "2:0-4");
+    cuddle_tokenizer_free(t);
+    t = with_model(WORDPIECE("\"\xc3\xa9\": 0, \"##\xc3\xa9\": 1, \"[UNK]\": 2", "##", 3));
+    encodes(t, "\xc3\xa9\xc3\xa9\xc3\xa9", "0:0-2 1:2-4 1:4-6"); /* three characters, six bytes */
+    encodes(t, "\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9", "2:0-8");
+    cuddle_tokenizer_free(t);
+    t = with_model(WORDPIECE("\"a\": 0, \"ab\": 1, \"[UNK]\": 2", "", 100)); /* without a prefix all tokens go everywhere */
+    encodes(t, "aaba", "0:0-1 1:1-3 0:3-4");
+    cuddle_tokenizer_free(t);
+    t = with_model(WORDPIECE("\"a\": 0", "##", 100));
+    encodes(t, "a", "0:0-1");
+    fails(t, "aa", "tokenizer.json: unk_token \"[UNK]\" is not in the vocabulary, and the text needs it");
+    cuddle_tokenizer_free(t);
+}
+END_TEST
+
+START_TEST(wordlevel_knows_words_or_not)
+{
+    cuddle_tokenizer *t = with_model("{\"type\": \"WordLevel\", \"unk_token\": \"u\", \"vocab\": {\"a b\": 3, \"u\": 1}}");
+    encodes(t, "a b", "3:0-3");
+    encodes(t, "a", "1:0-1");
+    cuddle_tokenizer_free(t);
+    t = with_model("{\"unk_token\": \"u\", \"vocab\": {\"a\": 0}}"); /* no type: an old file */
+    encodes(t, "a", "0:0-1");
+    fails(t, "b", "tokenizer.json: unk_token \"u\" is not in the vocabulary, and the text needs it");
+    cuddle_tokenizer_free(t);
+}
+END_TEST
+
+START_TEST(unigram_takes_the_best_sum) /* the documentation's example */
+{
+    cuddle_tokenizer *t =
+        with_model("{\"type\": \"Unigram\", \"unk_id\": 0, \"vocab\": [[\"<unk>\", 0.0], [\"a\", 0.0], [\"b\", 0.0], [\"c\", 0.0], [\"d\", "
+                   "0.0], [\"cd\", 1.0], [\"ab\", 2.0], [\"abc\", 5.0], [\"abcd\", 10.0]]}");
+    encodes(t, "abcd", "8:0-4");
+    encodes(t, "abcdacdxx", "8:0-4 1:4-5 5:5-7 0:7-9"); /* unknown characters in a row are one token */
+    encodes(t, "x\xc3\xa9"
+               "ax",
+            "0:0-3 1:3-4 0:4-5");
+    encodes(t, "x<unk>x", "0:0-7");
+    cuddle_tokenizer_free(t);
+}
+END_TEST
+
+START_TEST(unigram_keeps_the_first_of_equals)
+{
+    cuddle_tokenizer *t = with_model("{\"type\": \"Unigram\", \"unk_id\": 0, \"vocab\": [[\"?\", -9], [\"a\", 1], [\"b\", 1], [\"ab\", 2], "
+                                     "[\"ba\", 2]]}");
+    encodes(t, "ab", "3:0-2");        /* 2 = 1 + 1 */
+    encodes(t, "aba", "1:0-1 4:1-3"); /* 1 + 2 = 2 + 1, and ba begins before the last a does */
+    cuddle_tokenizer_free(t);
+    /* the score is read as the reference reads it: 15547711740112769 / 10^15 is -15.547711740112767, not the nearest double */
+    t = with_model("{\"type\": \"Unigram\", \"unk_id\": 0, \"vocab\": [[\"?\", -100], [\"ab\", -15.547711740112769], [\"a\", "
+                   "-15.547711740112767], [\"b\", 0]]}");
+    encodes(t, "ab", "1:0-2");
+    cuddle_tokenizer_free(t);
+}
+END_TEST
+
+START_TEST(unigram_falls_back_to_bytes)
+{
+#define BYTES(more) \
+    "{\"type\": \"Unigram\", \"unk_id\": 0, \"byte_fallback\": true, \"vocab\": [[\"?\", -9], [\"a\", -1], [\"<0xC3>\", 0], [\"<0xA9>\", 0]" more "]}"
+    cuddle_tokenizer *t = with_model(BYTES(""));
+    encodes(t, "a\xc3\xa9"
+               "a",
+            "1:0-1 2:1-3 3:1-3 1:3-4"); /* both stand for the whole character */
+    encodes(t, "\xc3\xa9\xc3\xa9", "2:0-4 3:0-4 2:0-4 3:0-4");
+    encodes(t, "\xc3\xa9x", "0:0-3"); /* one byte is no token: none of it is */
+    cuddle_tokenizer_free(t);
+    t = with_model(BYTES(", [\"a\", -2], [\"b\", -3]")); /* twice the same: the last one counts, both are decoded */
+    encodes(t, "ab", "4:0-1 5:1-2");
+    ck_assert_str_eq(cuddle_tokenizer_token(t, 1), "a");
+    ck_assert_str_eq(cuddle_tokenizer_token(t, 4), "a");
+    ck_assert_int_eq(cuddle_tokenizer_id(t, "a"), 4);
+    ck_assert_int_eq(cuddle_tokenizer_size(t), 6);
+    cuddle_tokenizer_free(t);
+    t = with_model("{\"vocab\": [[\"a\", -1], [\"ab\", 3e0]]}"); /* no type, no unknown token */
+    encodes(t, "aa", "0:0-1 0:1-2");
+    fails(t, "ax", "tokenizer.json: the text needs an unknown token, and \"unk_id\" names none");
+    encodes(t, "", "");
+    cuddle_tokenizer_free(t);
+}
+END_TEST
+
+/* A million letters in one word. What is not linear here takes hours. */
+static void runs_long(const char *model, char letter, size_t count)
+{
+    enum { LENGTH = 1000000 };
+    cuddle_tokenizer *t = with_model(model);
+    cuddle_encoding *e = NULL;
+    char *text = malloc(LENGTH);
+    ck_assert_ptr_nonnull(text);
+    memset(text, letter, LENGTH);
+    ck_ok(cuddle_tokenize(&e, t, text, LENGTH, 0, &err));
+    ck_assert_uint_eq(e->count, count);
+    ck_assert_uint_eq(e->end[e->count - 1], LENGTH);
+    cuddle_encoding_free(e);
+    cuddle_tokenizer_free(t);
+    free(text);
+}
+
+START_TEST(stays_linear)
+{
+    runs_long(WORDPIECE("\"a\": 0, \"##a\": 1, \"##aaaaaaaaab\": 2, \"[UNK]\": 3", "##", 10000000), 'a', 1000000);
+    runs_long(WORDPIECE("\"a\": 0, \"##a\": 1, \"##aaaaaaaaab\": 2, \"[UNK]\": 3", "##", 100), 'a', 1);
+    runs_long("{\"type\": \"Unigram\", \"unk_id\": 0, \"vocab\": [[\"?\", -9], [\"a\", -1], [\"aaaa\", -1], [\"aaaaaaaab\", 0]]}", 'a', 250000);
+    runs_long("{\"type\": \"Unigram\", \"unk_id\": 0, \"vocab\": [[\"?\", -9], [\"a\", -1]]}", 'x', 1);
+    runs_long("{\"type\": \"Unigram\", \"unk_id\": 0, \"byte_fallback\": true, \"vocab\": [[\"?\", -9], [\"<0x78>\", -1]]}", 'x', 1000000);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("word models");
+    TCase *tc = tcase_create("models");
+    tcase_set_timeout(tc, 0);
+    tcase_add_test(tc, wordpiece_takes_the_longest_token_first);
+    tcase_add_test(tc, wordlevel_knows_words_or_not);
+    tcase_add_test(tc, unigram_takes_the_best_sum);
+    tcase_add_test(tc, unigram_keeps_the_first_of_equals);
+    tcase_add_test(tc, unigram_falls_back_to_bytes);
+    tcase_add_test(tc, stays_linear);
+    suite_add_tcase(suite, tc);
+    return test_run(suite);
+}
