@@ -29,7 +29,7 @@ typedef struct cud_utf8_state {
 /* False if `byte` cannot follow; the state is then that between characters and the byte is not taken. */
 bool cud_utf8_step(cud_utf8_state *s, unsigned char byte);
 
-bool cud_is_white(int32_t c);   /* White_Space */
+bool cud_is_white(int32_t c);      /* White_Space */
 bool cud_is_word(int32_t c);       /* \w: Alphabetic, marks, Nd, Pc, Join_Control */
 bool cud_is_numeric(int32_t c);    /* N* */
 bool cud_is_punct(int32_t c);      /* ASCII punctuation, or P* */

@@ -62,9 +62,9 @@ static size_t replace_all(char *s, size_t length, const char *from, size_t from_
 /* Spaces before punctuation go, one rule after the other. */
 static size_t clean_up(char *s, size_t length)
 {
-    static const char *const rules[][2] = { { " .", "." },     { " ?", "?" },           { " !", "!" },   { " ,", "," },     { " ' ", "'" },
-                                            { " n't", "n't" }, { " 'm", "'m" },         { " do not", " don't" }, { " 's", "'s" },
-                                            { " 've", "'ve" }, { " 're", "'re" } };
+    static const char *const rules[][2] = { { " .", "." },   { " ?", "?" },     { " !", "!" },    { " ,", "," },
+                                            { " ' ", "'" },  { " n't", "n't" }, { " 'm", "'m" },  { " do not", " don't" },
+                                            { " 's", "'s" }, { " 've", "'ve" }, { " 're", "'re" } };
     for (size_t i = 0; i < sizeof rules / sizeof *rules; i++)
         length = replace_all(s, length, rules[i][0], strlen(rules[i][0]), rules[i][1], strlen(rules[i][1]));
     return length;
