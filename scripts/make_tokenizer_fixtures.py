@@ -363,7 +363,7 @@ def wordlevel():
     t = wordlevel_model()
     t.normalizer = None
     t.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Whitespace(), pre_tokenizers.Digits(individual_digits=True)])
-    t.post_processor = processors.RobertaProcessing(*ends(t), trim_offsets=True, add_prefix_space=False)
+    t.post_processor = processors.Sequence([processors.BertProcessing(*ends(t)), processors.RobertaProcessing(*ends(t), trim_offsets=True, add_prefix_space=False)])
     t.decoder = decoders.BPEDecoder(suffix="e")
     check("wordlevel", t, TEXTS + NASTY)
     for name, step in [("scripts", pre_tokenizers.UnicodeScripts()), ("fixed-length", pre_tokenizers.FixedLength(length=3))]:
@@ -377,7 +377,7 @@ def trimming():
     """White space in tokens, some of them with offsets that mean nothing because unknown characters before them are dropped."""
     vocab = ["<s>", "</s>", "Ġ", "a", "Ċ", "▁", "ĠĠ", "ĠĠĠ", "ĊĠĠĠ", "ĠĠĠa", "aĠ"]
     merges = [("Ġ", "Ġ"), ("ĠĠ", "Ġ"), ("Ċ", "ĠĠĠ"), ("ĠĠĠ", "a"), ("a", "Ġ")]
-    texts = ["", "Ġ", "Ġa", "ĠĠĠa", "éĠ", "éĊĠĠĠ", "ééĊĠĠĠ", "éééĊĠĠĠ", "ééééĊĠĠĠa", "éĠĠĠaaĠ", "aĠĠĠ", "aĠaĠ", "▁Ġa"]
+    texts = ["", "Ġ", "Ġa", "ĠĠĠa", "éĠ", "éĊĠĠĠ", "ééĊĠĠĠ", "éééĊĠĠĠ", "ééééĊĠĠĠa", "éĠĠĠaaĠ", "🤗🤗ĊĠĠĠ", "🤗ĠĠĠ", "aĠĠĠ", "aĠaĠ", "▁Ġa"]
     for name, space in [("trim-prefix-space", True), ("trim", False)]:
         t = Tokenizer(models.BPE(vocab={token: i for i, token in enumerate(vocab)}, merges=merges))
         t.post_processor = processors.RobertaProcessing(*ends(t, "<s>", "</s>"), trim_offsets=True, add_prefix_space=space)

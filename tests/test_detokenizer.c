@@ -175,7 +175,13 @@ START_TEST(collapses_what_ctc_repeats) /* the documentation's example: hello wor
     STREAMS(t, " ||w|x.|", 1, 1, 6, 7);
     cuddle_tokenizer_free(t);
     t = with_tokens("{\"type\": \"CTC\", \"pad_token\": \"\", \"word_delimiter_token\": \"|\", \"cleanup\": false}", vocab);
-    STREAMS(t, "<pad>||||x .|", 0, 1, 1, 7); /* found without cleanup: the delimiter stays */
+    STREAMS(t, "<pad>||||x .|", 0, 1, 1, 7); /* without cleanup the delimiter stays */
+    cuddle_tokenizer_free(t);
+    t = with_tokens(
+        "{\"type\": \"Sequence\", \"decoders\": [{\"type\": \"CTC\", \"pad_token\": \"<pad>\", \"word_delimiter_token\": \"|\", "
+        "\"cleanup\": false}, {\"type\": \"WordPiece\", \"prefix\": \"#\", \"cleanup\": false}]}",
+        vocab);
+    STREAMS(t, "h|| e|", 2, 0, 3); /* padding is no token for the next decoder */
     cuddle_tokenizer_free(t);
 }
 END_TEST

@@ -162,6 +162,7 @@ START_TEST(applies_precompiled_rules)
         { "q\xcc\x81-", "QR-", "0-1 1-3 3-4" }, /* a cluster under six bytes becomes what its shortest beginning does */
         { "e\xcc\x81\xcc\x82", "\xc3\xa9", "0-1" },
         { "q\xcc\x81\xcc\x81\xcc\x81", "QR\xcc\x81\xcc\x81\xcc\x81", "0-1 0-1 1-3 3-5 5-7" }, /* a longer one does not */
+        { "q\xcc\x81\xe2\x83\x9d", "QR\xcc\x81\xe2\x83\x9d", "0-1 0-1 1-3 3-6" },             /* six bytes */
         { "\r\n", " ", "0-1" },
         { "", "", "" },
     };

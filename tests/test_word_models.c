@@ -98,6 +98,46 @@ START_TEST(unigram_takes_the_best_sum) /* the documentation's example */
 }
 END_TEST
 
+START_TEST(unigram_scores_the_unknown) /* each unknown character is ten less than the lowest score */
+{
+    cuddle_tokenizer *t = with_model("{\"type\": \"Unigram\", \"unk_id\": 0, \"vocab\": [[\"?\", 0], [\"xy\", -25], [\"a\", -5]]}");
+    encodes(t, "xy", "1:0-2"); /* -25 against 2 * -35 */
+    cuddle_tokenizer_free(t);
+    t = with_model("{\"type\": \"Unigram\", \"unk_id\": 0, \"vocab\": [[\"?\", 3], [\"xy\", 3]]}");
+    encodes(t, "xy", "1:0-2"); /* 3 against 2 * -7 */
+    cuddle_tokenizer_free(t);
+    t = with_model("{\"type\": \"Unigram\", \"unk_id\": 0, \"vocab\": [[\"?\", 30], [\"xy\", 30]]}");
+    encodes(t, "xy", "1:0-2"); /* 2 * 20 are more, but their text is a token */
+    encodes(t, "xyx", "0:0-3");
+    cuddle_tokenizer_free(t);
+}
+END_TEST
+
+START_TEST(
+    unigram_reads_long_numbers) /* of more digits than fit into 64 bits: equal scores, so the token that begins first stays */
+{
+    cuddle_tokenizer *t =
+        with_model("{\"type\": \"Unigram\", \"unk_id\": 0, \"vocab\": [[\"?\", 0], [\"ab\", -1e23], [\"a\", "
+                   "-100000000000000000000000], [\"b\", 0], [\"cd\", -2.5E-1], [\"c\", -0.2500000000000000000000000001], "
+                   "[\"d\", 0]]}");
+    encodes(t, "abcd", "1:0-2 4:2-4");
+    cuddle_tokenizer_free(t);
+}
+END_TEST
+
+START_TEST(unigram_counts_every_entry) /* "a" twice: the next free id is 3 */
+{
+    const char *json =
+        "{\"model\": {\"type\": \"Unigram\", \"unk_id\": 0, \"vocab\": [[\"?\", 0], [\"a\", -1], [\"a\", -2]]}, \"added_tokens\": "
+        "[{\"id\": 3, \"content\": \"<s>\", \"single_word\": false, \"lstrip\": false, \"rstrip\": false, \"normalized\": "
+        "false, \"special\": true}]}";
+    cuddle_tokenizer *t = NULL;
+    ck_ok(cud_tokenizer_parse(&t, json, strlen(json), NULL, 0, &err));
+    encodes(t, "a<s>", "2:0-1 3:1-4");
+    cuddle_tokenizer_free(t);
+}
+END_TEST
+
 START_TEST(unigram_keeps_the_first_of_equals)
 {
     cuddle_tokenizer *t =
@@ -179,6 +219,9 @@ int main(void)
     tcase_add_test(tc, wordpiece_takes_the_longest_token_first);
     tcase_add_test(tc, wordlevel_knows_words_or_not);
     tcase_add_test(tc, unigram_takes_the_best_sum);
+    tcase_add_test(tc, unigram_scores_the_unknown);
+    tcase_add_test(tc, unigram_reads_long_numbers);
+    tcase_add_test(tc, unigram_counts_every_entry);
     tcase_add_test(tc, unigram_keeps_the_first_of_equals);
     tcase_add_test(tc, unigram_falls_back_to_bytes);
     tcase_add_test(tc, stays_linear);

@@ -154,7 +154,7 @@ static cuddle_status ctc_token(cud_stream *s, cuddle_error *err)
     const word_config *c = s->config;
     char *before = s->held.data, *token = before + s->count;
     size_t length = s->held.used - s->count;
-    const bool same = s->tokens > 1 && length == s->count && memcmp(before, token, length) == 0;
+    const bool same = length == s->count && memcmp(before, token, length) == 0;
     s->held.used = s->count;
     if (same) return CUDDLE_OK;
     memmove(before, token, length); /* what the next token is compared with; the work is done on a copy behind it */
