@@ -1,8 +1,8 @@
 """Writes the "precompiled_charsmap" of a tokenizer.json's Precompiled normalizer: a Darts double array that maps strings to offsets in
 a pool of replacements. For make_tokenizer_fixtures.py and make_unicode_tables.py.
 
-A unit of 32 bits is a node: label in bits 0 to 7, "a leaf hangs below" in bit 8, and from bit 10 on where its children are: child c
-of the node at p is the unit at p ^ offset ^ c, and its leaf the one at p ^ offset. Of a leaf, bit 31 is set and the rest is a value.
+A unit of 32 bits is a node: label in bits 0 to 7, "a leaf hangs below" in bit 8, and from bit 10 on where its children are (bit 9: in
+steps of 256): child c of the node at p is the unit at p ^ offset ^ c, and its leaf the one at p ^ offset. Of a leaf, bit 31 is set and the rest is a value.
 """
 import base64
 import struct
@@ -31,8 +31,13 @@ def charsmap(replacements):
             base += 1
         bases.add(base)
         top = max([top] + [base ^ child for child in node])
-        assert base ^ at < 1 << 21
-        units[at] = label | (1 << 8 if 0 in node else 0) | (at ^ base) << 10
+        offset = at ^ base
+        if offset and offset % 256 == 0:
+            offset = offset >> 8 << 10 | 1 << 9
+        else:
+            assert offset < 1 << 21
+            offset <<= 10
+        units[at] = label | (1 << 8 if 0 in node else 0) | offset
         for child, below in sorted(node.items()):
             used.add(base ^ child)
             if child == 0:

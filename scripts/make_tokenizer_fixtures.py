@@ -363,7 +363,7 @@ def wordlevel():
     t = wordlevel_model()
     t.normalizer = None
     t.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Whitespace(), pre_tokenizers.Digits(individual_digits=True)])
-    t.post_processor = processors.RobertaProcessing(*ends(t), trim_offsets=True, add_prefix_space=False)
+    t.post_processor = processors.Sequence([processors.BertProcessing(*ends(t)), processors.RobertaProcessing(*ends(t), trim_offsets=True, add_prefix_space=False)])
     t.decoder = decoders.BPEDecoder(suffix="e")
     check("wordlevel", t, TEXTS + NASTY)
     for name, step in [("scripts", pre_tokenizers.UnicodeScripts()), ("fixed-length", pre_tokenizers.FixedLength(length=3))]:
@@ -371,6 +371,17 @@ def wordlevel():
         t.pre_tokenizer = step
         t.post_processor = processors.ByteLevel(trim_offsets=True)
         check(name, t, TEXTS + NASTY, sequences=5)
+
+
+def trimming():
+    """White space in tokens, some of them with offsets that mean nothing because unknown characters before them are dropped."""
+    vocab = ["<s>", "</s>", "Ġ", "a", "Ċ", "▁", "ĠĠ", "ĠĠĠ", "ĊĠĠĠ", "ĠĠĠa", "aĠ"]
+    merges = [("Ġ", "Ġ"), ("ĠĠ", "Ġ"), ("Ċ", "ĠĠĠ"), ("ĠĠĠ", "a"), ("a", "Ġ")]
+    texts = ["", "Ġ", "Ġa", "ĠĠĠa", "éĠ", "éĊĠĠĠ", "ééĊĠĠĠ", "éééĊĠĠĠ", "ééééĊĠĠĠa", "éĠĠĠaaĠ", "🤗🤗ĊĠĠĠ", "🤗ĠĠĠ", "aĠĠĠ", "aĠaĠ", "▁Ġa"]
+    for name, space in [("trim-prefix-space", True), ("trim", False)]:
+        t = Tokenizer(models.BPE(vocab={token: i for i, token in enumerate(vocab)}, merges=merges))
+        t.post_processor = processors.RobertaProcessing(*ends(t, "<s>", "</s>"), trim_offsets=True, add_prefix_space=space)
+        check(name, t, texts, sequences=5)
 
 
 def unigram():
@@ -400,7 +411,7 @@ def ctc():
 
 
 if __name__ == "__main__":
-    every = [gpt2, llama3, qwen, llama, splits, added, forms, affixes, chains, wordpiece, wordlevel, unigram, ctc]
+    every = [gpt2, llama3, qwen, llama, splits, added, forms, affixes, chains, wordpiece, wordlevel, trimming, unigram, ctc]
     for make in every:
         if len(sys.argv) < 2 or make.__name__ in sys.argv:
             make()

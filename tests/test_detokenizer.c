@@ -130,7 +130,8 @@ static cuddle_tokenizer *with_tokens(const char *decoder, const char *vocab)
 {
     char json[600];
     cuddle_tokenizer *t = NULL;
-    snprintf(json, sizeof json, "{\"decoder\": %s, \"model\": {\"type\": \"BPE\", \"merges\": [], \"vocab\": {%s}}}", decoder, vocab);
+    snprintf(json, sizeof json, "{\"decoder\": %s, \"model\": {\"type\": \"BPE\", \"merges\": [], \"vocab\": {%s}}}", decoder,
+             vocab);
     ck_ok(cud_tokenizer_parse(&t, json, strlen(json), NULL, 0, &err));
     return t;
 }
@@ -155,7 +156,8 @@ END_TEST
 
 START_TEST(ends_words_at_suffixes)
 {
-    cuddle_tokenizer *t = with_tokens("{\"type\": \"BPEDecoder\", \"suffix\": \"</w>\"}", "\"a</w>\": 0, \"b\": 1, \"c</w>d</w>\": 2");
+    cuddle_tokenizer *t =
+        with_tokens("{\"type\": \"BPEDecoder\", \"suffix\": \"</w>\"}", "\"a</w>\": 0, \"b\": 1, \"c</w>d</w>\": 2");
     STREAMS(t, "|a |b|a", 0, 1, 0); /* a suffix is nothing in the last token, which is known at the end alone */
     STREAMS(t, "|c d |cd", 2, 2);
     STREAMS(t, "|b", 1);
@@ -167,13 +169,19 @@ END_TEST
 START_TEST(collapses_what_ctc_repeats) /* the documentation's example: hello world */
 {
     const char *vocab = "\"<pad>\": 0, \"|\": 1, \"h\": 2, \"e\": 3, \"l\": 4, \"o\": 5, \"w\": 6, \"x .\": 7";
-    cuddle_tokenizer *t = with_tokens(
-        "{\"type\": \"CTC\", \"pad_token\": \"<pad>\", \"word_delimiter_token\": \"|\", \"cleanup\": true}", vocab);
+    cuddle_tokenizer *t =
+        with_tokens("{\"type\": \"CTC\", \"pad_token\": \"<pad>\", \"word_delimiter_token\": \"|\", \"cleanup\": true}", vocab);
     STREAMS(t, "||h|e||l||l|o||", 0, 0, 2, 3, 3, 4, 0, 4, 5, 5);
     STREAMS(t, " ||w|x.|", 1, 1, 6, 7);
     cuddle_tokenizer_free(t);
     t = with_tokens("{\"type\": \"CTC\", \"pad_token\": \"\", \"word_delimiter_token\": \"|\", \"cleanup\": false}", vocab);
-    STREAMS(t, "<pad>||||x .|", 0, 1, 1, 7); /* found without cleanup: the delimiter stays */
+    STREAMS(t, "<pad>||||x .|", 0, 1, 1, 7); /* without cleanup the delimiter stays */
+    cuddle_tokenizer_free(t);
+    t = with_tokens(
+        "{\"type\": \"Sequence\", \"decoders\": [{\"type\": \"CTC\", \"pad_token\": \"<pad>\", \"word_delimiter_token\": \"|\", "
+        "\"cleanup\": false}, {\"type\": \"WordPiece\", \"prefix\": \"#\", \"cleanup\": false}]}",
+        vocab);
+    STREAMS(t, "h|| e|", 2, 0, 3); /* padding is no token for the next decoder */
     cuddle_tokenizer_free(t);
 }
 END_TEST

@@ -114,20 +114,21 @@ START_TEST(runs_in_sequence)
 }
 END_TEST
 
-#define BERT(clean, ideographs, accents, lower) \
-    "{\"type\": \"BertNormalizer\", \"clean_text\": " #clean ", \"handle_chinese_chars\": " #ideographs ", \"strip_accents\": " #accents \
-    ", \"lowercase\": " #lower "}"
+#define BERT(clean, ideographs, accents, lower)                                                         \
+    "{\"type\": \"BertNormalizer\", \"clean_text\": " #clean ", \"handle_chinese_chars\": " #ideographs \
+    ", \"strip_accents\": " #accents ", \"lowercase\": " #lower "}"
 
 START_TEST(normalizes_as_bert_does)
 {
-    normalizes(BERT(true, false, false, false), "a\tb\x01\xef\xbf\xbd\xc2\xa0\xe2\x80\x8b"
-                                                "c",
+    normalizes(BERT(true, false, false, false),
+               "a\tb\x01\xef\xbf\xbd\xc2\xa0\xe2\x80\x8b"
+               "c",
                "a b c", "0-1 1-2 2-3 7-9 12-13");
     normalizes(BERT(false, true, false, false), "a\xe4\xb8\x80\xe3\x81\x82", "a \xe4\xb8\x80 \xe3\x81\x82", "0-1 1-4 1-4 1-4 4-7");
     normalizes(BERT(false, true, false, false), "\xf0\xab\xa0\xa0\xf0\xab\xa4\xa0", "\xf0\xab\xa0\xa0 \xf0\xab\xa4\xa0 ",
                "0-4 4-8 4-8 4-8"); /* U+2B820 is left out by mistake, U+2B920 is in */
     normalizes(BERT(false, false, true, false), "\xc3\x89\xe0\xa4\xbf", "E\xe0\xa4\xbf", "0-2 2-5"); /* a spacing mark stays */
-    normalizes(BERT(false, false, null, true), "\xc3\x89", "e", "0-2");    /* null: as lowercase says */
+    normalizes(BERT(false, false, null, true), "\xc3\x89", "e", "0-2");                              /* null: as lowercase says */
     normalizes(BERT(false, false, null, false), "\xc3\x89", "\xc3\x89", "0-2");
     normalizes(BERT(false, false, false, true), "\xc3\x89", "\xc3\xa9", "0-2");
     normalizes(BERT(true, true, true, true), "\x01", "", "");
@@ -136,8 +137,9 @@ END_TEST
 
 START_TEST(cleans_as_nmt_does)
 {
-    normalizes("{\"type\": \"Nmt\"}", "a\x01\t\xe2\x80\x8b\xe2\x96\x81\xc2\xa0\xef\xbf\xbd"
-                                     "b\x7f",
+    normalizes("{\"type\": \"Nmt\"}",
+               "a\x01\t\xe2\x80\x8b\xe2\x96\x81\xc2\xa0\xef\xbf\xbd"
+               "b\x7f",
                "a   \xc2\xa0 b", "0-1 2-3 3-6 6-9 9-11 11-14 14-15");
 }
 END_TEST
@@ -156,10 +158,11 @@ START_TEST(applies_precompiled_rules)
           "bc", "0-1 3-4" },
         { "\xc2\xad"
           "bc",
-          "bc", "0-2 2-3" }, /* with nothing before it there is nothing to go with: the reference loses count */
+          "bc", "0-2 2-3" },                    /* with nothing before it there is nothing to go with: the reference loses count */
         { "q\xcc\x81-", "QR-", "0-1 1-3 3-4" }, /* a cluster under six bytes becomes what its shortest beginning does */
         { "e\xcc\x81\xcc\x82", "\xc3\xa9", "0-1" },
         { "q\xcc\x81\xcc\x81\xcc\x81", "QR\xcc\x81\xcc\x81\xcc\x81", "0-1 0-1 1-3 3-5 5-7" }, /* a longer one does not */
+        { "q\xcc\x81\xe2\x83\x9d", "QR\xcc\x81\xe2\x83\x9d", "0-1 0-1 1-3 3-6" },             /* six bytes */
         { "\r\n", " ", "0-1" },
         { "", "", "" },
     };

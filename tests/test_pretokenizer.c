@@ -196,8 +196,9 @@ START_TEST(splits_as_bert_does)
 {
     const char *bert = "{\"type\": \"BertPreTokenizer\"}";
     splits(bert, "Hey friend!     How are you?!?", "Hey|friend|!|How|are|you|?|!|?");
-    splits(bert, " a\xc2\xa0"
-                 "b\xe3\x80\x82\xc2\xbf$+",
+    splits(bert,
+           " a\xc2\xa0"
+           "b\xe3\x80\x82\xc2\xbf$+",
            "a|b|\xe3\x80\x82|\xc2\xbf|$|+"); /* ASCII symbols count, U+3002 and U+00BF are punctuation */
     splits(bert, "\xe2\xb9\x92", "\xe2\xb9\x92");
     splits(bert, "  ", "");

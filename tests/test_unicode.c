@@ -20,6 +20,22 @@ START_TEST(knows_white_space_words_numbers_and_punctuation)
 }
 END_TEST
 
+START_TEST(is_as_old_as_the_reference) /* whose tables differ in age */
+{
+    int32_t out[CUD_DECOMPOSE_MAX], lower[2];
+    ck_assert(cud_decompose(out, 0x32ff, true) == 1 && out[0] == 0x32ff); /* Unicode 12.1: "Reiwa", two characters since */
+    ck_assert(cud_decompose(out, 0x32fe, true) == 1 && out[0] == 0x30f2);
+    ck_assert_int_eq(cud_combining_class(0x1abf), 0); /* Unicode 13: 220 since */
+    ck_assert_int_eq(cud_combining_class(0x1abd), 220);
+    ck_assert_int_eq(cud_compose(0x11935, 0x11930), 0);             /* Unicode 13: U+11938 since */
+    ck_assert(cud_lower(lower, 0x1c89) == 1 && lower[0] == 0x1c8a); /* Unicode 16 */
+    ck_assert(!cud_is_punct(0x2e4f) && cud_is_punct(0x2e42));       /* Unicode 12 and 7 */
+    ck_assert(!cud_is_nonspacing(0x898) && cud_is_nonspacing(0x300));
+    ck_assert(cud_is_numeric(0x116d0)); /* Unicode 16 */
+    ck_assert(cud_is_control(0xad) && !cud_is_control('\n') && !cud_is_control(0x890) && cud_is_control(0xfffd));
+}
+END_TEST
+
 START_TEST(lowers_composes_and_decomposes)
 {
     int32_t out[CUD_DECOMPOSE_MAX];
@@ -45,6 +61,7 @@ int main(void)
     Suite *suite = suite_create("unicode");
     TCase *tc = tcase_create("unicode");
     tcase_add_test(tc, knows_white_space_words_numbers_and_punctuation);
+    tcase_add_test(tc, is_as_old_as_the_reference);
     tcase_add_test(tc, lowers_composes_and_decomposes);
     suite_add_tcase(suite, tc);
     return test_run(suite);

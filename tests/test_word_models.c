@@ -39,17 +39,18 @@ static void fails(const cuddle_tokenizer *t, const char *text, const char *sente
     ck_assert_str_eq(err.text, sentence);
 }
 
-#define WORDPIECE(vocab, prefix, most) \
+#define WORDPIECE(vocab, prefix, most)                                                             \
     "{\"type\": \"WordPiece\", \"unk_token\": \"[UNK]\", \"continuing_subword_prefix\": \"" prefix \
     "\", \"max_input_chars_per_word\": " #most ", \"vocab\": {" vocab "}}"
 
 START_TEST(wordpiece_takes_the_longest_token_first)
 {
-    cuddle_tokenizer *t = with_model(WORDPIECE("\"##na\": 0, \"ba\": 1, \"[UNK]\": 2, \"b\": 3, \"##n\": 4, \"##\": 5, \"\": 6", "##", 6));
+    cuddle_tokenizer *t =
+        with_model(WORDPIECE("\"##na\": 0, \"ba\": 1, \"[UNK]\": 2, \"b\": 3, \"##n\": 4, \"##\": 5, \"\": 6", "##", 6));
     encodes(t, "banana", "1:0-2 0:2-4 0:4-6");
     encodes(t, "ban", "1:0-2 4:2-3");
-    encodes(t, "nanana", "2:0-6"); /* "##na" begins no word */
-    encodes(t, "banax", "2:0-5");  /* what it found is not kept */
+    encodes(t, "nanana", "2:0-6");  /* "##na" begins no word */
+    encodes(t, "banax", "2:0-5");   /* what it found is not kept */
     encodes(t, "bananan", "2:0-7"); /* seven characters */
     encodes(t, "##na", "0:0-4");    /* the token itself */
     encodes(t, "ba\xc3\xa9", "2:0-4");
@@ -83,23 +84,65 @@ END_TEST
 
 START_TEST(unigram_takes_the_best_sum) /* the documentation's example */
 {
-    cuddle_tokenizer *t =
-        with_model("{\"type\": \"Unigram\", \"unk_id\": 0, \"vocab\": [[\"<unk>\", 0.0], [\"a\", 0.0], [\"b\", 0.0], [\"c\", 0.0], [\"d\", "
-                   "0.0], [\"cd\", 1.0], [\"ab\", 2.0], [\"abc\", 5.0], [\"abcd\", 10.0]]}");
+    cuddle_tokenizer *t = with_model(
+        "{\"type\": \"Unigram\", \"unk_id\": 0, \"vocab\": [[\"<unk>\", 0.0], [\"a\", 0.0], [\"b\", 0.0], [\"c\", 0.0], [\"d\", "
+        "0.0], [\"cd\", 1.0], [\"ab\", 2.0], [\"abc\", 5.0], [\"abcd\", 10.0]]}");
     encodes(t, "abcd", "8:0-4");
     encodes(t, "abcdacdxx", "8:0-4 1:4-5 5:5-7 0:7-9"); /* unknown characters in a row are one token */
-    encodes(t, "x\xc3\xa9"
-               "ax",
+    encodes(t,
+            "x\xc3\xa9"
+            "ax",
             "0:0-3 1:3-4 0:4-5");
     encodes(t, "x<unk>x", "0:0-7");
     cuddle_tokenizer_free(t);
 }
 END_TEST
 
+START_TEST(unigram_scores_the_unknown) /* each unknown character is ten less than the lowest score */
+{
+    cuddle_tokenizer *t = with_model("{\"type\": \"Unigram\", \"unk_id\": 0, \"vocab\": [[\"?\", 0], [\"xy\", -25], [\"a\", -5]]}");
+    encodes(t, "xy", "1:0-2"); /* -25 against 2 * -35 */
+    cuddle_tokenizer_free(t);
+    t = with_model("{\"type\": \"Unigram\", \"unk_id\": 0, \"vocab\": [[\"?\", 3], [\"xy\", 3]]}");
+    encodes(t, "xy", "1:0-2"); /* 3 against 2 * -7 */
+    cuddle_tokenizer_free(t);
+    t = with_model("{\"type\": \"Unigram\", \"unk_id\": 0, \"vocab\": [[\"?\", 30], [\"xy\", 30]]}");
+    encodes(t, "xy", "1:0-2"); /* 2 * 20 are more, but their text is a token */
+    encodes(t, "xyx", "0:0-3");
+    cuddle_tokenizer_free(t);
+}
+END_TEST
+
+START_TEST(
+    unigram_reads_long_numbers) /* of more digits than fit into 64 bits: equal scores, so the token that begins first stays */
+{
+    cuddle_tokenizer *t =
+        with_model("{\"type\": \"Unigram\", \"unk_id\": 0, \"vocab\": [[\"?\", 0], [\"ab\", -1e23], [\"a\", "
+                   "-100000000000000000000000], [\"b\", 0], [\"cd\", -2.5E-1], [\"c\", -0.2500000000000000000000000001], "
+                   "[\"d\", 0]]}");
+    encodes(t, "abcd", "1:0-2 4:2-4");
+    cuddle_tokenizer_free(t);
+}
+END_TEST
+
+START_TEST(unigram_counts_every_entry) /* "a" twice: the next free id is 3 */
+{
+    const char *json =
+        "{\"model\": {\"type\": \"Unigram\", \"unk_id\": 0, \"vocab\": [[\"?\", 0], [\"a\", -1], [\"a\", -2]]}, \"added_tokens\": "
+        "[{\"id\": 3, \"content\": \"<s>\", \"single_word\": false, \"lstrip\": false, \"rstrip\": false, \"normalized\": "
+        "false, \"special\": true}]}";
+    cuddle_tokenizer *t = NULL;
+    ck_ok(cud_tokenizer_parse(&t, json, strlen(json), NULL, 0, &err));
+    encodes(t, "a<s>", "2:0-1 3:1-4");
+    cuddle_tokenizer_free(t);
+}
+END_TEST
+
 START_TEST(unigram_keeps_the_first_of_equals)
 {
-    cuddle_tokenizer *t = with_model("{\"type\": \"Unigram\", \"unk_id\": 0, \"vocab\": [[\"?\", -9], [\"a\", 1], [\"b\", 1], [\"ab\", 2], "
-                                     "[\"ba\", 2]]}");
+    cuddle_tokenizer *t =
+        with_model("{\"type\": \"Unigram\", \"unk_id\": 0, \"vocab\": [[\"?\", -9], [\"a\", 1], [\"b\", 1], [\"ab\", 2], "
+                   "[\"ba\", 2]]}");
     encodes(t, "ab", "3:0-2");        /* 2 = 1 + 1 */
     encodes(t, "aba", "1:0-1 4:1-3"); /* 1 + 2 = 2 + 1, and ba begins before the last a does */
     cuddle_tokenizer_free(t);
@@ -113,11 +156,13 @@ END_TEST
 
 START_TEST(unigram_falls_back_to_bytes)
 {
-#define BYTES(more) \
-    "{\"type\": \"Unigram\", \"unk_id\": 0, \"byte_fallback\": true, \"vocab\": [[\"?\", -9], [\"a\", -1], [\"<0xC3>\", 0], [\"<0xA9>\", 0]" more "]}"
+#define BYTES(more)                                                                                                           \
+    "{\"type\": \"Unigram\", \"unk_id\": 0, \"byte_fallback\": true, \"vocab\": [[\"?\", -9], [\"a\", -1], [\"<0xC3>\", 0], " \
+    "[\"<0xA9>\", 0]" more "]}"
     cuddle_tokenizer *t = with_model(BYTES(""));
-    encodes(t, "a\xc3\xa9"
-               "a",
+    encodes(t,
+            "a\xc3\xa9"
+            "a",
             "1:0-1 2:1-3 3:1-3 1:3-4"); /* both stand for the whole character */
     encodes(t, "\xc3\xa9\xc3\xa9", "2:0-4 3:0-4 2:0-4 3:0-4");
     encodes(t, "\xc3\xa9x", "0:0-3"); /* one byte is no token: none of it is */
@@ -158,9 +203,11 @@ START_TEST(stays_linear)
 {
     runs_long(WORDPIECE("\"a\": 0, \"##a\": 1, \"##aaaaaaaaab\": 2, \"[UNK]\": 3", "##", 10000000), 'a', 1000000);
     runs_long(WORDPIECE("\"a\": 0, \"##a\": 1, \"##aaaaaaaaab\": 2, \"[UNK]\": 3", "##", 100), 'a', 1);
-    runs_long("{\"type\": \"Unigram\", \"unk_id\": 0, \"vocab\": [[\"?\", -9], [\"a\", -1], [\"aaaa\", -1], [\"aaaaaaaab\", 0]]}", 'a', 250000);
+    runs_long("{\"type\": \"Unigram\", \"unk_id\": 0, \"vocab\": [[\"?\", -9], [\"a\", -1], [\"aaaa\", -1], [\"aaaaaaaab\", 0]]}",
+              'a', 250000);
     runs_long("{\"type\": \"Unigram\", \"unk_id\": 0, \"vocab\": [[\"?\", -9], [\"a\", -1]]}", 'x', 1);
-    runs_long("{\"type\": \"Unigram\", \"unk_id\": 0, \"byte_fallback\": true, \"vocab\": [[\"?\", -9], [\"<0x78>\", -1]]}", 'x', 1000000);
+    runs_long("{\"type\": \"Unigram\", \"unk_id\": 0, \"byte_fallback\": true, \"vocab\": [[\"?\", -9], [\"<0x78>\", -1]]}", 'x',
+              1000000);
 }
 END_TEST
 
@@ -172,6 +219,9 @@ int main(void)
     tcase_add_test(tc, wordpiece_takes_the_longest_token_first);
     tcase_add_test(tc, wordlevel_knows_words_or_not);
     tcase_add_test(tc, unigram_takes_the_best_sum);
+    tcase_add_test(tc, unigram_scores_the_unknown);
+    tcase_add_test(tc, unigram_reads_long_numbers);
+    tcase_add_test(tc, unigram_counts_every_entry);
     tcase_add_test(tc, unigram_keeps_the_first_of_equals);
     tcase_add_test(tc, unigram_falls_back_to_bytes);
     tcase_add_test(tc, stays_linear);

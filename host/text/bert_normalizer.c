@@ -1,4 +1,5 @@
-/* BertNormalizer: cleaning, space around ideographs, accents, case, in this order. Nmt: the cleaning of SentencePiece's NMT rules. */
+/* BertNormalizer: cleaning, space around ideographs, accents, case, in this order. Nmt: the cleaning of SentencePiece's NMT rules.
+ */
 #include "text/types.h"
 #include "text/unicode.h"
 

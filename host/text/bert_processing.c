@@ -45,7 +45,10 @@ static cuddle_status ends_parse(void **config, const cud_part *in, bool roberta,
 }
 
 static cuddle_status bert_parse(void **config, const cud_part *in, cuddle_error *err) { return ends_parse(config, in, false, err); }
-static cuddle_status roberta_parse(void **config, const cud_part *in, cuddle_error *err) { return ends_parse(config, in, true, err); }
+static cuddle_status roberta_parse(void **config, const cud_part *in, cuddle_error *err)
+{
+    return ends_parse(config, in, true, err);
+}
 
 static cuddle_status ends_apply(cud_processing *p, const void *config, cuddle_error *err)
 {

@@ -145,6 +145,8 @@ static size_t backward(const cud_processing *p, size_t at, size_t begin, size_t 
     return at;
 }
 
+/* A token whose offsets mean nothing (characters before it were dropped) may have more white space than there is text up to its
+ * end: it is left alone, as in the reference. */
 static void trim(cud_processing *p, size_t index, bool add_prefix_space)
 {
     cud_token *token = &p->tokens.token[index];
@@ -159,7 +161,7 @@ static void trim(cud_processing *p, size_t index, bool add_prefix_space)
     for (size_t at = length; at > 0 && is_space(cud_utf8_decode_before(s, s + at, &size)); at -= size) trailing++;
     if (leading == 1 && add_prefix_space && (index == 0 || token->begin == 0)) leading = 0; /* it is the one that was added */
     if (leading) token->begin = forward(p, token->begin, token->end, leading);
-    if (trailing) token->end = backward(p, token->end, token->begin, trailing);
+    if (trailing && backward(p, token->end, 0, trailing - 1) > 0) token->end = backward(p, token->end, token->begin, trailing);
 }
 
 void cud_trim_offsets(cud_processing *p, bool add_prefix_space)

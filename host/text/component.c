@@ -10,19 +10,33 @@
 
 /* ---- the tables: a new type is a row here ---- */
 static const cud_component_type *const normalizer_types[] = {
-    &cud_normalizer_bert.base, &cud_normalizer_byte_level.base, &cud_normalizer_lowercase.base, &cud_normalizer_nfc.base, &cud_normalizer_nfd.base, &cud_normalizer_nfkc.base, &cud_normalizer_nfkd.base, &cud_normalizer_nmt.base, &cud_normalizer_precompiled.base, &cud_normalizer_prepend.base, &cud_normalizer_replace.base, &cud_normalizer_strip.base, &cud_normalizer_strip_accents.base,
+    &cud_normalizer_bert.base,          &cud_normalizer_byte_level.base, &cud_normalizer_lowercase.base, &cud_normalizer_nfc.base,
+    &cud_normalizer_nfd.base,           &cud_normalizer_nfkc.base,       &cud_normalizer_nfkd.base,      &cud_normalizer_nmt.base,
+    &cud_normalizer_precompiled.base,   &cud_normalizer_prepend.base,    &cud_normalizer_replace.base,   &cud_normalizer_strip.base,
+    &cud_normalizer_strip_accents.base,
 };
 static const cud_component_type *const pre_tokenizer_types[] = {
-    &cud_pre_tokenizer_bert.base, &cud_pre_tokenizer_byte_level.base, &cud_pre_tokenizer_delimiter.base, &cud_pre_tokenizer_digits.base, &cud_pre_tokenizer_fixed_length.base, &cud_pre_tokenizer_metaspace.base, &cud_pre_tokenizer_punctuation.base, &cud_pre_tokenizer_scripts.base, &cud_pre_tokenizer_split.base, &cud_pre_tokenizer_whitespace.base, &cud_pre_tokenizer_whitespace_split.base,
+    &cud_pre_tokenizer_bert.base,        &cud_pre_tokenizer_byte_level.base,       &cud_pre_tokenizer_delimiter.base,
+    &cud_pre_tokenizer_digits.base,      &cud_pre_tokenizer_fixed_length.base,     &cud_pre_tokenizer_metaspace.base,
+    &cud_pre_tokenizer_punctuation.base, &cud_pre_tokenizer_scripts.base,          &cud_pre_tokenizer_split.base,
+    &cud_pre_tokenizer_whitespace.base,  &cud_pre_tokenizer_whitespace_split.base,
 };
 static const cud_component_type *const model_types[] = {
-    &cud_model_bpe.base, &cud_model_unigram.base, &cud_model_wordlevel.base, &cud_model_wordpiece.base,
+    &cud_model_bpe.base,
+    &cud_model_unigram.base,
+    &cud_model_wordlevel.base,
+    &cud_model_wordpiece.base,
 };
 static const cud_component_type *const processor_types[] = {
-    &cud_processor_bert.base, &cud_processor_byte_level.base, &cud_processor_roberta.base, &cud_processor_template.base,
+    &cud_processor_bert.base,
+    &cud_processor_byte_level.base,
+    &cud_processor_roberta.base,
+    &cud_processor_template.base,
 };
 static const cud_component_type *const decoder_types[] = {
-    &cud_decoder_bpe.base, &cud_decoder_byte_fallback.base, &cud_decoder_byte_level.base, &cud_decoder_ctc.base, &cud_decoder_fuse.base, &cud_decoder_metaspace.base, &cud_decoder_replace.base, &cud_decoder_strip.base, &cud_decoder_wordpiece.base,
+    &cud_decoder_bpe.base,     &cud_decoder_byte_fallback.base, &cud_decoder_byte_level.base,
+    &cud_decoder_ctc.base,     &cud_decoder_fuse.base,          &cud_decoder_metaspace.base,
+    &cud_decoder_replace.base, &cud_decoder_strip.base,         &cud_decoder_wordpiece.base,
 };
 
 #define TYPES(table) .types = table, .count = sizeof table / sizeof *table

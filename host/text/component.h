@@ -38,8 +38,8 @@ typedef struct cud_step_type {
 /* ---- models: one word to ids ---- */
 typedef struct cud_token {
     int32_t id;
-    bool special;                /* added by the post-processor */
-    size_t begin, end;           /* from the model: in the word; afterwards: in the given text */
+    bool special;      /* added by the post-processor */
+    size_t begin, end; /* from the model: in the word; afterwards: in the given text */
     /* The text that the token stands for where that is not the vocabulary's (added tokens, unknown words); both 0: it is. As begin
      * and end, first in the word, then in the pieces' buffer. */
     size_t text_end, text_begin;

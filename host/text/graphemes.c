@@ -6,15 +6,15 @@
 #include <stdbool.h>
 
 enum { /* after those of unicode_tables.h */
-    CR = 100,
-    LF,
-    ZWJ,
-    REGIONAL,
-    HANGUL_L,
-    HANGUL_V,
-    HANGUL_T,
-    HANGUL_LV,
-    HANGUL_LVT
+       CR = 100,
+       LF,
+       ZWJ,
+       REGIONAL,
+       HANGUL_L,
+       HANGUL_V,
+       HANGUL_T,
+       HANGUL_LV,
+       HANGUL_LVT
 };
 
 static int class_of(int32_t c)
@@ -51,10 +51,10 @@ static bool hangul_joins(int before, int class)
 }
 
 typedef struct cluster {
-    int before;     /* class of the last character */
-    int regional;   /* regional indicators up to it */
+    int before;      /* class of the last character */
+    int regional;    /* regional indicators up to it */
     bool pictograph; /* a pictograph, then characters that extend it */
-    int conjunct;   /* 1: a consonant, then what extends it; 2: a linker among those */
+    int conjunct;    /* 1: a consonant, then what extends it; 2: a linker among those */
 } cluster;
 
 static void add(cluster *c, int class)

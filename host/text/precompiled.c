@@ -121,8 +121,8 @@ static const char *find(const charsmap *c, const char *text, size_t length, bool
     return NULL;
 }
 
-/* One change of the reference waits: a replacement with fewer characters than it replaces takes the rest along with its last one, and
- * one with none takes it along with whatever comes before it. */
+/* One change of the reference waits: a replacement with fewer characters than it replaces takes the rest along with its last one,
+ * and one with none takes it along with whatever comes before it. */
 typedef struct changes {
     cud_writer *w;
     int32_t c;

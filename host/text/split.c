@@ -172,8 +172,8 @@ static cuddle_status whitespace_apply(cud_pieces *p, const void *config, cuddle_
     return cud_pieces_split(p, whitespace_find, config, CUD_SPLIT_REMOVED, true, err);
 }
 
-/* ---- UnicodeScripts: a new piece where the script changes. Japanese is one script here, and a space is of every script; what is of
- * every script and stands before all others goes, as in the reference ---- */
+/* ---- UnicodeScripts: a new piece where the script changes. Japanese is one script here, and a space is of every script; what is
+ * of every script and stands before all others goes, as in the reference ---- */
 static int script_of(int32_t c) { return cud_class(cud_script_ranges, cud_script_ranges_count, c); }
 
 static cuddle_status scripts_find(cud_splitter *s, const char *text, size_t length, const void *config)

@@ -58,7 +58,8 @@ static cuddle_status encode_word(const cuddle_tokenizer *t, cud_desk *d, const c
     cuddle_status status = cud_words_find(d->words, &known, &d->tokens, word, length, err);
     if (status || known) return status;
     status = model->encode(&d->tokens, t->model.item[0].config, &t->model_vocab, word, length, err);
-    if (!status) cud_words_keep(d->words, word, length, d->tokens.token + first, d->tokens.count - first);
+    const size_t count = d->tokens.count - first;
+    if (!status) cud_words_keep(d->words, word, length, count ? d->tokens.token + first : NULL, count);
     return status;
 }
 

@@ -4,8 +4,8 @@
 #include <string.h>
 
 /* Nodes are laid out from the root down, each with all its children at once: the tokens below one node are a range of the sorted
- * list. Children go where there is room among the newest units, after a few tries into a block of their own: a vocabulary made to be
- * hard to pack costs memory, not time. */
+ * list. Children go where there is room among the newest units, after a few tries into a block of their own: a vocabulary made to
+ * be hard to pack costs memory, not time. */
 enum { BLOCK = 256, OPEN = 2 * BLOCK, TRIES = 64 };
 
 typedef struct key {
@@ -90,7 +90,8 @@ static cuddle_status lay_out(builder *b, job j)
     unsigned char labels[256];
     uint32_t first[257], base;
     int count = 0;
-    if (j.begin < j.end && b->keys[j.begin].length == j.depth) b->t->unit[j.node].id = b->keys[j.begin++].id; /* sorted: it is first */
+    if (j.begin < j.end && b->keys[j.begin].length == j.depth)
+        b->t->unit[j.node].id = b->keys[j.begin++].id; /* sorted: it is first */
     for (uint32_t i = j.begin; i < j.end; i++) {
         const unsigned char byte = b->keys[i].text[j.depth];
         if (count && labels[count - 1] == byte) continue;

@@ -43,10 +43,7 @@ bool cud_is_word(int32_t c)
     return in(cud_word_ranges, cud_word_ranges_count, c);
 }
 
-bool cud_is_numeric(int32_t c)
-{
-    return c < 0x80 ? c >= '0' && c <= '9' : in(cud_numeric_ranges, cud_numeric_ranges_count, c);
-}
+bool cud_is_numeric(int32_t c) { return c < 0x80 ? c >= '0' && c <= '9' : in(cud_numeric_ranges, cud_numeric_ranges_count, c); }
 
 bool cud_is_punct(int32_t c)
 {
@@ -57,10 +54,7 @@ bool cud_is_punct(int32_t c)
 bool cud_is_mark(int32_t c) { return c >= 0x300 && in(cud_mark_ranges, cud_mark_ranges_count, c); }
 bool cud_is_nonspacing(int32_t c) { return c >= 0x300 && in(cud_nonspacing_ranges, cud_nonspacing_ranges_count, c); }
 
-bool cud_is_control(int32_t c)
-{
-    return c >= ' ' && c < 0x7f ? false : in(cud_control_ranges, cud_control_ranges_count, c);
-}
+bool cud_is_control(int32_t c) { return c >= ' ' && c < 0x7f ? false : in(cud_control_ranges, cud_control_ranges_count, c); }
 
 /* True if normalization leaves c alone because the reference's tables are older than c. */
 static bool is_unnormalized(int32_t c) { return c >= 0x300 && in(cud_unnormalized_ranges, cud_unnormalized_ranges_count, c); }

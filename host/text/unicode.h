@@ -8,7 +8,7 @@
 
 #include <stdbool.h>
 
-bool cud_is_white(int32_t c);   /* White_Space */
+bool cud_is_white(int32_t c);      /* White_Space */
 bool cud_is_word(int32_t c);       /* \w: Alphabetic, marks, Nd, Pc, Join_Control */
 bool cud_is_numeric(int32_t c);    /* N* */
 bool cud_is_punct(int32_t c);      /* ASCII punctuation, or P* */

@@ -1,5 +1,6 @@
-/* What the reference implementation takes each character for, as ranges in ascending order. Its crates have tables of several Unicode
- * versions (punctuation as in Unicode 8, \w as in 16), so neither utf8proc's nor any other one version would give the same tokens. */
+/* What the reference implementation takes each character for, as ranges in ascending order. Its crates have tables of several
+ * Unicode versions (punctuation as in Unicode 8, \w as in 16), so neither utf8proc's nor any other one version would give the same
+ * tokens. */
 #ifndef CUD_TEXT_UNICODE_TABLES_H
 #define CUD_TEXT_UNICODE_TABLES_H
 

@@ -31,8 +31,8 @@ static void unigram_free(void *config)
 
 /* ---- reading ---- */
 
-/* The reference's JSON reader does not round to the nearest double: it takes the digits as an integer, as many as fit into 64 bits, and
- * multiplies or divides it once by a power of ten. Scores add up and are compared, so the last bit counts. */
+/* The reference's JSON reader does not round to the nearest double: it takes the digits as an integer, as many as fit into 64 bits,
+ * and multiplies or divides it once by a power of ten. Scores add up and are compared, so the last bit counts. */
 static double read_number(const char *s, size_t length)
 {
     const char *const end = s + length;
@@ -101,8 +101,7 @@ static cuddle_status parse_vocab(unigram_config *c, const cud_part *in, cuddle_e
     int32_t count = 0;
     cuddle_status status = cud_document_scan(&scan, in->document, CUD_LARGE_VOCAB, err);
     if (status) return status;
-    if (scan.token != SCAN_ARRAY)
-        return cud_fail(err, CUDDLE_E_FORMAT, "tokenizer.json: %s: \"vocab\" is not an array", in->label);
+    if (scan.token != SCAN_ARRAY) return cud_fail(err, CUDDLE_E_FORMAT, "tokenizer.json: %s: \"vocab\" is not an array", in->label);
     c->unk_score = INFINITY;
     while (!status && cud_scan_next(&scan) != SCAN_ARRAY_END) {
         if (scan.token == SCAN_ERROR) return CUDDLE_E_FORMAT;
@@ -111,8 +110,8 @@ static cuddle_status parse_vocab(unigram_config *c, const cud_part *in, cuddle_e
     }
     c->unk_score -= unk_penalty;
     if (!status && c->unk >= count)
-        status = cud_fail(err, CUDDLE_E_FORMAT, "tokenizer.json: %s: \"unk_id\" is %d, and there are %d tokens", in->label, (int)c->unk,
-                          (int)count);
+        status = cud_fail(err, CUDDLE_E_FORMAT, "tokenizer.json: %s: \"unk_id\" is %d, and there are %d tokens", in->label,
+                          (int)c->unk, (int)count);
     return status;
 }
 
@@ -210,8 +209,8 @@ static bool has_bytes(const unigram_config *c, const char *s, size_t size)
     return true;
 }
 
-/* Unknown characters in a row are one token: of this text if there is one, else its bytes if they are tokens, else unknown. Tokens are
- * added from the last to the first. */
+/* Unknown characters in a row are one token: of this text if there is one, else its bytes if they are tokens, else unknown. Tokens
+ * are added from the last to the first. */
 static cuddle_status add_unknown(cud_tokens *out, const unigram_config *c, const cud_vocab *vocab, const char *word, size_t begin,
                                  size_t end, cuddle_error *err)
 {

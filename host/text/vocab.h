@@ -23,7 +23,7 @@ typedef struct cud_vocab {
     uint32_t *by_id; /* [ids] entry + 1, or 0 */
     int32_t ids;     /* largest id + 1 */
     uint32_t aliases;
-    uint64_t seed;   /* differs between runs, so that a file cannot be built to collide */
+    uint64_t seed; /* differs between runs, so that a file cannot be built to collide */
 } cud_vocab;
 
 void cud_vocab_init(cud_vocab *v);

@@ -62,9 +62,9 @@ static size_t replace_all(char *s, size_t length, const char *from, size_t from_
 /* Spaces before punctuation go, one rule after the other. */
 static size_t clean_up(char *s, size_t length)
 {
-    static const char *const rules[][2] = { { " .", "." },     { " ?", "?" },           { " !", "!" },   { " ,", "," },     { " ' ", "'" },
-                                            { " n't", "n't" }, { " 'm", "'m" },         { " do not", " don't" }, { " 's", "'s" },
-                                            { " 've", "'ve" }, { " 're", "'re" } };
+    static const char *const rules[][2] = { { " .", "." },   { " ?", "?" },     { " !", "!" },    { " ,", "," },
+                                            { " ' ", "'" },  { " n't", "n't" }, { " 'm", "'m" },  { " do not", " don't" },
+                                            { " 's", "'s" }, { " 've", "'ve" }, { " 're", "'re" } };
     for (size_t i = 0; i < sizeof rules / sizeof *rules; i++)
         length = replace_all(s, length, rules[i][0], strlen(rules[i][0]), rules[i][1], strlen(rules[i][1]));
     return length;
@@ -154,7 +154,7 @@ static cuddle_status ctc_token(cud_stream *s, cuddle_error *err)
     const word_config *c = s->config;
     char *before = s->held.data, *token = before + s->count;
     size_t length = s->held.used - s->count;
-    const bool same = s->tokens > 1 && length == s->count && memcmp(before, token, length) == 0;
+    const bool same = length == s->count && memcmp(before, token, length) == 0;
     s->held.used = s->count;
     if (same) return CUDDLE_OK;
     memmove(before, token, length); /* what the next token is compared with; the work is done on a copy behind it */

@@ -81,7 +81,8 @@ static size_t count_characters(const char *text, size_t length)
     return count;
 }
 
-/* The end of the longest token at `begin`, or begin if there is none. Tokens and the text are UTF-8, so it is between characters. */
+/* The end of the longest token at `begin`, or begin if there is none. Tokens and the text are UTF-8, so it is between characters.
+ */
 static size_t longest(const cud_trie *t, int32_t node, const char *word, size_t length, size_t begin, int32_t *id)
 {
     size_t end = begin;
