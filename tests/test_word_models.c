@@ -1,4 +1,4 @@
-/* WordPiece, WordLevel and Unigram by hand, and on texts made to take long. */
+/* WordPiece, WordLevel, Unigram and what is new in BPE by hand, and on texts made to take long. */
 #include "support.h"
 #include "text/tokenizer.h"
 
@@ -82,6 +82,17 @@ START_TEST(wordlevel_knows_words_or_not)
 }
 END_TEST
 
+START_TEST(bpe_may_have_an_empty_unknown_token)
+{
+    cuddle_tokenizer *t = with_model("{\"type\": \"BPE\", \"unk_token\": \"\", \"vocab\": {\"a\": 0, \"\": 1}, \"merges\": []}");
+    encodes(t, "ab", "0:0-1 1:1-2");
+    cuddle_tokenizer_free(t);
+    t = with_model("{\"type\": \"BPE\", \"unk_token\": \"\", \"vocab\": {\"a\": 0}, \"merges\": []}");
+    fails(t, "ab", "tokenizer.json: unk_token \"\" is not in the vocabulary, and the text needs it");
+    cuddle_tokenizer_free(t);
+}
+END_TEST
+
 START_TEST(unigram_takes_the_best_sum) /* the documentation's example */
 {
     cuddle_tokenizer *t = with_model(
@@ -102,9 +113,11 @@ START_TEST(unigram_scores_the_unknown) /* each unknown character is ten less tha
 {
     cuddle_tokenizer *t = with_model("{\"type\": \"Unigram\", \"unk_id\": 0, \"vocab\": [[\"?\", 0], [\"xy\", -25], [\"a\", -5]]}");
     encodes(t, "xy", "1:0-2"); /* -25 against 2 * -35 */
+    encodes(t, "xyx", "1:0-2 0:2-3");
     cuddle_tokenizer_free(t);
     t = with_model("{\"type\": \"Unigram\", \"unk_id\": 0, \"vocab\": [[\"?\", 3], [\"xy\", 3]]}");
     encodes(t, "xy", "1:0-2"); /* 3 against 2 * -7 */
+    encodes(t, "xyx", "1:0-2 0:2-3");
     cuddle_tokenizer_free(t);
     t = with_model("{\"type\": \"Unigram\", \"unk_id\": 0, \"vocab\": [[\"?\", 30], [\"xy\", 30]]}");
     encodes(t, "xy", "1:0-2"); /* 2 * 20 are more, but their text is a token */
@@ -218,6 +231,7 @@ int main(void)
     tcase_set_timeout(tc, 0);
     tcase_add_test(tc, wordpiece_takes_the_longest_token_first);
     tcase_add_test(tc, wordlevel_knows_words_or_not);
+    tcase_add_test(tc, bpe_may_have_an_empty_unknown_token);
     tcase_add_test(tc, unigram_takes_the_best_sum);
     tcase_add_test(tc, unigram_scores_the_unknown);
     tcase_add_test(tc, unigram_reads_long_numbers);

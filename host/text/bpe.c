@@ -109,11 +109,12 @@ static cuddle_status parse_merges(bpe_config *c, const cud_part *in, cuddle_erro
     return status;
 }
 
-static cuddle_status parse_text(char **out, const cud_part *in, const char *key, cuddle_error *err)
+/* An empty affix is none; an empty unknown token is one. */
+static cuddle_status parse_text(char **out, const cud_part *in, const char *key, bool empty, cuddle_error *err)
 {
     const char *s = NULL;
     const cuddle_status status = cud_json_string(&s, &in->json, key, CUD_JSON_NULLABLE, err);
-    if (status || !s || !*s) return status;
+    if (status || !s || (!*s && !empty)) return status;
     if (strlen(s) > MAX_AFFIX) return cud_json_wrong(&in->json, key, err, CUDDLE_E_LIMIT, "at most %d bytes", MAX_AFFIX);
     *out = strdup(s);
     return *out ? CUDDLE_OK : cud_nomem(err, strlen(s) + 1, in->label);
@@ -182,9 +183,9 @@ static cuddle_status bpe_parse(void **config, const cud_part *in, cuddle_error *
     cuddle_status status = cud_part_fields(in, fields, err);
     if (!status) status = cud_json_number(&dropout, &in->json, "dropout", CUD_JSON_NULLABLE, 0, 1, err);
     if (!status && dropout > 0) status = cud_json_wrong(&in->json, "dropout", err, CUDDLE_E_UNSUPPORTED, "null or 0");
-    if (!status) status = parse_text(&c->unk_token, in, "unk_token", err);
-    if (!status) status = parse_text(&c->prefix, in, "continuing_subword_prefix", err);
-    if (!status) status = parse_text(&c->suffix, in, "end_of_word_suffix", err);
+    if (!status) status = parse_text(&c->unk_token, in, "unk_token", true, err);
+    if (!status) status = parse_text(&c->prefix, in, "continuing_subword_prefix", false, err);
+    if (!status) status = parse_text(&c->suffix, in, "end_of_word_suffix", false, err);
     if (!status) status = cud_part_bool(&c->fuse_unk, in, "fuse_unk", CUD_JSON_OPTIONAL, err);
     if (!status) status = cud_part_bool(&c->byte_fallback, in, "byte_fallback", CUD_JSON_OPTIONAL, err);
     if (!status) status = cud_part_bool(&c->ignore_merges, in, "ignore_merges", CUD_JSON_OPTIONAL, err);

@@ -2,7 +2,6 @@
  * covered that way is unknown as a whole. WordLevel: a word is a token or unknown. */
 #include "text/trie.h"
 #include "text/types.h"
-#include "text/unicode.h"
 
 #include <stdlib.h>
 #include <string.h>
