@@ -2,13 +2,15 @@
 """Writes tests/tokenizers/<name>/{tokenizer.json,vectors.json} with the PyPI package `tokenizers` (made with 0.23.3).
 
 Each folder is a small tokenizer and what the reference implementation makes of some texts: ids, byte offsets, decoded text, and
-decodings of id sequences that no encoder would give. test_tokenizer_vectors compares all of it. Training does not repeat exactly,
-so files without a new case change too: run it again only to add cases.
-    python scripts/make_tokenizer_fixtures.py
+decodings of id sequences that no encoder would give. test_tokenizer_vectors compares all of it. Some folders also have an
+encodings.json for test_tokenize_with: pairs, truncation, padding and batches. Training does not repeat exactly, so files without a
+new case change too: name the functions to run, and run the old ones again only to add cases.
+    python scripts/make_tokenizer_fixtures.py [FUNCTION...]
 """
 import json
 import pathlib
 import random
+import sys
 
 import tokenizers
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
@@ -284,6 +286,81 @@ def chains():
         check(name, base, ["", "Hello  world ", "日本", "🤗🤗 é", " the  end "], sequences=60)
 
 
+def described(encoding, with_sequences):
+    e = {"ids": encoding.ids, "types": encoding.type_ids, "words": [-1 if w is None else w for w in encoding.word_ids],
+         "special": encoding.special_tokens_mask, "attention": encoding.attention_mask,
+         "characters": [i for pair in encoding.offsets for i in pair]}
+    if with_sequences:
+        e["sequences"] = [-1 if s is None else s for s in encoding.sequence_ids]
+    return e
+
+
+def encoded(tokenizer, settings, batch):
+    """What the reference makes of a batch, or the kind of its error. A panic is one: it says that stride is too large."""
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    try:
+        if settings.get("truncation"):
+            tokenizer.enable_truncation(**settings["truncation"])
+        if settings.get("padding"):
+            tokenizer.enable_padding(**settings["padding"])
+        results = tokenizer.encode_batch([tuple(t) if len(t) > 1 else t[0] for t in batch], add_special_tokens=settings["add_special"])
+    except BaseException as error:
+        if "stride" not in str(error) and "Truncation error" not in str(error):
+            raise
+        return None
+    # Without a post-processor the reference numbers no sequences in overflow and padding, and behind a template in a Sequence it numbers
+    # the template's pieces: that is left out.
+    numbered = settings["numbered"]
+    return [dict(described(e, numbered), overflow=[described(o, numbered) for o in e.overflowing]) for e in results]
+
+
+def encodings(name, post_processor=None, source=None):
+    """Random settings on random texts. tests/tokenizers/<source or name>/tokenizer.json is what is asked."""
+    text = (OUT / (source or name) / "tokenizer.json").read_text()
+    tokenizer = Tokenizer.from_str(text)
+    if post_processor is not None:
+        tokenizer.post_processor = post_processor(tokenizer)
+        check(name, tokenizer, TEXTS[:12], sequences=0)
+    rng = random.Random(name)
+    texts = ["", " ", "a", "Hello, world!", "  The quick brown fox ", "naïve café 日本語 🤗", "it's <s> 12 <unk>", " jumps  over", "<|begin_of_text|>x<|eot_id|> y", "one two\nthree"]
+    cases = []
+    while len(cases) < 60:
+        settings = {"add_special": rng.random() < 0.8, "numbered": tokenizer.post_processor is not None and name != "template-before-trim"}
+        pairs = rng.random() < 0.6
+        added = tokenizer.num_special_tokens_to_add(pairs) if settings["add_special"] else 0
+        if rng.random() < 0.8:
+            settings["truncation"] = {"max_length": added + rng.choice([0, 1, 2, 3, 4, 5, 7, 10, 15]), "stride": rng.choice([0, 0, 0, 1, 2, 3]),
+                                      "strategy": rng.choice(["longest_first", "longest_first", "only_first", "only_second"]), "direction": rng.choice(["left", "right"])}
+            if settings["truncation"]["max_length"] == 0:
+                continue  # cuddle has another meaning for that
+        if rng.random() < 0.5:
+            settings["padding"] = {"length": rng.choice([None, None, 8, 20]), "direction": rng.choice(["left", "right"]), "pad_id": rng.randrange(9), "pad_type_id": rng.randrange(3),
+                                   "pad_token": "?", "pad_to_multiple_of": rng.choice([None, None, 4, 7])}
+        batch = [[rng.choice(texts) for _ in range(2 if pairs else 1)] for _ in range(rng.choice([1, 1, 3]))]
+        results = encoded(tokenizer, settings, batch)
+        if results is None and sum(case["results"] is None for case in cases) == 12:
+            continue
+        if results is not None and len(json.dumps(results)) > 6000:
+            continue
+        cases.append({**settings, "texts": batch, "results": results})
+    lines = json.dumps({"made_by": f"tokenizers {tokenizers.__version__}, scripts/make_tokenizer_fixtures.py", "cases": cases}, separators=(",", ":")).replace('{"add_special"', '\n{"add_special"')
+    (OUT / name / "encodings.json").write_text(lines + "\n")
+
+
+def pairs():
+    for name in ["gpt2", "gpt2-prefix-space", "llama3", "llama-spm", "added-tokens"]:
+        encodings(name)
+    template = lambda t: processors.TemplateProcessing(  # noqa: E731
+        single="<|endoftext|>:1 $A:0 <|endoftext|>:2", pair="<|endoftext|>:1 $A:3 <|endoftext|> $B:4 <|endoftext|>:5", special_tokens=[("<|endoftext|>", t.token_to_id("<|endoftext|>"))])
+    trim = processors.ByteLevel(trim_offsets=True, add_prefix_space=True)
+    encodings("template-types", lambda t: processors.Sequence([trim, template(t)]), "gpt2-prefix-space")
+    encodings("template-before-trim", lambda t: processors.Sequence([template(t), trim]), "gpt2")
+    encodings("template-twice", lambda t: processors.TemplateProcessing(single="$A Hello:1 $A:2", pair="$B:1 $A $B:2", special_tokens=[("Hello", 42)]), "gpt2")
+
+
 if __name__ == "__main__":
-    for make in [gpt2, llama3, qwen, llama, splits, added, forms, affixes, chains]:
-        make()
+    functions = [gpt2, llama3, qwen, llama, splits, added, forms, affixes, chains, pairs]
+    for make in functions:
+        if len(sys.argv) < 2 or make.__name__ in sys.argv[1:]:
+            make()

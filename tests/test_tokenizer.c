@@ -201,7 +201,8 @@ START_TEST(ignores_truncation_and_padding)
 {
     cuddle_tokenizer *t = parsed("{\"version\": \"1.0\", \"truncation\": {\"max_length\": 1, \"strategy\": \"LongestFirst\", "
                                  "\"stride\": 0, \"direction\": \"Right\"},"
-                                 "\"padding\": {\"strategy\": {\"Fixed\": 9}, \"direction\": \"Left\"}, " BPE "}",
+                                 "\"padding\": {\"strategy\": {\"Fixed\": 9}, \"direction\": \"Left\", \"pad_to_multiple_of\": null, "
+                                 "\"pad_id\": 3, \"pad_type_id\": 0, \"pad_token\": \"<unk>\"}, " BPE "}",
                                  NULL);
     ENCODES(t, "abab", 2, 2);
     cuddle_tokenizer_free(t);

@@ -164,19 +164,6 @@ cuddle_status cud_part_char(int32_t *out, const cud_part *in, const char *key, u
 
 /* ---- what the pipeline and the components share ---- */
 
-cuddle_status cud_tokens_add(cud_tokens *t, cud_token token, cuddle_error *err)
-{
-    if (t->count == t->room) {
-        const size_t room = t->room ? t->room + t->room / 2 : 64;
-        cud_token *grown = room > SIZE_MAX / sizeof *grown ? NULL : realloc(t->token, room * sizeof *grown);
-        if (!grown) return cud_nomem(err, room * sizeof *grown, "the tokens of a text");
-        t->token = grown;
-        t->room = room;
-    }
-    t->token[t->count++] = token;
-    return CUDDLE_OK;
-}
-
 cuddle_status cud_bytes_add(cud_bytes *b, const char *s, size_t size, cuddle_error *err)
 {
     if (!b->data || size > b->room - b->used) {

@@ -8,6 +8,7 @@
 #include "format/json.h"
 #include "text/aligned.h"
 #include "text/document.h"
+#include "text/runs.h"
 #include "text/unicode.h"
 #include "text/vocab.h"
 
@@ -36,20 +37,6 @@ typedef struct cud_step_type {
 } cud_step_type;
 
 /* ---- models: one word to ids ---- */
-typedef struct cud_token {
-    int32_t id;
-    bool special;                /* added by the post-processor */
-    size_t begin, end;           /* from the model: in the word; afterwards: in the given text */
-    size_t text_end, text_begin; /* an added token's text in the pieces' buffer; both 0 for the model's tokens */
-} cud_token;
-
-typedef struct cud_tokens {
-    cud_token *token;
-    size_t count, room;
-    void *scratch; /* of the model, kept from word to word of one call */
-} cud_tokens;
-cuddle_status cud_tokens_add(cud_tokens *t, cud_token token, cuddle_error *err);
-
 typedef struct cud_model_type {
     cud_component_type base; /* parse also fills in->vocab */
     cuddle_status (*encode)(cud_tokens *out, const void *config, const cud_vocab *vocab, const char *word, size_t length,
@@ -58,18 +45,10 @@ typedef struct cud_model_type {
 } cud_model_type;
 
 /* ---- post-processors ---- */
-typedef struct cud_processing {
-    cud_tokens tokens;
-    const cud_pieces *pieces;
-    const cud_vocab *vocab;
-    const char *text; /* as it was given */
-    size_t length;
-    bool add_special;
-} cud_processing;
-
 typedef struct cud_processor_type {
     cud_component_type base;
     cuddle_status (*apply)(cud_processing *p, const void *config, cuddle_error *err);
+    size_t (*added)(const void *config, bool pair); /* how many tokens it adds; NULL: none */
 } cud_processor_type;
 
 /* ---- decoders: streams of tokens ----

@@ -78,7 +78,7 @@ static cuddle_status check_root(const json_view *root, cuddle_error *err)
 {
     static const char *const known[] = {
         "version", "truncation", "padding", "added_tokens", "normalizer", "pre_tokenizer", "post_processor", "decoder", "model"
-    }; /* transformers ignores truncation and padding unless it is asked */
+    };
     const char *version = "1.0", *key;
     json_t *value;
     cuddle_status status = cud_json_string(&version, root, "version", CUD_JSON_OPTIONAL, err);
@@ -90,6 +90,19 @@ static cuddle_status check_root(const json_view *root, cuddle_error *err)
         for (size_t i = 0; i < sizeof known / sizeof *known; i++) found |= strcmp(key, known[i]) == 0;
         if (!found) return cud_fail(err, CUDDLE_E_UNSUPPORTED, "tokenizer.json: field \"%.60s\" is not supported", key);
     }
+    return CUDDLE_OK;
+}
+
+/* The sections on length. They are obeyed only where the caller asks for that; the pad token is one as in transformers. */
+static cuddle_status load_lengths(cuddle_tokenizer *t, const json_view *root, cuddle_error *err)
+{
+    const char *pad_token = NULL;
+    cuddle_status status = cud_settings_parse_cut(&t->file_cut, root, err);
+    if (!status) status = cud_settings_parse_pad(&t->file_pad, &pad_token, root, err);
+    if (status) return status;
+    if (pad_token) t->named[CUDDLE_SPECIAL_PAD] = cud_tokenizer_id(t, pad_token);
+    if (t->file_cut.strategy) t->truncation_side = t->file_cut.left ? CUDDLE_SIDE_LEFT : CUDDLE_SIDE_RIGHT;
+    if (t->file_pad.kind) t->padding_side = t->file_pad.left ? CUDDLE_SIDE_LEFT : CUDDLE_SIDE_RIGHT;
     return CUDDLE_OK;
 }
 
@@ -108,45 +121,66 @@ static cuddle_status check_size(const char *file, uint64_t size, int most, cuddl
     return cud_fail(err, CUDDLE_E_LIMIT, "%s: %llu bytes, expected at most %d", file, (unsigned long long)size, most);
 }
 
-cuddle_status cud_tokenizer_parse(cuddle_tokenizer **out, const char *json, size_t size, const char *config, size_t config_size,
-                                  cuddle_error *err)
+static const char *const file_names[CUD_FILE_COUNT] = { [CUD_FILE_TOKENIZER] = "tokenizer.json",
+                                                        [CUD_FILE_CONFIG] = "tokenizer_config.json",
+                                                        [CUD_FILE_SPECIAL_MAP] = "special_tokens_map.json",
+                                                        [CUD_FILE_ADDED] = "added_tokens.json" };
+
+static int most_bytes(int file) { return file == CUD_FILE_TOKENIZER ? CUD_TOKENIZER_MAX_FILE : CUD_TOKENIZER_MAX_REST; }
+
+static cuddle_status parse_tokenizer(cuddle_tokenizer *t, cud_document *document, cuddle_error *err)
+{
+    const json_view view = cud_json_view(document->root, "tokenizer.json");
+    cuddle_status status = check_root(&view, err);
+    if (!status) status = cud_components_parse(&t->model, &cud_models, document, &t->model_vocab, err);
+    if (!status && !t->model.count) status = cud_fail(err, CUDDLE_E_FORMAT, "tokenizer.json: \"model\" is missing");
+    if (!status) status = cud_components_parse(&t->normalizers, &cud_normalizers, document, &t->model_vocab, err);
+    if (!status) status = cud_components_parse(&t->pre_tokenizers, &cud_pre_tokenizers, document, &t->model_vocab, err);
+    if (!status) status = cud_components_parse(&t->processors, &cud_processors, document, &t->model_vocab, err);
+    if (!status) status = cud_components_parse(&t->decoders, &cud_decoders, document, &t->model_vocab, err);
+    if (!status) status = load_added_tokens(t, &view, err);
+    if (!status) status = load_lengths(t, &view, err);
+    if (!status && !cud_json_has(&view, "decoder")) status = cud_components_add(&t->decoders, &cud_decoder_join.base, NULL, err);
+    return status;
+}
+
+cuddle_status cud_tokenizer_parse_files(cuddle_tokenizer **out, const cud_file_text files[CUD_FILE_COUNT], cuddle_error *err)
 {
     *out = NULL;
-    cuddle_status status = check_size("tokenizer.json", size, CUD_TOKENIZER_MAX_FILE, err);
-    if (!status) status = check_size("tokenizer_config.json", config_size, CUD_TOKENIZER_MAX_REST, err);
+    cuddle_status status = CUDDLE_OK;
+    for (int i = 0; i < CUD_FILE_COUNT && !status; i++) status = check_size(file_names[i], files[i].size, most_bytes(i), err);
     if (status) return status;
     cud_document document = { 0 };
-    json_t *config_root = NULL;
+    json_t *root[CUD_FILE_COUNT] = { NULL };
     cuddle_tokenizer *t = calloc(1, sizeof *t);
     if (!t) return cud_nomem(err, sizeof *t, "a tokenizer");
     cud_vocab_init(&t->model_vocab);
     cud_vocab_init(&t->added_vocab);
-    status = cud_document_parse(&document, json, size, err);
-    if (!status && config) status = cud_json_parse(&config_root, config, config_size, "tokenizer_config.json", err);
-    if (status) goto end;
-    const json_view view = cud_json_view(document.root, "tokenizer.json");
-    status = check_root(&view, err);
-    if (!status) status = cud_components_parse(&t->model, &cud_models, &document, &t->model_vocab, err);
-    if (!status && !t->model.count) status = cud_fail(err, CUDDLE_E_FORMAT, "tokenizer.json: \"model\" is missing");
-    if (!status) status = cud_components_parse(&t->normalizers, &cud_normalizers, &document, &t->model_vocab, err);
-    if (!status) status = cud_components_parse(&t->pre_tokenizers, &cud_pre_tokenizers, &document, &t->model_vocab, err);
-    if (!status) status = cud_components_parse(&t->processors, &cud_processors, &document, &t->model_vocab, err);
-    if (!status) status = cud_components_parse(&t->decoders, &cud_decoders, &document, &t->model_vocab, err);
-    if (!status) status = load_added_tokens(t, &view, err);
-    if (!status && !cud_json_has(&view, "decoder")) status = cud_components_add(&t->decoders, &cud_decoder_join.base, NULL, err);
-    if (!status && config_root) {
-        const json_view config_view = cud_json_view(config_root, "tokenizer_config.json");
-        status = cud_load_config(t, &config_view, err);
+    for (int i = 0; i < CUDDLE_SPECIAL_COUNT; i++) t->named[i] = -1;
+    status = cud_document_parse(&document, files[CUD_FILE_TOKENIZER].text, files[CUD_FILE_TOKENIZER].size, err);
+    json_view view[CUD_FILE_COUNT];
+    for (int i = CUD_FILE_CONFIG; i < CUD_FILE_COUNT; i++) {
+        if (!status && files[i].text) status = cud_json_parse(&root[i], files[i].text, files[i].size, file_names[i], err);
+        view[i] = cud_json_view(root[i], file_names[i]);
     }
+    if (!status) status = parse_tokenizer(t, &document, err);
+    if (!status) status = cud_load_config(t, &view[CUD_FILE_CONFIG], &view[CUD_FILE_SPECIAL_MAP], &view[CUD_FILE_ADDED], err);
     if (!status) status = finish(t, err);
-end:
     cud_document_free(&document);
-    json_decref(config_root);
+    for (int i = 0; i < CUD_FILE_COUNT; i++) json_decref(root[i]);
     if (status)
         cud_tokenizer_free(t);
     else
         *out = t;
     return status;
+}
+
+cuddle_status cud_tokenizer_parse(cuddle_tokenizer **out, const char *json, size_t size, const char *config, size_t config_size,
+                                  cuddle_error *err)
+{
+    const cud_file_text files[CUD_FILE_COUNT] = { [CUD_FILE_TOKENIZER] = { json, size },
+                                                  [CUD_FILE_CONFIG] = { config, config ? config_size : 0 } };
+    return cud_tokenizer_parse_files(out, files, err);
 }
 
 static cuddle_status read_file(char **out, size_t *size, const char *path, int most, cuddle_error *err)
@@ -175,20 +209,22 @@ bool cud_tokenizer_exists(const char *dir)
 cuddle_status cud_tokenizer_load(cuddle_tokenizer **out, const char *path, cuddle_error *err)
 {
     *out = NULL;
-    char *file = NULL, *config = NULL, *text = NULL, *config_text = NULL;
-    size_t size = 0, config_size = 0;
+    char *text[CUD_FILE_COUNT] = { NULL };
+    cud_file_text files[CUD_FILE_COUNT] = { { NULL, 0 } };
     const bool is_folder = cud_path_is_directory(path);
     char *folder = strndup(path, is_folder ? strlen(path) : (size_t)(cud_path_name(path) - path));
     cuddle_status status = folder ? CUDDLE_OK : cud_nomem(err, strlen(path) + 1, "a path");
-    if (!status) status = cud_path_join(&file, is_folder ? folder : "", is_folder ? "tokenizer.json" : path, err);
-    if (!status) status = cud_path_join(&config, folder, "tokenizer_config.json", err);
-    if (!status) status = read_file(&text, &size, file, CUD_TOKENIZER_MAX_FILE, err);
-    if (!status && cud_path_is_file(config)) status = read_file(&config_text, &config_size, config, CUD_TOKENIZER_MAX_REST, err);
-    if (!status) status = cud_tokenizer_parse(out, text, size, config_text, config_size, err);
-    free(file);
+    for (int i = 0; i < CUD_FILE_COUNT && !status; i++) {
+        const bool named = i == CUD_FILE_TOKENIZER && !is_folder;
+        char *file = NULL;
+        status = cud_path_join(&file, named ? "" : folder, named ? path : file_names[i], err);
+        if (!status && (i == CUD_FILE_TOKENIZER || cud_path_is_file(file)))
+            status = read_file(&text[i], &files[i].size, file, most_bytes(i), err);
+        files[i].text = text[i];
+        free(file);
+    }
+    if (!status) status = cud_tokenizer_parse_files(out, files, err);
+    for (int i = 0; i < CUD_FILE_COUNT; i++) free(text[i]);
     free(folder);
-    free(config);
-    free(text);
-    free(config_text);
     return status;
 }

@@ -1,4 +1,5 @@
 /* Running a tokenizer: added tokens, normalizer, added tokens of normalized text, pre-tokenizer, model, post-processor. */
+#include "text/encoding.h"
 #include "text/internal.h"
 
 #include <stdlib.h>
@@ -18,6 +19,13 @@ int32_t cud_tokenizer_id(const cuddle_tokenizer *t, const char *token)
     const int32_t id = cud_vocab_find(&t->added_vocab, token, length);
     return id >= 0 ? id : cud_vocab_find(&t->model_vocab, token, length);
 }
+
+int32_t cud_tokenizer_named(const cuddle_tokenizer *t, cuddle_special which)
+{
+    return which >= 0 && which < CUDDLE_SPECIAL_COUNT ? t->named[which] : -1;
+}
+
+size_t cud_tokenizer_max_length(const cuddle_tokenizer *t) { return t->max_length; }
 
 bool cud_tokenizer_is_special(const cuddle_tokenizer *t, int32_t id) { return id >= 0 && id < t->size && t->special[id]; }
 
@@ -47,22 +55,73 @@ static void locate(cud_token *token, const cud_pieces *p, const cud_piece *piece
     token->begin = begin;
 }
 
-static cuddle_status run_model(const cuddle_tokenizer *t, cud_tokens *tokens, const cud_pieces *p, cuddle_error *err)
+static cuddle_status run_model(const cuddle_tokenizer *t, cud_tokens *tokens, const cud_pieces *p, int text, cuddle_error *err)
 {
     const cud_model_type *model = (const cud_model_type *)t->model.item[0].type;
     cuddle_status status = CUDDLE_OK;
+    int32_t word = 0;
     for (size_t i = 0; i < p->count && !status; i++) {
         const cud_piece *piece = &p->piece[i];
         const size_t first = tokens->count, length = piece->end - piece->begin;
+        if (!length) continue;
         if (piece->token >= 0) {
             const cud_token token = { .id = piece->token, .end = length, .text_begin = piece->begin, .text_end = piece->end };
             status = cud_tokens_add(tokens, token, err);
         } else {
             status = model->encode(tokens, t->model.item[0].config, &t->model_vocab, cud_piece_text(p, piece), length, err);
         }
-        for (size_t k = first; k < tokens->count; k++) locate(&tokens->token[k], p, piece);
+        for (size_t k = first; k < tokens->count; k++) {
+            locate(&tokens->token[k], p, piece);
+            tokens->token[k].word = word;
+            tokens->token[k].source = tokens->token[k].sequence = (int8_t)text;
+            tokens->token[k].type = text;
+        }
+        word++;
     }
     return status;
+}
+
+static cuddle_status check_text(const char *text, size_t length, const char *name, cuddle_error *err)
+{
+    if (length > CUD_TOKENIZER_MAX_TEXT)
+        return cud_fail(err, CUDDLE_E_LIMIT, "a text of %zu bytes, expected at most %d", length, CUD_TOKENIZER_MAX_TEXT);
+    const size_t valid = cud_utf8_valid(text, length);
+    return valid < length ? cud_fail(err, CUDDLE_E_ARG, "%s is not UTF-8 at byte %zu", name, valid) : CUDDLE_OK;
+}
+
+/* All steps up to the tokens of one text. */
+static cuddle_status run_text(const cuddle_tokenizer *t, cud_pieces *p, cud_tokens *tokens, const cud_given *given, int text,
+                              cuddle_error *err)
+{
+    cuddle_status status = cud_pieces_set(p, given->text, given->length, err);
+    if (!status) status = cud_added_extract(&t->added, &t->added.raw, p, err);
+    if (!status) status = run_steps(p, &t->normalizers, err);
+    if (!status) status = cud_added_extract(&t->added, &t->added.normalized, p, err);
+    if (!status) status = run_steps(p, &t->pre_tokenizers, err);
+    return status ? status : run_model(t, tokens, p, text, err);
+}
+
+/* How many tokens the post-processors add. */
+static size_t added_tokens(const cuddle_tokenizer *t, bool pair)
+{
+    size_t added = 0;
+    for (int i = 0; i < t->processors.count; i++) {
+        const cud_processor_type *type = (const cud_processor_type *)t->processors.item[i].type;
+        if (type->added) added += type->added(t->processors.item[i].config, pair);
+    }
+    return added;
+}
+
+static cuddle_status truncate(const cuddle_tokenizer *t, cud_processing *run, const cud_cut *cut, cuddle_error *err)
+{
+    if (cut->strategy == CUDDLE_TRUNCATE_OFF) return CUDDLE_OK;
+    const size_t single = added_tokens(t, false), added = run->add_special ? added_tokens(t, run->texts > 1) : 0;
+    if (cut->most < added)
+        return cud_fail(err, CUDDLE_E_ARG, "max_length is %zu, and the special tokens alone are %zu", cut->most, added);
+    if (cut->most >= single && cut->stride > cut->most - single) /* the reference asks this before it knows of a pair */
+        return cud_fail(err, CUDDLE_E_ARG, "stride is %zu, expected at most the %zu tokens that max_length leaves beside %zu special ones",
+                        cut->stride, cut->most - single, single);
+    return cud_runs_truncate(run->run, run->texts, cut->strategy, cut->most - added, cut->stride, cut->left, err);
 }
 
 static cuddle_status run_processors(const cuddle_tokenizer *t, cud_processing *run, cuddle_error *err)
@@ -73,59 +132,48 @@ static cuddle_status run_processors(const cuddle_tokenizer *t, cud_processing *r
     return status;
 }
 
-static size_t at_most(size_t offset, size_t length) { return offset < length ? offset : length; }
-
-static cuddle_status make_encoding(cuddle_encoding **out, const cud_tokens *tokens, size_t length, cuddle_error *err)
+cuddle_status cud_tokenizer_encode_input(cuddle_encoding **out, const cuddle_tokenizer *t, const cuddle_tokenize_input *input,
+                                         const cud_settings *settings, cuddle_error *err)
 {
-    const size_t each = 2 * sizeof(size_t) + sizeof(int32_t) + 1;
-    if (tokens->count > (SIZE_MAX - sizeof(cuddle_encoding)) / each) return cud_nomem(err, SIZE_MAX, "an encoding");
-    cuddle_encoding *e = malloc(sizeof *e + tokens->count * each); /* one block: the arrays follow in order of alignment */
-    if (!e) return cud_nomem(err, sizeof *e + tokens->count * each, "an encoding");
-    e->count = tokens->count;
-    e->begin = (size_t *)(void *)(e + 1);
-    e->end = e->begin + e->count;
-    e->ids = (int32_t *)(void *)(e->end + e->count);
-    e->special = (uint8_t *)(void *)(e->ids + e->count);
-    for (size_t i = 0; i < e->count; i++) {
-        e->ids[i] = tokens->token[i].id;
-        e->begin[i] = at_most(tokens->token[i].begin, length); /* even where they mean nothing they lie in the text */
-        e->end[i] = at_most(tokens->token[i].end, length);
-        e->special[i] = tokens->token[i].special;
+    *out = NULL;
+    cud_pieces pieces[2] = { 0 };
+    const cud_given given[2] = { { &pieces[0], input->text ? input->text : "", input->length }, { &pieces[1], input->pair, input->pair_length } };
+    cud_processing run = { .given = given, .texts = input->pair ? 2 : 1, .vocab = &t->model_vocab,
+                           .add_special = settings->add_special != CUDDLE_ADD_SPECIAL_OFF };
+    cuddle_status status = check_text(given[0].text, given[0].length, "the text", err);
+    if (!status && run.texts > 1) status = check_text(given[1].text, given[1].length, "the second text", err);
+    if (status) return status;
+    run.run = calloc(2, sizeof *run.run);
+    if (!run.run) return cud_nomem(err, 2 * sizeof *run.run, "a text to tokenize");
+    run.count = run.texts;
+    void *scratch = NULL; /* of the model: one for both texts */
+    for (int i = 0; i < run.texts && !status; i++) {
+        cud_tokens *tokens = &run.run[i].tokens;
+        tokens->scratch = scratch;
+        status = run_text(t, &pieces[i], tokens, &given[i], i, err);
+        scratch = tokens->scratch;
+        tokens->scratch = NULL;
     }
-    *out = e;
-    return CUDDLE_OK;
+    if (!status) status = truncate(t, &run, &settings->cut, err);
+    if (!status) status = run_processors(t, &run, err);
+    if (!status) status = cud_encoding_make(out, &run, settings, err);
+
+    const cud_model_type *model = (const cud_model_type *)t->model.item[0].type;
+    if (model->scratch_free) model->scratch_free(scratch);
+    cud_runs_free(run.run, run.count);
+    cud_pieces_free(&pieces[0]);
+    cud_pieces_free(&pieces[1]);
+    return status;
 }
 
 cuddle_status cud_tokenizer_encode(cuddle_encoding **out, const cuddle_tokenizer *t, const char *text, size_t length,
                                    unsigned flags, cuddle_error *err)
 {
-    *out = NULL;
-    if (length > CUD_TOKENIZER_MAX_TEXT)
-        return cud_fail(err, CUDDLE_E_LIMIT, "a text of %zu bytes, expected at most %d", length, CUD_TOKENIZER_MAX_TEXT);
-    const size_t valid = cud_utf8_valid(text, length);
-    if (valid < length) return cud_fail(err, CUDDLE_E_ARG, "the text is not UTF-8 at byte %zu", valid);
-
-    cud_pieces p = { 0 };
-    cud_processing run = {
-        .pieces = &p, .vocab = &t->model_vocab, .text = text, .length = length, .add_special = !(flags & CUDDLE_TOKENIZE_NO_SPECIAL)
-    };
-    cuddle_status status = cud_pieces_set(&p, text, length, err);
-    if (!status) status = cud_added_extract(&t->added, &t->added.raw, &p, err);
-    if (!status) status = run_steps(&p, &t->normalizers, err);
-    if (!status) status = cud_added_extract(&t->added, &t->added.normalized, &p, err);
-    if (!status) status = run_steps(&p, &t->pre_tokenizers, err);
-    if (!status) status = run_model(t, &run.tokens, &p, err);
-    if (!status) status = run_processors(t, &run, err);
-    if (!status) status = make_encoding(out, &run.tokens, length, err);
-
-    const cud_model_type *model = (const cud_model_type *)t->model.item[0].type;
-    if (model->scratch_free) model->scratch_free(run.tokens.scratch);
-    free(run.tokens.token);
-    cud_pieces_free(&p);
-    return status;
+    const cuddle_tokenize_input input = { .text = text, .length = length };
+    const cud_settings settings = { .add_special =
+                                        flags & CUDDLE_TOKENIZE_NO_SPECIAL ? CUDDLE_ADD_SPECIAL_OFF : CUDDLE_ADD_SPECIAL_ON };
+    return cud_tokenizer_encode_input(out, t, &input, &settings, err);
 }
-
-void cud_encoding_free(cuddle_encoding *e) { free(e); }
 
 void cud_tokenizer_free(cuddle_tokenizer *t)
 {
