@@ -359,8 +359,120 @@ def pairs():
     encodings("template-twice", lambda t: processors.TemplateProcessing(single="$A Hello:1 $A:2", pair="$B:1 $A $B:2", special_tokens=[("Hello", 42)]), "gpt2")
 
 
+def check_files(name, files, texts, config=None, sequences=10):
+    """A folder without a tokenizer.json, and what transformers (made with 5.24.0) makes of it."""
+    from transformers import AutoTokenizer
+    folder = OUT / name
+    folder.mkdir(parents=True, exist_ok=True)
+    for file, data in files.items():
+        (folder / file).write_bytes(data if isinstance(data, bytes) else data.encode())
+    if config is not None:
+        (folder / "tokenizer_config.json").write_text(json.dumps(config, indent=1) + "\n")
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    backend = tokenizer._tokenizer
+    backend.no_truncation()
+    backend.no_padding()
+    rng = random.Random(name)
+    cases, decodings = [], []
+    for t in texts:
+        full, bare = backend.encode(t), backend.encode(t, add_special_tokens=False)
+        cases.append({
+            "text": t, "ids": full.ids, "offsets": byte_offsets(t, full), "special": full.special_tokens_mask if full.ids != bare.ids else [0] * len(full.ids),
+            "ids_no_special": bare.ids, "offsets_no_special": byte_offsets(t, bare), "decoded": decode(tokenizer, full.ids, False), "decoded_skip": decode(tokenizer, full.ids, True)})
+    for _ in range(sequences):
+        ids = [rng.randrange(len(tokenizer)) for _ in range(rng.choice([0, 1, 2, 5, 12]))]
+        decodings.append({"ids": ids, "text": decode(tokenizer, ids, False)})
+    pair = backend.encode("Hello", "world")
+    named = {key: getattr(tokenizer, key + "_token_id") for key in ["bos", "eos", "unk", "sep", "pad", "cls", "mask"]}
+    vectors = {"made_by": f"transformers {__import__('transformers').__version__}, scripts/make_tokenizer_fixtures.py", "cases": cases, "decodings": decodings,
+               "named": {key: -1 if value is None else value for key, value in named.items()}, "size": len(tokenizer), "left": tokenizer.padding_side == "left",
+               "pair": {"ids": pair.ids, "types": pair.type_ids}}
+    lines = json.dumps(vectors, ensure_ascii=True, separators=(",", ":")).replace('{"text"', '\n{"text"').replace('{"ids"', '\n{"ids"')
+    (folder / "vectors.json").write_text(lines + "\n")
+    assert sum(file.stat().st_size for file in folder.iterdir()) < 150_000, name
+
+
+FEW = TEXTS[:24] + TEXTS[26:]
+
+
+def bpe_files(tokenizer, extra=()):
+    model = json.loads(tokenizer.to_str())["model"]
+    vocab = dict(model["vocab"])
+    for token in extra:
+        vocab.setdefault(token, len(vocab))
+    merges = "#version: 0.2\n" + "".join((m if isinstance(m, str) else " ".join(m)) + "\n" for m in model["merges"])
+    return {"vocab.json": json.dumps(vocab), "merges.txt": merges}
+
+
+def files_bpe():
+    base = byte_level()
+    check_files("files-gpt2", bpe_files(base, ["<|endoftext|>"]), FEW, {"tokenizer_class": "GPT2Tokenizer", "model_max_length": 1024})
+    check_files("files-opt", dict(bpe_files(base, ["</s>", "<pad>"]), **{"special_tokens_map.json": json.dumps({
+        "bos_token": {"content": "</s>", "lstrip": False, "normalized": True, "rstrip": False, "single_word": False}, "eos_token": "</s>", "unk_token": "</s>", "pad_token": "<pad>"})}),
+        FEW, {"tokenizer_class": "GPT2Tokenizer", "add_bos_token": True, "add_prefix_space": False, "errors": "replace"})
+    check_files("files-gpt2-model-type", dict(bpe_files(base), **{"config.json": json.dumps({"model_type": "gpt2"}), "added_tokens.json": json.dumps({"<extra>": 560, "<|endoftext|>": 561})}), FEW,
+                {"add_prefix_space": True, "add_eos_token": True})
+    check_files("files-roberta", bpe_files(base, ["<s>", "</s>", "<unk>", "<pad>", "<mask>"]), FEW,
+                {"tokenizer_class": "RobertaTokenizer", "mask_token": {"__type": "AddedToken", "content": "<mask>", "lstrip": True, "normalized": True, "rstrip": False, "single_word": False}})
+    check_files("files-bart-untrimmed", bpe_files(base, ["<s>", "</s>", "<unk>", "<pad>"]), FEW, {"tokenizer_class": "BartTokenizerFast", "trim_offsets": False, "add_prefix_space": True})
+    check_files("files-qwen2", bpe_files(base), FEW, {"tokenizer_class": "Qwen2Tokenizer", "added_tokens_decoder": {
+        str(560 + i): {"content": c, "lstrip": False, "normalized": False, "rstrip": False, "single_word": False, "special": True} for i, c in enumerate(["<|endoftext|>", "<|im_start|>", "<|im_end|>"])},
+        "bos_token": None, "eos_token": "<|im_end|>", "pad_token": "<|endoftext|>", "additional_special_tokens": ["<|im_start|>", "<|im_end|>"]})
+    t = Tokenizer(models.BPE(unk_token="<|endoftext|>", end_of_word_suffix="</w>"))
+    t.normalizer = normalizers.Lowercase()
+    t.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    train(t, 800, alphabet=alphabet, end_of_word_suffix="</w>")
+    check_files("files-clip", bpe_files(t, [c + "</w>" for c in alphabet] + ["<|startoftext|>", "<|endoftext|>"]), [x for x in FEW if x.strip()], {"tokenizer_class": "CLIPTokenizer"}, sequences=0)
+
+
+def spm_model(name, size, **kwargs):
+    import io
+    import sentencepiece
+    out = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(sentence_iterator=iter([line for text in CORPUS for line in text.split("\n")]), model_writer=out, vocab_size=size, minloglevel=2, **kwargs)
+    return out.getvalue()
+
+
+def files_spm():
+    llama = spm_model("llama", 620, model_type="bpe", byte_fallback=True, normalization_rule_name="identity", character_coverage=0.98, remove_extra_whitespaces=False)
+    check_files("files-llama", {"tokenizer.model": llama}, FEW, {"tokenizer_class": "LlamaTokenizer", "add_bos_token": True, "add_eos_token": False, "legacy": True, "model_max_length": 2048})
+    check_files("files-llama-new", {"tokenizer.model": llama}, FEW, {"tokenizer_class": "LlamaTokenizerFast", "add_eos_token": True, "legacy": False, "pad_token": "<unk>"})
+    gemma = spm_model("gemma", 620, model_type="bpe", byte_fallback=True, normalization_rule_name="identity", character_coverage=0.98, add_dummy_prefix=False, remove_extra_whitespaces=False,
+                      pad_id=0, eos_id=1, bos_id=2, unk_id=3, pad_piece="<pad>", eos_piece="<eos>", bos_piece="<bos>", control_symbols="<mask>")
+    check_files("files-gemma", {"tokenizer.model": gemma}, FEW, {"tokenizer_class": "GemmaTokenizer", "add_bos_token": True})
+
+
+def files_unigram():
+    t5 = spm_model("t5", 300, model_type="unigram", pad_id=0, eos_id=1, unk_id=2, bos_id=-1, character_coverage=0.98)
+    check_files("files-t5", {"spiece.model": t5}, FEW, {"tokenizer_class": "T5Tokenizer", "extra_ids": 100})
+    xlmr = spm_model("xlmr", 300, model_type="unigram", character_coverage=0.98)
+    check_files("files-xlm-roberta", {"sentencepiece.bpe.model": xlmr}, FEW, {"tokenizer_class": "XLMRobertaTokenizer"})
+
+
+def files_bert():
+    trainer = trainers.WordPieceTrainer(vocab_size=500, special_tokens=["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"], show_progress=False)
+    t = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    t.normalizer, t.pre_tokenizer = normalizers.BertNormalizer(), pre_tokenizers.BertPreTokenizer()
+    t.train_from_iterator(CORPUS, trainer)
+    vocab = sorted(t.get_vocab().items(), key=lambda item: item[1])
+    text = "".join(token + "\n" for token, _ in vocab)
+    check_files("files-bert", {"vocab.txt": text}, FEW, {"tokenizer_class": "BertTokenizer", "do_lower_case": True})
+    check_files("files-bert-cased", {"vocab.txt": text}, FEW, {"tokenizer_class": "DistilBertTokenizer", "do_lower_case": False, "strip_accents": True, "tokenize_chinese_chars": False})
+
+
+def files_tiktoken():
+    import base64
+    t = byte_level(CL100K % "{1,3}", size=500)
+    back = {c: b for b, c in __import__("transformers").convert_slow_tokenizer.bytes_to_unicode().items()}
+    vocab = {bytes(back[c] for c in token): rank for token, rank in t.get_vocab().items()}
+    data = b"".join(base64.b64encode(token) + b" %d\n" % rank for token, rank in sorted(vocab.items(), key=lambda item: item[1]))
+    check_files("files-tiktoken", {"tiktoken.model": data}, FEW, {"tokenizer_class": "PreTrainedTokenizerFast", "bos_token": "<|begin_of_text|>", "add_bos_token": True,
+                "added_tokens_decoder": {str(500 + i): {"content": c, "special": True} for i, c in enumerate(["<|begin_of_text|>", "<|end_of_text|>"])}})
+
+
 if __name__ == "__main__":
-    functions = [gpt2, llama3, qwen, llama, splits, added, forms, affixes, chains, pairs]
+    functions = [gpt2, llama3, qwen, llama, splits, added, forms, affixes, chains, pairs, files_bpe, files_spm, files_unigram, files_bert, files_tiktoken]
     for make in functions:
         if len(sys.argv) < 2 or make.__name__ in sys.argv[1:]:
             make()

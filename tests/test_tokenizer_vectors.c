@@ -81,6 +81,33 @@ static void check_encoding(const char *where, const cuddle_tokenizer *t, json_t 
     cuddle_encoding_free(e);
 }
 
+/* Folders without a tokenizer.json: what transformers says about the tokenizer it makes of them. */
+static void check_named(const char *name, const cuddle_tokenizer *t, json_t *root)
+{
+    static const char *const keys[CUDDLE_SPECIAL_COUNT] = { "bos", "eos", "unk", "sep", "pad", "cls", "mask" };
+    json_t *named = json_object_get(root, "named"), *pair = json_object_get(root, "pair");
+    if (!named) return;
+    for (int i = 0; i < CUDDLE_SPECIAL_COUNT; i++) {
+        const int want = (int)json_integer_value(json_object_get(named, keys[i])), found = cuddle_tokenizer_special(t, (cuddle_special)i);
+        ck_assert_msg(found == want, "%s: %s is %d, expected %d", name, keys[i], found, want);
+    }
+    ck_assert_msg(cuddle_tokenizer_size(t) == json_integer_value(json_object_get(root, "size")), "%s: %d tokens", name, cuddle_tokenizer_size(t));
+    const cuddle_tokenize_input in = { "Hello", 5, "world", 5 };
+    cuddle_tokenize_options o;
+    cuddle_encoding *e = NULL;
+    cuddle_tokenize_options_init(&o);
+    o.padding = CUDDLE_PAD_FIXED, o.pad_length = 99, o.pad_id = 0;
+    ck_ok(cuddle_tokenize_with(&e, t, &in, &o, &err));
+    ck_assert_msg(!e->attention[0] == json_is_true(json_object_get(root, "left")), "%s: padding on the wrong side", name);
+    const size_t count = json_array_size(json_object_get(pair, "ids")), first = e->attention[0] ? 0 : 99 - count;
+    for (size_t i = 0; i < count; i++) {
+        ck_assert_msg(e->ids[first + i] == json_integer_value(json_array_get(json_object_get(pair, "ids"), i)), "%s: pair id %zu", name, i);
+        ck_assert_msg(e->type_ids[first + i] == json_integer_value(json_array_get(json_object_get(pair, "types"), i)), "%s: pair type %zu", name, i);
+    }
+    ck_assert_int_eq(e->attention[first ? first - 1 : count], 0);
+    cuddle_encoding_free(e);
+}
+
 START_TEST(agrees_with_the_reference)
 {
     const char *name = folder[_i]->d_name;
@@ -114,6 +141,7 @@ START_TEST(agrees_with_the_reference)
         check_text(where, t, ids, count, 0, json_object_get(item, "text"));
     }
     ck_assert(cases > 0);
+    check_named(name, t, root);
     json_decref(root);
     cuddle_tokenizer_free(t);
 }

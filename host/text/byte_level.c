@@ -11,7 +11,7 @@ static const char gpt2_regex[] = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?
 /* Printable Latin-1 stands for itself; the other 68 bytes are U+0100 and up in order. */
 static bool printable(unsigned byte) { return (byte >= 0x21 && byte <= 0x7e) || (byte >= 0xa1 && byte <= 0xac) || byte >= 0xae; }
 
-static int32_t byte_to_char(unsigned byte)
+int32_t cud_byte_to_char(unsigned byte)
 {
     if (printable(byte)) return (int32_t)byte;
     if (byte <= 0x20) return (int32_t)(0x100 + byte);
@@ -90,7 +90,7 @@ static cuddle_status alphabet_piece(cud_writer *w, const void *config)
             cud_keep(w, 1);
             continue;
         }
-        for (size_t i = 0; i < size; i++) used += cud_utf8_encode(out + used, byte_to_char((unsigned char)w->from[w->at + i]));
+        for (size_t i = 0; i < size; i++) used += cud_utf8_encode(out + used, cud_byte_to_char((unsigned char)w->from[w->at + i]));
         cud_replace_char(w, out, used, size);
     }
     return CUDDLE_OK;

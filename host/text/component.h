@@ -110,6 +110,8 @@ cuddle_status cud_components_add(cud_components *out, const cud_component_type *
                                  cuddle_error *err); /* takes config */
 void cud_components_free(cud_components *c);
 
+int32_t cud_byte_to_char(unsigned byte); /* the alphabet of ByteLevel */
+
 /* ---- for parse functions ---- */
 /* Refuses every field but "type" and the ones named; the list ends with NULL. */
 cuddle_status cud_part_fields(const cud_part *in, const char *const *names, cuddle_error *err);

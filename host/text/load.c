@@ -1,4 +1,5 @@
 /* Loading: tokenizer.json, and tokenizer_config.json where it changes what transformers' tokenizer does. */
+#include "text/convert.h"
 #include "text/load.h"
 
 #include "format/path.h"
@@ -144,7 +145,52 @@ static cuddle_status parse_tokenizer(cuddle_tokenizer *t, cud_document *document
     return status;
 }
 
-cuddle_status cud_tokenizer_parse_files(cuddle_tokenizer **out, const cud_file_text files[CUD_FILE_COUNT], cuddle_error *err)
+static const char *const named_keys[CUDDLE_SPECIAL_COUNT] = { "bos_token", "eos_token", "unk_token", "sep_token",
+                                                              "pad_token", "cls_token", "mask_token" };
+
+/* What the class and its vocabulary file say where tokenizer_config.json does not. */
+static cuddle_status add_defaults(json_t **config, const cud_conversion *c, cuddle_error *err)
+{
+    bool failed = false;
+    if (!*config) *config = json_object();
+    for (int i = 0; i < CUDDLE_SPECIAL_COUNT && *config; i++)
+        if (c->class->named[i] && !json_object_get(*config, named_keys[i]))
+            failed |= json_object_set_new(*config, named_keys[i], json_string(c->class->named[i])) != 0;
+    if (*config && c->extras && !json_object_get(*config, "additional_special_tokens") && !json_object_get(*config, "extra_special_tokens")) {
+        json_t *list = json_array();
+        for (size_t i = 0; i < c->extras && list; i++) failed |= json_array_append_new(list, json_string(c->extra[i])) != 0;
+        failed |= json_object_set_new(*config, "additional_special_tokens", list) != 0;
+    }
+    return *config && !failed ? CUDDLE_OK : cud_nomem(err, 64, "tokenizer_config.json");
+}
+
+static cuddle_status add_processor(cuddle_tokenizer *t, const cud_conversion *c, cuddle_error *err)
+{
+    cud_bytes text = { 0 };
+    cud_document document = { 0 };
+    cuddle_status status = cud_convert_processor(&text, c, t->named, err);
+    if (!status) status = cud_json_parse(&document.root, text.data, text.used, "tokenizer.json", err);
+    if (!status) status = cud_components_parse(&t->processors, &cud_processors, &document, &t->model_vocab, err);
+    json_decref(document.root);
+    free(text.data);
+    return status;
+}
+
+/* What the class means although nobody says it: the side that is padded, and names of tokens that are there. */
+static void apply_class(cuddle_tokenizer *t, const json_view *config, const json_view *map)
+{
+    const char *name = json_string_value(json_object_get(config->value, "tokenizer_class"));
+    const cud_class *class = name ? cud_class_named(name) : NULL;
+    if (!class) return;
+    if (class->left && !t->padding_side) t->padding_side = CUDDLE_SIDE_LEFT;
+    for (int i = 0; i < CUDDLE_SPECIAL_COUNT; i++)
+        if (class->named[i] && !json_object_get(config->value, named_keys[i]) && !json_object_get(map->value, named_keys[i]))
+            t->named[i] = cud_tokenizer_id(t, class->named[i]);
+}
+
+/* conversion: where files[CUD_FILE_TOKENIZER] comes from, or NULL. */
+static cuddle_status parse_files(cuddle_tokenizer **out, const cud_file_text files[CUD_FILE_COUNT], const cud_conversion *conversion,
+                                 cuddle_error *err)
 {
     *out = NULL;
     cuddle_status status = CUDDLE_OK;
@@ -161,10 +207,13 @@ cuddle_status cud_tokenizer_parse_files(cuddle_tokenizer **out, const cud_file_t
     json_view view[CUD_FILE_COUNT];
     for (int i = CUD_FILE_CONFIG; i < CUD_FILE_COUNT; i++) {
         if (!status && files[i].text) status = cud_json_parse(&root[i], files[i].text, files[i].size, file_names[i], err);
+        if (!status && i == CUD_FILE_CONFIG && conversion) status = add_defaults(&root[i], conversion, err);
         view[i] = cud_json_view(root[i], file_names[i]);
     }
     if (!status) status = parse_tokenizer(t, &document, err);
     if (!status) status = cud_load_config(t, &view[CUD_FILE_CONFIG], &view[CUD_FILE_SPECIAL_MAP], &view[CUD_FILE_ADDED], err);
+    if (!status) apply_class(t, &view[CUD_FILE_CONFIG], &view[CUD_FILE_SPECIAL_MAP]);
+    if (!status && conversion) status = add_processor(t, conversion, err);
     if (!status) status = finish(t, err);
     cud_document_free(&document);
     for (int i = 0; i < CUD_FILE_COUNT; i++) json_decref(root[i]);
@@ -173,6 +222,11 @@ cuddle_status cud_tokenizer_parse_files(cuddle_tokenizer **out, const cud_file_t
     else
         *out = t;
     return status;
+}
+
+cuddle_status cud_tokenizer_parse_files(cuddle_tokenizer **out, const cud_file_text files[CUD_FILE_COUNT], cuddle_error *err)
+{
+    return parse_files(out, files, NULL, err);
 }
 
 cuddle_status cud_tokenizer_parse(cuddle_tokenizer **out, const char *json, size_t size, const char *config, size_t config_size,
@@ -198,12 +252,55 @@ static cuddle_status read_file(char **out, size_t *size, const char *path, int m
     return status;
 }
 
+/* The folder's JSON file, or NULL where it has none. */
+static cuddle_status load_json(json_t **out, const char *folder, const char *name, cuddle_error *err)
+{
+    char *path = NULL;
+    *out = NULL;
+    cuddle_status status = cud_path_join(&path, folder, name, err);
+    if (!status && cud_path_is_file(path)) status = cud_json_load(out, path, CUD_TOKENIZER_MAX_REST, err);
+    free(path);
+    return status;
+}
+
 bool cud_tokenizer_exists(const char *dir)
 {
     char *path = NULL;
-    const bool exists = !cud_path_join(&path, dir, "tokenizer.json", NULL) && cud_path_is_file(path);
+    json_t *config = NULL, *model = NULL;
+    bool exists = !cud_path_join(&path, dir, "tokenizer.json", NULL) && cud_path_is_file(path);
     free(path);
+    if (!exists && !load_json(&config, dir, "tokenizer_config.json", NULL) && !load_json(&model, dir, "config.json", NULL)) {
+        const json_view config_view = cud_json_view(config, "tokenizer_config.json"), model_view = cud_json_view(model, "config.json");
+        exists = cud_convert_class(dir, &config_view, &model_view, NULL) != NULL;
+    }
+    json_decref(config);
+    json_decref(model);
     return exists;
+}
+
+/* A folder without a tokenizer.json. */
+static cuddle_status load_converted(cuddle_tokenizer **out, cud_file_text files[CUD_FILE_COUNT], const char *folder, cuddle_error *err)
+{
+    json_t *config = NULL, *model = NULL;
+    cud_conversion c = { 0 };
+    cuddle_status status = load_json(&config, folder, "tokenizer_config.json", err);
+    if (!status) status = load_json(&model, folder, "config.json", err);
+    const json_view config_view = cud_json_view(config, "tokenizer_config.json"), model_view = cud_json_view(model, "config.json");
+    if (!status) {
+        cuddle_error why = { CUDDLE_OK, "" };
+        const cud_class *class = cud_convert_class(folder, &config_view, &model_view, &why);
+        status = class ? cud_convert(&c, class, folder, &config_view, err) : cud_fail(err, why.status, "%s", why.text);
+    }
+    if (!status) {
+        cuddle_error inner = { CUDDLE_OK, "" };
+        files[CUD_FILE_TOKENIZER] = (cud_file_text){ c.json.data, c.json.used };
+        status = parse_files(out, files, &c, &inner);
+        if (status) status = cud_fail(err, status, "%s, read as a tokenizer.json: %s", c.class->files[0], inner.text);
+    }
+    cud_conversion_free(&c);
+    json_decref(config);
+    json_decref(model);
+    return status;
 }
 
 cuddle_status cud_tokenizer_load(cuddle_tokenizer **out, const char *path, cuddle_error *err)
@@ -212,18 +309,21 @@ cuddle_status cud_tokenizer_load(cuddle_tokenizer **out, const char *path, cuddl
     char *text[CUD_FILE_COUNT] = { NULL };
     cud_file_text files[CUD_FILE_COUNT] = { { NULL, 0 } };
     const bool is_folder = cud_path_is_directory(path);
+    bool whole = !is_folder; /* there is a tokenizer.json */
     char *folder = strndup(path, is_folder ? strlen(path) : (size_t)(cud_path_name(path) - path));
     cuddle_status status = folder ? CUDDLE_OK : cud_nomem(err, strlen(path) + 1, "a path");
     for (int i = 0; i < CUD_FILE_COUNT && !status; i++) {
-        const bool named = i == CUD_FILE_TOKENIZER && !is_folder;
+        const bool given = i == CUD_FILE_TOKENIZER && !is_folder;
         char *file = NULL;
-        status = cud_path_join(&file, named ? "" : folder, named ? path : file_names[i], err);
-        if (!status && (i == CUD_FILE_TOKENIZER || cud_path_is_file(file)))
+        status = cud_path_join(&file, given ? "" : folder, given ? path : file_names[i], err);
+        if (!status && (given || cud_path_is_file(file))) {
             status = read_file(&text[i], &files[i].size, file, most_bytes(i), err);
+            whole |= i == CUD_FILE_TOKENIZER;
+        }
         files[i].text = text[i];
         free(file);
     }
-    if (!status) status = cud_tokenizer_parse_files(out, files, err);
+    if (!status) status = whole ? parse_files(out, files, NULL, err) : load_converted(out, files, folder, err);
     for (int i = 0; i < CUD_FILE_COUNT; i++) free(text[i]);
     free(folder);
     return status;
