@@ -249,7 +249,8 @@ END_TEST
 /* ---- faults ---- */
 
 static const char *const rich[] = { "llama3", "llama-spm",     "added-tokens",      "accents",
-                                    "suffix", "decoder-regex", "decoder-strip-ends" };
+                                    "suffix", "decoder-regex", "decoder-strip-ends", "files-opt",
+                                    "files-roberta", "files-llama", "files-tiktoken" };
 
 /* Load, encode, decode and stream; the first failure ends it. */
 static cuddle_status everything(const char *folder)

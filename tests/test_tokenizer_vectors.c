@@ -4,6 +4,7 @@
 
 #include <dirent.h>
 #include <jansson.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -108,13 +109,27 @@ static void check_named(const char *name, const cuddle_tokenizer *t, json_t *roo
     cuddle_encoding_free(e);
 }
 
+/* Files of a model that this version has none of make a tokenizer.json that is refused by name; where it has one, they are compared. */
+static bool is_refused_model(const char *name, cuddle_status status)
+{
+    static const struct {
+        const char *name, *sentence;
+    } models[] = { { "files-bert", "model type \"WordPiece\" is not supported" }, { "files-t5", "model type \"Unigram\" is not supported" },
+                   { "files-xlm-roberta", "model type \"Unigram\" is not supported" } };
+    for (size_t i = 0; status == CUDDLE_E_UNSUPPORTED && i < sizeof models / sizeof *models; i++)
+        if (strncmp(name, models[i].name, strlen(models[i].name)) == 0 && strstr(err.text, models[i].sentence)) return true;
+    return false;
+}
+
 START_TEST(agrees_with_the_reference)
 {
     const char *name = folder[_i]->d_name;
     char where[320], relative[300];
     snprintf(relative, sizeof relative, "tokenizers/%s", name);
     cuddle_tokenizer *t = NULL;
-    ck_ok(cuddle_tokenizer_load(&t, test_path(relative), &err));
+    const cuddle_status loaded = cuddle_tokenizer_load(&t, test_path(relative), &err);
+    if (is_refused_model(name, loaded)) return;
+    ck_ok(loaded);
     snprintf(relative, sizeof relative, "tokenizers/%s/vectors.json", name);
     json_error_t json_error;
     json_t *root = json_load_file(test_path(relative), JSON_ALLOW_NUL, &json_error), *item;

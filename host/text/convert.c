@@ -3,7 +3,6 @@
 #include "format/path.h"
 #include "text/tokenizer.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,7 +20,7 @@
 #define MASK(s) [CUDDLE_SPECIAL_MASK] = s
 #define BPE_FILES .files = { "vocab.json", "merges.txt" }
 
-static const cud_class classes[] = {
+static const cud_recipe classes[] = {
     { "GPT2Tokenizer", NAMES(BOS(END), EOS(END), UNK(END)), BPE_FILES, cud_convert_byte_bpe, false },
     { "CodeGenTokenizer", NAMES(BOS(END), EOS(END), UNK(END)), BPE_FILES, cud_convert_byte_bpe, false },
     { "Qwen2Tokenizer", NAMES(EOS(END), UNK(END), PAD(END)), BPE_FILES, cud_convert_qwen2, false },
@@ -57,7 +56,7 @@ static const struct { /* other names of a class, and the model types whose class
     { "xlm-roberta", "XLMRobertaTokenizer" },
 };
 
-const cud_class *cud_class_named(const char *name)
+const cud_recipe *cud_recipe_named(const char *name)
 {
     static const char fast[] = "Fast";
     size_t length = strlen(name);
@@ -65,19 +64,20 @@ const cud_class *cud_class_named(const char *name)
     for (size_t i = 0; i < sizeof classes / sizeof *classes; i++)
         if (strlen(classes[i].name) == length && strncmp(classes[i].name, name, length) == 0) return &classes[i];
     for (size_t i = 0; i < sizeof other_names / sizeof *other_names; i++)
-        if (strlen(other_names[i].name) == length && strncmp(other_names[i].name, name, length) == 0) return cud_class_named(other_names[i].class);
+        if (strlen(other_names[i].name) == length && strncmp(other_names[i].name, name, length) == 0) return cud_recipe_named(other_names[i].class);
     return NULL;
 }
 
-static bool has_file(const char *folder, const char *name)
+static cuddle_status has_file(bool *out, const char *folder, const char *name, cuddle_error *err)
 {
     char *path = NULL;
-    const bool is = !cud_path_join(&path, folder, name, NULL) && cud_path_is_file(path);
+    const cuddle_status status = cud_path_join(&path, folder, name, err);
+    *out = !status && cud_path_is_file(path);
     free(path);
-    return is;
+    return status;
 }
 
-const cud_class *cud_convert_class(const char *folder, const json_view *config, const json_view *model, cuddle_error *why)
+const cud_recipe *cud_convert_class(const char *folder, const json_view *config, const json_view *model, cuddle_error *why)
 {
     const char *name = json_string_value(json_object_get(config->value, "tokenizer_class")), *file = "tokenizer_config.json: tokenizer_class";
     if (!name) {
@@ -89,13 +89,15 @@ const cud_class *cud_convert_class(const char *folder, const json_view *config, 
                                    "model_type says what other files make a tokenizer");
         return NULL;
     }
-    const cud_class *class = cud_class_named(name);
+    const cud_recipe *class = cud_recipe_named(name);
     if (!class) {
         cud_fail(why, CUDDLE_E_UNSUPPORTED, "%s is \"%.60s\", which needs a tokenizer.json", file, name);
         return NULL;
     }
     for (int i = 0; i < 2 && class->files[i]; i++) {
-        if (has_file(folder, class->files[i])) continue;
+        bool has;
+        if (has_file(&has, folder, class->files[i], why)) return NULL;
+        if (has) continue;
         cud_fail(why, CUDDLE_E_IO, "there is neither a tokenizer.json nor a %s, which a %s reads", class->files[i], class->name);
         return NULL;
     }
@@ -133,14 +135,21 @@ bool cud_convert_line(const cud_bytes *file, size_t *at, const char **line, size
     return true;
 }
 
-cuddle_status cud_convert(cud_conversion *c, const cud_class *class, const char *folder, const json_view *config, cuddle_error *err)
+cuddle_status cud_convert_files(cud_conversion *c, const cud_recipe *class, const cud_bytes files[2], const json_view *config, cuddle_error *err)
 {
-    cud_bytes files[2] = { { 0 } };
     *c = (cud_conversion){ .class = class, .config = *config };
     cuddle_status status = cud_convert_flag(&c->add_bos, c, "add_bos_token", false, err);
     if (!status) status = cud_convert_flag(&c->add_eos, c, "add_eos_token", false, err);
+    return status ? status : class->convert(c, files, err);
+}
+
+cuddle_status cud_convert(cud_conversion *c, const cud_recipe *class, const char *folder, const json_view *config, cuddle_error *err)
+{
+    cud_bytes files[2] = { { 0 } };
+    cuddle_status status = CUDDLE_OK;
+    *c = (cud_conversion){ 0 };
     for (int i = 0; i < 2 && class->files[i] && !status; i++) status = read_whole(&files[i], folder, class->files[i], err);
-    if (!status) status = class->convert(c, files, err);
+    if (!status) status = cud_convert_files(c, class, files, config, err);
     free(files[0].data);
     free(files[1].data);
     return status;
@@ -240,7 +249,6 @@ cuddle_status cud_json_put_string(cud_bytes *out, const char *s, size_t length, 
 cuddle_status cud_json_put_number(cud_bytes *out, double number, cuddle_error *err)
 {
     char text[32];
-    if (!isfinite(number)) return cud_fail(err, CUDDLE_E_FORMAT, "a score is not a finite number");
     snprintf(text, sizeof text, "%.17g", number);
     return cud_json_put(out, text, err);
 }

@@ -180,7 +180,7 @@ static cuddle_status add_processor(cuddle_tokenizer *t, const cud_conversion *c,
 static void apply_class(cuddle_tokenizer *t, const json_view *config, const json_view *map)
 {
     const char *name = json_string_value(json_object_get(config->value, "tokenizer_class"));
-    const cud_class *class = name ? cud_class_named(name) : NULL;
+    const cud_recipe *class = name ? cud_recipe_named(name) : NULL;
     if (!class) return;
     if (class->left && !t->padding_side) t->padding_side = CUDDLE_SIDE_LEFT;
     for (int i = 0; i < CUDDLE_SPECIAL_COUNT; i++)
@@ -288,7 +288,7 @@ static cuddle_status load_converted(cuddle_tokenizer **out, cud_file_text files[
     const json_view config_view = cud_json_view(config, "tokenizer_config.json"), model_view = cud_json_view(model, "config.json");
     if (!status) {
         cuddle_error why = { CUDDLE_OK, "" };
-        const cud_class *class = cud_convert_class(folder, &config_view, &model_view, &why);
+        const cud_recipe *class = cud_convert_class(folder, &config_view, &model_view, &why);
         status = class ? cud_convert(&c, class, folder, &config_view, err) : cud_fail(err, why.status, "%s", why.text);
     }
     if (!status) {

@@ -6,7 +6,7 @@
 cuddle_status cud_tokens_add(cud_tokens *t, cud_token token, cuddle_error *err)
 {
     if (t->count == t->room) {
-        const size_t room = t->room ? t->room + t->room / 2 : 64;
+        const size_t room = t->room + t->room / 2 + 32; /* a copy may have room for one */
         cud_token *grown = room > SIZE_MAX / sizeof *grown ? NULL : realloc(t->token, room * sizeof *grown);
         if (!grown) return cud_nomem(err, room * sizeof *grown, "the tokens of a text");
         t->token = grown;

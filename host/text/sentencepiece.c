@@ -3,6 +3,7 @@
 #include "text/tokenizer.h"
 #include "text/unicode.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -101,6 +102,7 @@ static cuddle_status read_piece(cud_spm *out, size_t *room, const message *m, co
     if (status) return status;
     if (cud_utf8_valid(piece.text, piece.length) < piece.length || memchr(piece.text, 0, piece.length))
         return cud_fail(m->err, CUDDLE_E_FORMAT, "%s: piece %zu is not UTF-8 without U+0000", m->file, out->count);
+    if (!isfinite(piece.score)) return cud_fail(m->err, CUDDLE_E_FORMAT, "%s: piece %zu has a score that is no finite number", m->file, out->count);
     if (!piece.type) return cud_fail(m->err, CUDDLE_E_FORMAT, "%s: piece %zu has an unknown type, expected 1 to 6", m->file, out->count);
     if (out->count > CUD_TOKENIZER_MAX_ID)
         return cud_fail(m->err, CUDDLE_E_LIMIT, "%s: more than %d pieces", m->file, CUD_TOKENIZER_MAX_ID + 1);
