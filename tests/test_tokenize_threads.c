@@ -47,17 +47,21 @@ END_TEST
 START_TEST(reports_the_lowest_failure)
 {
     static cuddle_encoding *e[TEXTS];
-    static const int bad[] = { 290, 41, 40, 120, 299 };
+    static const int bad[] = { 290, 41, 42, 120, 299 };
+    static char slow[1 << 20];
     cuddle_tokenizer *t = NULL;
     cuddle_tokenize_options o;
     cuddle_tokenize_options_init(&o);
     make_texts();
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) text[bad[i]][0] = '\xff';
+    memset(slow, 'a', sizeof slow); /* text 40 fails long after 41 does */
+    slow[sizeof slow - 1] = '\xff';
+    input[40] = (cuddle_tokenize_input){ .text = slow, .length = sizeof slow };
     ck_ok(cuddle_tokenizer_load(&t, test_path("tokenizers/llama3"), &err));
     o.threads = 4;
     for (int round = 0; round < 20; round++) {
         test_expect_failure(cuddle_tokenize_batch(e, t, input, TEXTS, &o, &err), CUDDLE_E_ARG, &err);
-        ck_assert_str_eq(err.text, "text 40: the text is not UTF-8 at byte 0");
+        ck_assert_str_eq(err.text, "text 40: the text is not UTF-8 at byte 1048575");
         for (int i = 0; i < TEXTS; i++) ck_assert_ptr_null(e[i]);
     }
     cuddle_tokenizer_free(t);
