@@ -183,11 +183,28 @@ CUDDLE_API int cuddle_tokenizer_size(const cuddle_tokenizer *tokenizer); /* larg
 CUDDLE_API const char *cuddle_tokenizer_token(const cuddle_tokenizer *tokenizer, int32_t id);
 CUDDLE_API int32_t cuddle_tokenizer_id(const cuddle_tokenizer *tokenizer, const char *token); /* -1 if there is none */
 
+/* The tokens that the checkpoint's files name: tokenizer_config.json, or special_tokens_map.json beside an older one. */
+typedef enum cuddle_special {
+    CUDDLE_SPECIAL_BOS, CUDDLE_SPECIAL_EOS, CUDDLE_SPECIAL_UNK, CUDDLE_SPECIAL_SEP, CUDDLE_SPECIAL_PAD, CUDDLE_SPECIAL_CLS,
+    CUDDLE_SPECIAL_MASK,
+    CUDDLE_SPECIAL_COUNT
+} cuddle_special;
+CUDDLE_API int32_t cuddle_tokenizer_special(const cuddle_tokenizer *tokenizer, cuddle_special which); /* id; -1 if none is named */
+/* model_max_length: how many tokens the checkpoint's authors meant an input to have; 0 if they do not say. */
+CUDDLE_API size_t cuddle_tokenizer_max_length(const cuddle_tokenizer *tokenizer);
+
 typedef struct cuddle_encoding { /* `count` entries each; owned, release with cuddle_encoding_free() */
     size_t count;
     int32_t *ids;
-    size_t *begin, *end; /* byte offsets into the text that was given; both 0 for tokens a template added */
-    uint8_t *special;    /* 1 for tokens the post-processor added */
+    size_t *begin, *end;   /* offsets into the text that was given, in bytes unless it was asked otherwise; both 0 for tokens a
+                            * template added and for padding */
+    uint8_t *special;      /* 1 for tokens the post-processor added and for padding */
+    uint8_t *attention;    /* 0 for padding, else 1 */
+    int32_t *type_ids;     /* "token_type_ids" */
+    int32_t *word_ids;     /* index of the word within its text, as the pre-tokenizer cut it; -1 for tokens of no text */
+    int8_t *sequence_ids;  /* 0 or 1: of the first or the second text; -1 for tokens of no text */
+    struct cuddle_encoding **overflow; /* what truncation cut off, in windows of the same length; they have no overflow */
+    size_t overflow_count;
 } cuddle_encoding;
 
 enum { CUDDLE_TOKENIZE_NO_SPECIAL = 1 }; /* flags: do not add the post-processor's special tokens */
@@ -196,6 +213,64 @@ enum { CUDDLE_TOKENIZE_NO_SPECIAL = 1 }; /* flags: do not add the post-processor
 CUDDLE_API cuddle_status cuddle_tokenize(cuddle_encoding **out, const cuddle_tokenizer *tokenizer, const char *text, size_t length,
                                          unsigned flags, cuddle_error *err);
 CUDDLE_API void cuddle_encoding_free(cuddle_encoding *encoding);
+
+typedef struct cuddle_tokenize_input { /* a text, or a pair of texts that become one encoding */
+    const char *text;
+    size_t length;
+    const char *pair; /* NULL: there is no second text */
+    size_t pair_length;
+} cuddle_tokenize_input;
+
+typedef enum cuddle_add_special {
+    CUDDLE_ADD_SPECIAL_OFF = 0,
+    CUDDLE_ADD_SPECIAL_ON = 1,  /* as the post-processor says, whatever the text holds */
+    CUDDLE_ADD_SPECIAL_ONCE = 2 /* not where the text itself begins or ends with that token, as a rendered chat template may */
+} cuddle_add_special;
+
+typedef enum cuddle_truncation { /* what is cut when there are more than max_length tokens */
+    CUDDLE_TRUNCATE_OFF = 0,
+    CUDDLE_TRUNCATE_LONGEST_FIRST = 1, /* the longer text of a pair until both are as long, then both */
+    CUDDLE_TRUNCATE_ONLY_FIRST = 2,    /* CUDDLE_E_ARG if nothing of the text would be left */
+    CUDDLE_TRUNCATE_ONLY_SECOND = 3,
+    CUDDLE_TRUNCATE_AS_FILE = 4 /* as tokenizer.json's "truncation" says, which is ignored otherwise */
+} cuddle_truncation;
+
+typedef enum cuddle_padding {
+    CUDDLE_PAD_OFF = 0,
+    CUDDLE_PAD_LONGEST = 1, /* to the longest of the batch */
+    CUDDLE_PAD_FIXED = 2,   /* to pad_length; what is longer stays */
+    CUDDLE_PAD_AS_FILE = 3  /* as tokenizer.json's "padding" says, which is ignored otherwise */
+} cuddle_padding;
+
+typedef enum cuddle_side { CUDDLE_SIDE_AUTO = 0, CUDDLE_SIDE_RIGHT = 1, CUDDLE_SIDE_LEFT = 2 } cuddle_side; /* AUTO: as the checkpoint says */
+typedef enum cuddle_offsets { CUDDLE_OFFSETS_BYTES = 0, CUDDLE_OFFSETS_CHARACTERS = 1 } cuddle_offsets;     /* characters: code points */
+
+typedef struct cuddle_tokenize_options {
+    size_t struct_size;
+    cuddle_add_special add_special; /* default ON */
+    cuddle_truncation truncation;   /* default OFF */
+    size_t max_length;              /* tokens, special ones included; 0 (default): cuddle_tokenizer_max_length() */
+    size_t stride;                  /* tokens that neighbouring windows of the overflow share; default 0 */
+    cuddle_side truncation_side;    /* what is cut; default AUTO */
+    cuddle_padding padding;         /* default OFF */
+    size_t pad_length;              /* for PAD_FIXED; 0 (default): cuddle_tokenizer_max_length() */
+    size_t pad_to_multiple_of;      /* rounds the padded length up; 0 (default): not */
+    cuddle_side padding_side;       /* where padding goes; default AUTO */
+    int32_t pad_id;                 /* -1 (default): cuddle_tokenizer_special(CUDDLE_SPECIAL_PAD), which must be there */
+    int32_t pad_type_id;            /* default 0 */
+    cuddle_offsets offsets;         /* default BYTES */
+    size_t max_text;                /* most bytes of text in one call, CUDDLE_E_LIMIT above; 0 (default): 1 GiB for each text */
+    int threads;                    /* of a batch; 1 (default): the calling one; 0: all this process may use */
+} cuddle_tokenize_options;
+CUDDLE_API void cuddle_tokenize_options_init(cuddle_tokenize_options *options);
+
+/* cuddle_tokenize() with options, for a text or a pair. */
+CUDDLE_API cuddle_status cuddle_tokenize_with(cuddle_encoding **out, const cuddle_tokenizer *tokenizer, const cuddle_tokenize_input *input,
+                                              const cuddle_tokenize_options *options, cuddle_error *err);
+/* The same for `count` inputs: out[i] is the encoding of inputs[i], whatever the number of threads, and each is released with
+ * cuddle_encoding_free(). On failure all of out[0..count) are NULL, and the sentence is that of the lowest input that failed. */
+CUDDLE_API cuddle_status cuddle_tokenize_batch(cuddle_encoding **out, const cuddle_tokenizer *tokenizer, const cuddle_tokenize_input *inputs,
+                                               size_t count, const cuddle_tokenize_options *options, cuddle_error *err);
 
 enum { CUDDLE_DETOKENIZE_SKIP_SPECIAL = 1 }; /* flags: leave special tokens out of the text */
 

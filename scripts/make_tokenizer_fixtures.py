@@ -2,9 +2,10 @@
 """Writes tests/tokenizers/<name>/{tokenizer.json,vectors.json} with the PyPI package `tokenizers` (made with 0.23.3).
 
 Each folder is a small tokenizer and what the reference implementation makes of some texts: ids, byte offsets, decoded text, and
-decodings of id sequences that no encoder would give. test_tokenizer_vectors compares all of it. Training does not repeat exactly,
-so files without a new case change too: to add cases, name the functions that write them.
-    python scripts/make_tokenizer_fixtures.py [wordpiece unigram ...]
+decodings of id sequences that no encoder would give. test_tokenizer_vectors compares all of it. Some folders also have an
+encodings.json for test_tokenize_with: pairs, truncation, padding and batches. Training does not repeat exactly, so files without a
+new case change too: name the functions to run, and run the old ones again only to add cases.
+    python scripts/make_tokenizer_fixtures.py [FUNCTION...]
 """
 import base64
 import json
@@ -410,8 +411,198 @@ def ctc():
     check("ctc-fused", t, ["HELLO|WORLD"], sequences=60)
 
 
+def described(encoding, with_sequences):
+    e = {"ids": encoding.ids, "types": encoding.type_ids, "words": [-1 if w is None else w for w in encoding.word_ids],
+         "special": encoding.special_tokens_mask, "attention": encoding.attention_mask,
+         "characters": [i for pair in encoding.offsets for i in pair]}
+    if with_sequences:
+        e["sequences"] = [-1 if s is None else s for s in encoding.sequence_ids]
+    return e
+
+
+def encoded(tokenizer, settings, batch):
+    """What the reference makes of a batch, or the kind of its error. A panic is one: it says that stride is too large."""
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    try:
+        if settings.get("truncation"):
+            tokenizer.enable_truncation(**settings["truncation"])
+        if settings.get("padding"):
+            tokenizer.enable_padding(**settings["padding"])
+        results = tokenizer.encode_batch([tuple(t) if len(t) > 1 else t[0] for t in batch], add_special_tokens=settings["add_special"])
+    except BaseException as error:
+        if "stride" not in str(error) and "Truncation error" not in str(error):
+            raise
+        return None
+    # Without a post-processor the reference numbers no sequences in overflow and padding, and behind a template in a Sequence it numbers
+    # the template's pieces: that is left out.
+    numbered = settings["numbered"]
+    return [dict(described(e, numbered), overflow=[described(o, numbered) for o in e.overflowing]) for e in results]
+
+
+def encodings(name, post_processor=None, source=None):
+    """Random settings on random texts. tests/tokenizers/<source or name>/tokenizer.json is what is asked."""
+    text = (OUT / (source or name) / "tokenizer.json").read_text()
+    tokenizer = Tokenizer.from_str(text)
+    if post_processor is not None:
+        tokenizer.post_processor = post_processor(tokenizer)
+        check(name, tokenizer, TEXTS[:12], sequences=0)
+    rng = random.Random(name)
+    texts = ["", " ", "a", "Hello, world!", "  The quick brown fox ", "naïve café 日本語 🤗", "it's <s> 12 <unk>", " jumps  over", "<|begin_of_text|>x<|eot_id|> y", "one two\nthree"]
+    cases = []
+    while len(cases) < 60:
+        settings = {"add_special": rng.random() < 0.8, "numbered": tokenizer.post_processor is not None and name != "template-before-trim"}
+        pairs = rng.random() < 0.6
+        added = tokenizer.num_special_tokens_to_add(pairs) if settings["add_special"] else 0
+        if rng.random() < 0.8:
+            settings["truncation"] = {"max_length": added + rng.choice([0, 1, 2, 3, 4, 5, 7, 10, 15]), "stride": rng.choice([0, 0, 0, 1, 2, 3]),
+                                      "strategy": rng.choice(["longest_first", "longest_first", "only_first", "only_second"]), "direction": rng.choice(["left", "right"])}
+            if settings["truncation"]["max_length"] == 0:
+                continue  # cuddle has another meaning for that
+        if rng.random() < 0.5:
+            settings["padding"] = {"length": rng.choice([None, None, 8, 20]), "direction": rng.choice(["left", "right"]), "pad_id": rng.randrange(9), "pad_type_id": rng.randrange(3),
+                                   "pad_token": "?", "pad_to_multiple_of": rng.choice([None, None, 4, 7])}
+        batch = [[rng.choice(texts) for _ in range(2 if pairs else 1)] for _ in range(rng.choice([1, 1, 3]))]
+        results = encoded(tokenizer, settings, batch)
+        if results is None and sum(case["results"] is None for case in cases) == 12:
+            continue
+        if results is not None and len(json.dumps(results)) > 6000:
+            continue
+        cases.append({**settings, "texts": batch, "results": results})
+    lines = json.dumps({"made_by": f"tokenizers {tokenizers.__version__}, scripts/make_tokenizer_fixtures.py", "cases": cases}, separators=(",", ":")).replace('{"add_special"', '\n{"add_special"')
+    (OUT / name / "encodings.json").write_text(lines + "\n")
+
+
+def pairs():
+    for name in ["gpt2", "gpt2-prefix-space", "llama3", "llama-spm", "added-tokens", "bert", "unigram"]:
+        encodings(name)
+    template = lambda t: processors.TemplateProcessing(  # noqa: E731
+        single="<|endoftext|>:1 $A:0 <|endoftext|>:2", pair="<|endoftext|>:1 $A:3 <|endoftext|> $B:4 <|endoftext|>:5", special_tokens=[("<|endoftext|>", t.token_to_id("<|endoftext|>"))])
+    trim = processors.ByteLevel(trim_offsets=True, add_prefix_space=True)
+    encodings("template-types", lambda t: processors.Sequence([trim, template(t)]), "gpt2-prefix-space")
+    encodings("template-before-trim", lambda t: processors.Sequence([template(t), trim]), "gpt2")
+    encodings("template-twice", lambda t: processors.TemplateProcessing(single="$A Hello:1 $A:2", pair="$B:1 $A $B:2", special_tokens=[("Hello", 42)]), "gpt2")
+
+
+def check_files(name, files, texts, config=None, sequences=10):
+    """A folder without a tokenizer.json, and what transformers (made with 5.24.0) makes of it."""
+    from transformers import AutoTokenizer
+    folder = OUT / name
+    folder.mkdir(parents=True, exist_ok=True)
+    for file, data in files.items():
+        (folder / file).write_bytes(data if isinstance(data, bytes) else data.encode())
+    if config is not None:
+        (folder / "tokenizer_config.json").write_text(json.dumps(config, indent=1) + "\n")
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    backend = tokenizer._tokenizer
+    backend.no_truncation()
+    backend.no_padding()
+    rng = random.Random(name)
+    cases, decodings = [], []
+    for t in texts:
+        full, bare = backend.encode(t), backend.encode(t, add_special_tokens=False)
+        cases.append({
+            "text": t, "ids": full.ids, "offsets": byte_offsets(t, full), "special": full.special_tokens_mask if full.ids != bare.ids else [0] * len(full.ids),
+            "ids_no_special": bare.ids, "offsets_no_special": byte_offsets(t, bare), "decoded": decode(tokenizer, full.ids, False), "decoded_skip": decode(tokenizer, full.ids, True)})
+    for _ in range(sequences):
+        ids = [rng.randrange(len(tokenizer)) for _ in range(rng.choice([0, 1, 2, 5, 12]))]
+        decodings.append({"ids": ids, "text": decode(tokenizer, ids, False)})
+    pair = backend.encode("Hello", "world")
+    named = {key: getattr(tokenizer, key + "_token_id") for key in ["bos", "eos", "unk", "sep", "pad", "cls", "mask"]}
+    vectors = {"made_by": f"transformers {__import__('transformers').__version__}, scripts/make_tokenizer_fixtures.py", "cases": cases, "decodings": decodings,
+               "named": {key: -1 if value is None else value for key, value in named.items()}, "size": len(tokenizer), "left": tokenizer.padding_side == "left",
+               "pair": {"ids": pair.ids, "types": pair.type_ids}}
+    lines = json.dumps(vectors, ensure_ascii=True, separators=(",", ":")).replace('{"text"', '\n{"text"').replace('{"ids"', '\n{"ids"')
+    (folder / "vectors.json").write_text(lines + "\n")
+    assert sum(file.stat().st_size for file in folder.iterdir()) < 150_000, name
+
+
+FEW = TEXTS[:24] + TEXTS[26:]
+
+
+def bpe_files(tokenizer, extra=()):
+    model = json.loads(tokenizer.to_str())["model"]
+    vocab = dict(model["vocab"])
+    for token in extra:
+        vocab.setdefault(token, len(vocab))
+    merges = "#version: 0.2\n" + "".join((m if isinstance(m, str) else " ".join(m)) + "\n" for m in model["merges"])
+    return {"vocab.json": json.dumps(vocab), "merges.txt": merges}
+
+
+def files_bpe():
+    base = byte_level()
+    check_files("files-gpt2", bpe_files(base, ["<|endoftext|>"]), FEW, {"tokenizer_class": "GPT2Tokenizer", "model_max_length": 1024})
+    check_files("files-opt", dict(bpe_files(base, ["</s>", "<pad>"]), **{"special_tokens_map.json": json.dumps({
+        "bos_token": {"content": "</s>", "lstrip": False, "normalized": True, "rstrip": False, "single_word": False}, "eos_token": "</s>", "unk_token": "</s>", "pad_token": "<pad>"})}),
+        FEW, {"tokenizer_class": "GPT2Tokenizer", "add_bos_token": True, "add_prefix_space": False, "errors": "replace"})
+    check_files("files-gpt2-model-type", dict(bpe_files(base), **{"config.json": json.dumps({"model_type": "gpt2"}), "added_tokens.json": json.dumps({"<extra>": 560, "<|endoftext|>": 561})}), FEW,
+                {"add_prefix_space": True, "add_eos_token": True})
+    check_files("files-roberta", bpe_files(base, ["<s>", "</s>", "<unk>", "<pad>", "<mask>"]), FEW,
+                {"tokenizer_class": "RobertaTokenizer", "mask_token": {"__type": "AddedToken", "content": "<mask>", "lstrip": True, "normalized": True, "rstrip": False, "single_word": False}})
+    check_files("files-bart-untrimmed", bpe_files(base, ["<s>", "</s>", "<unk>", "<pad>"]), FEW, {"tokenizer_class": "BartTokenizerFast", "trim_offsets": False, "add_prefix_space": True})
+    check_files("files-qwen2", bpe_files(base), FEW, {"tokenizer_class": "Qwen2Tokenizer", "added_tokens_decoder": {
+        str(560 + i): {"content": c, "lstrip": False, "normalized": False, "rstrip": False, "single_word": False, "special": True} for i, c in enumerate(["<|endoftext|>", "<|im_start|>", "<|im_end|>"])},
+        "bos_token": None, "eos_token": "<|im_end|>", "pad_token": "<|endoftext|>", "additional_special_tokens": ["<|im_start|>", "<|im_end|>"]})
+    t = Tokenizer(models.BPE(unk_token="<|endoftext|>", end_of_word_suffix="</w>"))
+    t.normalizer = normalizers.Lowercase()
+    t.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    train(t, 800, alphabet=alphabet, end_of_word_suffix="</w>")
+    check_files("files-clip", bpe_files(t, [c + "</w>" for c in alphabet] + ["<|startoftext|>", "<|endoftext|>"]), [x for x in FEW if x.strip()], {"tokenizer_class": "CLIPTokenizer"}, sequences=0)
+
+
+def spm_model(name, size, **kwargs):
+    import io
+    import sentencepiece
+    out = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(sentence_iterator=iter([line for text in CORPUS for line in text.split("\n")]), model_writer=out, vocab_size=size, minloglevel=2, **kwargs)
+    return out.getvalue()
+
+
+def files_spm():
+    llama = spm_model("llama", 620, model_type="bpe", byte_fallback=True, normalization_rule_name="identity", character_coverage=0.98, remove_extra_whitespaces=False)
+    check_files("files-llama", {"tokenizer.model": llama}, FEW, {"tokenizer_class": "LlamaTokenizer", "add_bos_token": True, "add_eos_token": False, "legacy": True, "model_max_length": 2048})
+    check_files("files-llama-new", {"tokenizer.model": llama}, FEW, {"tokenizer_class": "LlamaTokenizerFast", "add_eos_token": True, "legacy": False, "pad_token": "<unk>"})
+    gemma = spm_model("gemma", 620, model_type="bpe", byte_fallback=True, normalization_rule_name="identity", character_coverage=0.98, add_dummy_prefix=False, remove_extra_whitespaces=False,
+                      pad_id=0, eos_id=1, bos_id=2, unk_id=3, pad_piece="<pad>", eos_piece="<eos>", bos_piece="<bos>", control_symbols="<mask>")
+    check_files("files-gemma", {"tokenizer.model": gemma}, FEW, {"tokenizer_class": "GemmaTokenizer", "add_bos_token": True})
+
+
+def files_unigram():
+    import tempfile
+    rules = "".join(f"{ord(a):X}\t{' '.join(f'{ord(c):X}' for c in b)}\n" for a, b in [("ﬁ", "fi"), ("①", "1"), ("Å", "A"), ("\u3000", " "), ("\u00a0", " "), ("\t", " "), ("\u200b", "")])
+    with tempfile.NamedTemporaryFile("w", suffix=".tsv") as file:  # nmt_nfkc itself would be 240 kB
+        file.write(rules)
+        file.flush()
+        t5 = spm_model("t5", 175, model_type="unigram", pad_id=0, eos_id=1, unk_id=2, bos_id=-1, character_coverage=0.98, normalization_rule_tsv=file.name)
+    check_files("files-t5", {"spiece.model": t5}, FEW, {"tokenizer_class": "T5Tokenizer", "extra_ids": 100})
+    xlmr = spm_model("xlmr", 175, model_type="unigram", character_coverage=0.98, normalization_rule_name="identity")
+    check_files("files-xlm-roberta", {"sentencepiece.bpe.model": xlmr}, FEW, {"tokenizer_class": "XLMRobertaTokenizer"})
+
+
+def files_bert():
+    trainer = trainers.WordPieceTrainer(vocab_size=500, special_tokens=["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"], show_progress=False)
+    t = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    t.normalizer, t.pre_tokenizer = normalizers.BertNormalizer(), pre_tokenizers.BertPreTokenizer()
+    t.train_from_iterator(CORPUS, trainer)
+    vocab = sorted(t.get_vocab().items(), key=lambda item: item[1])
+    text = "".join(token + "\n" for token, _ in vocab)
+    check_files("files-bert", {"vocab.txt": text}, FEW, {"tokenizer_class": "BertTokenizer", "do_lower_case": True})
+    check_files("files-bert-cased", {"vocab.txt": text}, FEW, {"tokenizer_class": "DistilBertTokenizer", "do_lower_case": False, "strip_accents": True, "tokenize_chinese_chars": False})
+
+
+def files_tiktoken():
+    import base64
+    t = byte_level(CL100K % "{1,3}", size=500)
+    back = {c: b for b, c in __import__("transformers").convert_slow_tokenizer.bytes_to_unicode().items()}
+    vocab = {bytes(back[c] for c in token): rank for token, rank in t.get_vocab().items()}
+    data = b"".join(base64.b64encode(token) + b" %d\n" % rank for token, rank in sorted(vocab.items(), key=lambda item: item[1]))
+    check_files("files-tiktoken", {"tiktoken.model": data}, FEW, {"tokenizer_class": "PreTrainedTokenizerFast", "bos_token": "<|begin_of_text|>", "add_bos_token": True,
+                "added_tokens_decoder": {str(500 + i): {"content": c, "special": True} for i, c in enumerate(["<|begin_of_text|>", "<|end_of_text|>"])}})
+
+
 if __name__ == "__main__":
-    every = [gpt2, llama3, qwen, llama, splits, added, forms, affixes, chains, wordpiece, wordlevel, trimming, unigram, ctc]
-    for make in every:
-        if len(sys.argv) < 2 or make.__name__ in sys.argv:
+    functions = [gpt2, llama3, qwen, llama, splits, added, forms, affixes, chains, wordpiece, wordlevel, trimming, unigram, ctc, pairs, files_bpe, files_spm, files_unigram, files_bert, files_tiktoken]
+    for make in functions:
+        if len(sys.argv) < 2 or make.__name__ in sys.argv[1:]:
             make()

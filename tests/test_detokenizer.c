@@ -235,7 +235,9 @@ START_TEST(adds_up_for_random_ids)
     uint32_t state = 12345;
     cuddle_tokenizer *t = NULL;
     snprintf(relative, sizeof relative, "tokenizers/%s", folder[_i]->d_name);
-    ck_ok(cuddle_tokenizer_load(&t, test_path(relative), &err));
+    const cuddle_status loaded = cuddle_tokenizer_load(&t, test_path(relative), &err);
+    if (loaded == CUDDLE_E_UNSUPPORTED && strstr(err.text, "model type")) return; /* test_tokenizer_vectors says which may be */
+    ck_ok(loaded);
     for (int round = 0; round < 20; round++) {
         const unsigned flags = round % 2 ? CUDDLE_DETOKENIZE_SKIP_SPECIAL : 0;
         cuddle_detokenizer *d = NULL;

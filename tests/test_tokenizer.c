@@ -204,7 +204,8 @@ START_TEST(ignores_truncation_and_padding)
 {
     cuddle_tokenizer *t = parsed("{\"version\": \"1.0\", \"truncation\": {\"max_length\": 1, \"strategy\": \"LongestFirst\", "
                                  "\"stride\": 0, \"direction\": \"Right\"},"
-                                 "\"padding\": {\"strategy\": {\"Fixed\": 9}, \"direction\": \"Left\"}, " BPE "}",
+                                 "\"padding\": {\"strategy\": {\"Fixed\": 9}, \"direction\": \"Left\", \"pad_to_multiple_of\": null, "
+                                 "\"pad_id\": 3, \"pad_type_id\": 0, \"pad_token\": \"<unk>\"}, " BPE "}",
                                  NULL);
     ENCODES(t, "abab", 2, 2);
     cuddle_tokenizer_free(t);
@@ -250,8 +251,8 @@ END_TEST
 
 /* ---- faults ---- */
 
-static const char *const rich[] = { "llama3",        "llama-spm",          "added-tokens", "accents",       "suffix",
-                                    "decoder-regex", "decoder-strip-ends", "bert",         "unigram-bytes", "wordlevel" };
+static const char *const rich[] = { "llama3",     "llama-spm",     "added-tokens", "accents",   "suffix",        "decoder-regex", "decoder-strip-ends",
+                                    "bert",       "unigram-bytes", "wordlevel",    "files-opt", "files-roberta", "files-llama",   "files-tiktoken" };
 
 /* Load, encode, decode and stream; the first failure ends it. */
 static cuddle_status everything(const char *folder)

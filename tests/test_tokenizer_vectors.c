@@ -4,6 +4,7 @@
 
 #include <dirent.h>
 #include <jansson.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -81,13 +82,54 @@ static void check_encoding(const char *where, const cuddle_tokenizer *t, json_t 
     cuddle_encoding_free(e);
 }
 
+/* Folders without a tokenizer.json: what transformers says about the tokenizer it makes of them. */
+static void check_named(const char *name, const cuddle_tokenizer *t, json_t *root)
+{
+    static const char *const keys[CUDDLE_SPECIAL_COUNT] = { "bos", "eos", "unk", "sep", "pad", "cls", "mask" };
+    json_t *named = json_object_get(root, "named"), *pair = json_object_get(root, "pair");
+    if (!named) return;
+    for (int i = 0; i < CUDDLE_SPECIAL_COUNT; i++) {
+        const int want = (int)json_integer_value(json_object_get(named, keys[i])), found = cuddle_tokenizer_special(t, (cuddle_special)i);
+        ck_assert_msg(found == want, "%s: %s is %d, expected %d", name, keys[i], found, want);
+    }
+    ck_assert_msg(cuddle_tokenizer_size(t) == json_integer_value(json_object_get(root, "size")), "%s: %d tokens", name, cuddle_tokenizer_size(t));
+    const cuddle_tokenize_input in = { "Hello", 5, "world", 5 };
+    cuddle_tokenize_options o;
+    cuddle_encoding *e = NULL;
+    cuddle_tokenize_options_init(&o);
+    o.padding = CUDDLE_PAD_FIXED, o.pad_length = 99, o.pad_id = 0;
+    ck_ok(cuddle_tokenize_with(&e, t, &in, &o, &err));
+    ck_assert_msg(!e->attention[0] == json_is_true(json_object_get(root, "left")), "%s: padding on the wrong side", name);
+    const size_t count = json_array_size(json_object_get(pair, "ids")), first = e->attention[0] ? 0 : 99 - count;
+    for (size_t i = 0; i < count; i++) {
+        ck_assert_msg(e->ids[first + i] == json_integer_value(json_array_get(json_object_get(pair, "ids"), i)), "%s: pair id %zu", name, i);
+        ck_assert_msg(e->type_ids[first + i] == json_integer_value(json_array_get(json_object_get(pair, "types"), i)), "%s: pair type %zu", name, i);
+    }
+    ck_assert_int_eq(e->attention[first ? first - 1 : count], 0);
+    cuddle_encoding_free(e);
+}
+
+/* Files of a model that this version has none of make a tokenizer.json that is refused by name; where it has one, they are compared. */
+static bool is_refused_model(const char *name, cuddle_status status)
+{
+    static const struct {
+        const char *name, *sentence;
+    } models[] = { { "files-bert", "model type \"WordPiece\" is not supported" }, { "files-t5", "model type \"Unigram\" is not supported" },
+                   { "files-xlm-roberta", "model type \"Unigram\" is not supported" } };
+    for (size_t i = 0; status == CUDDLE_E_UNSUPPORTED && i < sizeof models / sizeof *models; i++)
+        if (strncmp(name, models[i].name, strlen(models[i].name)) == 0 && strstr(err.text, models[i].sentence)) return true;
+    return false;
+}
+
 START_TEST(agrees_with_the_reference)
 {
     const char *name = folder[_i]->d_name;
     char where[320], relative[300];
     snprintf(relative, sizeof relative, "tokenizers/%s", name);
     cuddle_tokenizer *t = NULL;
-    ck_ok(cuddle_tokenizer_load(&t, test_path(relative), &err));
+    const cuddle_status loaded = cuddle_tokenizer_load(&t, test_path(relative), &err);
+    if (is_refused_model(name, loaded)) return;
+    ck_ok(loaded);
     snprintf(relative, sizeof relative, "tokenizers/%s/vectors.json", name);
     json_error_t json_error;
     json_t *root = json_load_file(test_path(relative), JSON_ALLOW_NUL, &json_error), *item;
@@ -114,6 +156,7 @@ START_TEST(agrees_with_the_reference)
         check_text(where, t, ids, count, 0, json_object_get(item, "text"));
     }
     ck_assert(cases > 0);
+    check_named(name, t, root);
     json_decref(root);
     cuddle_tokenizer_free(t);
 }

@@ -3,10 +3,11 @@
 #include "text/types.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 typedef struct ends_config {
     int32_t cls, sep;
-    bool trim_offsets, add_prefix_space;
+    bool roberta, trim_offsets, add_prefix_space;
 } ends_config;
 
 /* ["[CLS]", 101]; the reference does not compare the two either. */
@@ -30,7 +31,7 @@ static cuddle_status ends_parse(void **config, const cud_part *in, bool roberta,
 {
     static const char *const fields[] = { "sep", "cls", "trim_offsets", "add_prefix_space", NULL };
     static const char *const bert_fields[] = { "sep", "cls", NULL };
-    ends_config c = { 0 };
+    ends_config c = { .roberta = roberta };
     cuddle_status status = cud_part_fields(in, roberta ? fields : bert_fields, err);
     if (!status) status = parse_token(&c.cls, in, "cls", err);
     if (!status) status = parse_token(&c.sep, in, "sep", err);
@@ -50,22 +51,47 @@ static cuddle_status roberta_parse(void **config, const cud_part *in, cuddle_err
     return ends_parse(config, in, true, err);
 }
 
-static cuddle_status ends_apply(cud_processing *p, const void *config, cuddle_error *err)
+/* The tokens between one of `before` (if it is not NULL) and `after`. What an earlier processor added is text to this one, as in the reference. */
+static cuddle_status put_ends(cud_tokens *t, const cud_token *before, cud_token after, int sequence, cuddle_error *err)
 {
-    const ends_config *c = config;
-    cud_tokens *t = &p->tokens;
-    if (c->trim_offsets) cud_trim_offsets(p, c->add_prefix_space);
-    if (!p->add_special) return CUDDLE_OK;
-    cuddle_status status = cud_tokens_add(t, (cud_token){ 0 }, err);
-    if (!status) status = cud_tokens_add(t, (cud_token){ .id = c->sep, .special = true }, err);
-    if (status) return status;
-    for (size_t i = t->count - 2; i > 0; i--) {
-        t->token[i] = t->token[i - 1];
-        t->token[i].special = false; /* what an earlier processor added is text to this one, as in the reference */
+    for (size_t i = 0; i < t->count; i++) {
+        t->token[i].special = false;
+        t->token[i].sequence = (int8_t)sequence;
     }
-    t->token[0] = (cud_token){ .id = c->cls, .special = true };
+    cuddle_status status = before ? cud_tokens_add(t, after, err) : CUDDLE_OK; /* room */
+    if (!status) status = cud_tokens_add(t, after, err);
+    if (status || !before) return status;
+    memmove(t->token + 1, t->token, (t->count - 2) * sizeof *t->token);
+    t->token[0] = *before;
     return CUDDLE_OK;
 }
 
-const cud_processor_type cud_processor_bert = { { "BertProcessing", bert_parse, NULL }, ends_apply };
-const cud_processor_type cud_processor_roberta = { { "RobertaProcessing", roberta_parse, NULL }, ends_apply };
+/* BERT: cls A sep, and B sep of type 1. RoBERTa: cls A sep, and sep B sep, all of type 0. */
+static cuddle_status ends_apply(cud_processing *p, const void *config, cuddle_error *err)
+{
+    const ends_config *c = config;
+    cuddle_status status = CUDDLE_OK;
+    if (c->trim_offsets) cud_trim_offsets(p, c->add_prefix_space);
+    for (int i = 0; c->roberta && i < p->count; i++) {
+        cud_run *r = &p->run[i];
+        for (size_t k = 0; k < r->tokens.count; k++) r->tokens.token[k].type = 0;
+        for (size_t w = 0; p->add_special && w < r->windows; w++)
+            for (size_t k = 0; k < r->window[w].count; k++) r->window[w].token[k].type = 0;
+    }
+    for (int i = 0; p->add_special && i < p->count && !status; i++) {
+        const cud_token before = cud_special_token(i ? c->sep : c->cls, 0), after = cud_special_token(c->sep, i && !c->roberta ? 1 : 0);
+        const cud_token *first = i == 0 || c->roberta ? &before : NULL;
+        status = put_ends(&p->run[i].tokens, first, after, i ? 1 : 0, err);
+        for (size_t w = 0; w < p->run[i].windows && !status; w++) status = put_ends(&p->run[i].window[w], first, after, i ? 1 : 0, err);
+    }
+    return status;
+}
+
+static size_t ends_added(const void *config, bool pair)
+{
+    const ends_config *c = config;
+    return !pair ? 2 : c->roberta ? 4 : 3;
+}
+
+const cud_processor_type cud_processor_bert = { { "BertProcessing", bert_parse, NULL }, ends_apply, ends_added };
+const cud_processor_type cud_processor_roberta = { { "RobertaProcessing", roberta_parse, NULL }, ends_apply, ends_added };

@@ -125,7 +125,7 @@ static void look_up_characters(bpe_config *c, const cud_vocab *vocab)
     char text[8];
     for (int32_t i = 0; i < DIRECT; i++) c->direct[i] = cud_vocab_find(vocab, text, cud_utf8_encode(text, i));
     cud_vocab_bytes(c->byte, vocab);
-    for (int i = 0; i < 256; i++) c->alphabet[i] = cud_vocab_find(vocab, text, cud_byte_level_char(text, (unsigned char)i));
+    for (int i = 0; i < 256; i++) c->alphabet[i] = cud_vocab_find(vocab, text, cud_utf8_encode(text, cud_byte_to_char((unsigned)i)));
 }
 
 bool cud_bpe_take_bytes(void *config, const cud_vocab *vocab)
@@ -283,7 +283,7 @@ static int32_t whole_word(const bpe_config *c, const cud_vocab *vocab, const cha
     char text[2 * MAX_ALPHABET_TOKEN];
     size_t used = 0;
     if (length > MAX_ALPHABET_TOKEN) return NONE; /* longer than any token */
-    for (size_t i = 0; i < length; i++) used += cud_byte_level_char(text + used, (unsigned char)word[i]);
+    for (size_t i = 0; i < length; i++) used += cud_utf8_encode(text + used, cud_byte_to_char((unsigned char)word[i]));
     return cud_vocab_find(vocab, text, used);
 }
 

@@ -11,7 +11,7 @@ static const char gpt2_regex[] = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?
 /* Printable Latin-1 stands for itself; the other 68 bytes are U+0100 and up in order. */
 static bool printable(unsigned byte) { return (byte >= 0x21 && byte <= 0x7e) || (byte >= 0xa1 && byte <= 0xac) || byte >= 0xae; }
 
-static int32_t byte_to_char(unsigned byte)
+int32_t cud_byte_to_char(unsigned byte)
 {
     if (printable(byte)) return (int32_t)byte;
     if (byte <= 0x20) return (int32_t)(0x100 + byte);
@@ -91,7 +91,7 @@ static cuddle_status alphabet_piece(cud_writer *w, const void *config)
             cud_keep(w, 1);
             continue;
         }
-        for (size_t i = 0; i < size; i++) used += cud_utf8_encode(out + used, byte_to_char((unsigned char)w->from[w->at + i]));
+        for (size_t i = 0; i < size; i++) used += cud_utf8_encode(out + used, cud_byte_to_char((unsigned char)w->from[w->at + i]));
         cud_replace_char(w, out, used, size);
     }
     return CUDDLE_OK;
@@ -115,7 +115,6 @@ static cuddle_status pre_tokenizer_apply(cud_pieces *p, const void *config, cudd
 }
 
 void cud_byte_level_leave_bytes(void *config) { ((byte_level_config *)config)->leave_bytes = true; }
-size_t cud_byte_level_char(char out[4], unsigned char byte) { return cud_utf8_encode(out, byte_to_char(byte)); }
 
 static cuddle_status normalizer_apply(cud_pieces *p, const void *config, cuddle_error *err)
 {
@@ -131,42 +130,51 @@ const cud_step_type cud_normalizer_byte_level = { { "ByteLevel", NULL, NULL }, n
 static bool is_space(int32_t c) { return c == 0x120 || cud_is_white(c); }
 
 /* Moves `at` forward by at most `count` characters of the given text, not beyond `end`. */
-static size_t forward(const cud_processing *p, size_t at, size_t end, size_t count)
+static size_t forward(const cud_given *given, size_t at, size_t end, size_t count)
 {
-    for (; count > 0 && at < end && at < p->length; count--) at += cud_utf8_length((unsigned char)p->text[at]);
+    for (; count > 0 && at < end && at < given->length; count--) at += cud_utf8_length((unsigned char)given->text[at]);
     return at < end ? at : end;
 }
 
-static size_t backward(const cud_processing *p, size_t at, size_t begin, size_t count)
+static size_t backward(const cud_given *given, size_t at, size_t begin, size_t count)
 {
     for (; count > 0 && at > begin; count--) do
             at--;
-        while (at > begin && ((unsigned char)p->text[at] & 0xc0) == 0x80);
+        while (at > begin && ((unsigned char)given->text[at] & 0xc0) == 0x80);
     return at;
 }
 
 /* A token whose offsets mean nothing (characters before it were dropped) may have more white space than there is text up to its
  * end: it is left alone, as in the reference. */
-static void trim(cud_processing *p, size_t index, bool add_prefix_space)
+static void trim(const cud_processing *p, cud_token *token, bool first, bool add_prefix_space)
 {
-    cud_token *token = &p->tokens.token[index];
+    if (token->special) return; /* at (0, 0) */
+    const cud_given *given = &p->given[token->source];
     size_t length = 0, size, leading = 0, trailing = 0;
     const char *s = cud_vocab_token(p->vocab, token->id, &length);
     if (token->text_end) {
-        s = p->pieces->text.bytes + token->text_begin;
+        s = given->pieces->text.bytes + token->text_begin;
         length = token->text_end - token->text_begin;
     }
     if (!s) return;
     for (size_t at = 0; at < length && is_space(cud_utf8_decode(s + at, &size)); at += size) leading++;
     for (size_t at = length; at > 0 && is_space(cud_utf8_decode_before(s, s + at, &size)); at -= size) trailing++;
-    if (leading == 1 && add_prefix_space && (index == 0 || token->begin == 0)) leading = 0; /* it is the one that was added */
-    if (leading) token->begin = forward(p, token->begin, token->end, leading);
-    if (trailing && backward(p, token->end, 0, trailing - 1) > 0) token->end = backward(p, token->end, token->begin, trailing);
+    if (leading == 1 && add_prefix_space && (first || token->begin == 0)) leading = 0; /* it is the one that was added */
+    if (leading) token->begin = forward(given, token->begin, token->end, leading);
+    if (trailing && backward(given, token->end, 0, trailing - 1) > 0) token->end = backward(given, token->end, token->begin, trailing);
+}
+
+static void trim_all(const cud_processing *p, cud_tokens *tokens, bool add_prefix_space)
+{
+    for (size_t i = 0; i < tokens->count; i++) trim(p, &tokens->token[i], i == 0, add_prefix_space);
 }
 
 void cud_trim_offsets(cud_processing *p, bool add_prefix_space)
 {
-    for (size_t i = 0; i < p->tokens.count; i++) trim(p, i, add_prefix_space);
+    for (int i = 0; i < p->count; i++) {
+        trim_all(p, &p->run[i].tokens, add_prefix_space);
+        for (size_t w = 0; w < p->run[i].windows; w++) trim_all(p, &p->run[i].window[w], add_prefix_space);
+    }
 }
 
 static cuddle_status processor_apply(cud_processing *p, const void *config, cuddle_error *err)
@@ -177,7 +185,7 @@ static cuddle_status processor_apply(cud_processing *p, const void *config, cudd
     return CUDDLE_OK;
 }
 
-const cud_processor_type cud_processor_byte_level = { { "ByteLevel", byte_level_parse, byte_level_free }, processor_apply };
+const cud_processor_type cud_processor_byte_level = { { "ByteLevel", byte_level_parse, byte_level_free }, processor_apply, NULL };
 
 /* ---- decoder: all tokens become one text. Bytes that are no UTF-8 become U+FFFD, one per maximal part of a character. ----
  * A token with a character outside the alphabet (an added token) is taken as it is, so a token must be whole before it is read:

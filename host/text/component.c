@@ -178,24 +178,6 @@ cuddle_status cud_part_char(int32_t *out, const cud_part *in, const char *key, u
 
 /* ---- what the pipeline and the components share ---- */
 
-cuddle_status cud_tokens_grow(cud_tokens *t, cuddle_error *err)
-{
-    const size_t room = t->room ? t->room + t->room / 2 : 64;
-    cud_token *grown = room > SIZE_MAX / sizeof *grown ? NULL : realloc(t->token, room * sizeof *grown);
-    if (!grown) return cud_nomem(err, room * sizeof *grown, "the tokens of a text");
-    t->token = grown;
-    t->room = room;
-    return CUDDLE_OK;
-}
-
-cuddle_status cud_tokens_add(cud_tokens *t, cud_token token, cuddle_error *err)
-{
-    const cuddle_status status = cud_tokens_reserve(t, 1, err);
-    if (status) return status;
-    t->token[t->count++] = token;
-    return CUDDLE_OK;
-}
-
 cuddle_status cud_bytes_reserve(cud_bytes *b, size_t more, cuddle_error *err)
 {
     if (b->data && more <= b->room - b->used) return CUDDLE_OK;

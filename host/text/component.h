@@ -8,6 +8,7 @@
 #include "format/json.h"
 #include "text/aligned.h"
 #include "text/document.h"
+#include "text/runs.h"
 #include "text/unicode.h"
 #include "text/vocab.h"
 
@@ -36,27 +37,6 @@ typedef struct cud_step_type {
 } cud_step_type;
 
 /* ---- models: one word to ids ---- */
-typedef struct cud_token {
-    int32_t id;
-    bool special;      /* added by the post-processor */
-    size_t begin, end; /* from the model: in the word; afterwards: in the given text */
-    /* The text that the token stands for where that is not the vocabulary's (added tokens, unknown words); both 0: it is. As begin
-     * and end, first in the word, then in the pieces' buffer. */
-    size_t text_end, text_begin;
-} cud_token;
-
-typedef struct cud_tokens {
-    cud_token *token;
-    size_t count, room;
-    void *scratch; /* of the model, kept from word to word of one call */
-} cud_tokens;
-cuddle_status cud_tokens_add(cud_tokens *t, cud_token token, cuddle_error *err);
-cuddle_status cud_tokens_grow(cud_tokens *t, cuddle_error *err); /* by half at least */
-static inline cuddle_status cud_tokens_reserve(cud_tokens *t, size_t few, cuddle_error *err) /* at most 32 */
-{
-    return t->room - t->count >= few ? CUDDLE_OK : cud_tokens_grow(t, err);
-}
-
 typedef struct cud_model_type {
     cud_component_type base; /* parse also fills in->vocab */
     cuddle_status (*encode)(cud_tokens *out, const void *config, const cud_vocab *vocab, const char *word, size_t length,
@@ -71,25 +51,13 @@ typedef struct cud_model_type {
  * as they are. True if it was arranged so. */
 bool cud_bpe_take_bytes(void *config, const cud_vocab *vocab); /* of a model "BPE" */
 void cud_byte_level_leave_bytes(void *config); /* of a pre-tokenizer "ByteLevel" */
-size_t cud_byte_level_char(char out[4], unsigned char byte); /* the byte's character; returns its length */
 
 /* ---- post-processors ---- */
-typedef struct cud_processing {
-    cud_tokens tokens;
-    const cud_pieces *pieces;
-    const cud_vocab *vocab;
-    const char *text; /* as it was given */
-    size_t length;
-    bool add_special;
-} cud_processing;
-
 typedef struct cud_processor_type {
     cud_component_type base;
     cuddle_status (*apply)(cud_processing *p, const void *config, cuddle_error *err);
+    size_t (*added)(const void *config, bool pair); /* how many tokens it adds; NULL: none */
 } cud_processor_type;
-
-/* Takes white space at a token's ends out of its offsets. add_prefix_space: one space before the first token is not of the text. */
-void cud_trim_offsets(cud_processing *p, bool add_prefix_space);
 
 /* ---- decoders: streams of tokens ----
  * A token arrives in one or more parts; the first has CUD_TOKEN_BEGIN, the last CUD_TOKEN_END. A decoder passes on what is certain
@@ -150,6 +118,8 @@ cuddle_status cud_components_parse(cud_components *out, const cud_kind *kind, cu
 cuddle_status cud_components_add(cud_components *out, const cud_component_type *type, void *config,
                                  cuddle_error *err); /* takes config */
 void cud_components_free(cud_components *c);
+
+int32_t cud_byte_to_char(unsigned byte); /* the alphabet of ByteLevel */
 
 /* ---- for parse functions ---- */
 /* Refuses every field but "type" and the ones named; the list ends with NULL. */

@@ -4,6 +4,7 @@
 
 #include "text/added.h"
 #include "text/component.h"
+#include "text/settings.h"
 #include "text/tokenizer.h"
 
 struct cuddle_tokenizer {
@@ -13,6 +14,11 @@ struct cuddle_tokenizer {
     uint8_t *special;      /* [size] 1 for ids of added tokens that are marked special */
     int size;
     struct cud_workshop *workshop; /* of calls that have ended, for those that come */
+    cud_cut file_cut; /* tokenizer.json's "truncation" and "padding" */
+    cud_pad file_pad;
+    int32_t named[CUDDLE_SPECIAL_COUNT]; /* bos_token and so on: ids, or -1 */
+    size_t max_length;                   /* model_max_length; 0: none */
+    cuddle_side truncation_side, padding_side;
     cud_components normalizers, pre_tokenizers, model, processors, decoders; /* model: one */
 };
 

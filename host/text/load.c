@@ -1,4 +1,5 @@
 /* Loading: tokenizer.json, and tokenizer_config.json where it changes what transformers' tokenizer does. */
+#include "text/convert.h"
 #include "text/load.h"
 
 #include "format/path.h"
@@ -78,7 +79,7 @@ static cuddle_status check_root(const json_view *root, cuddle_error *err)
 {
     static const char *const known[] = {
         "version", "truncation", "padding", "added_tokens", "normalizer", "pre_tokenizer", "post_processor", "decoder", "model"
-    }; /* transformers ignores truncation and padding unless it is asked */
+    };
     const char *version = "1.0", *key;
     json_t *value;
     cuddle_status status = cud_json_string(&version, root, "version", CUD_JSON_OPTIONAL, err);
@@ -90,6 +91,19 @@ static cuddle_status check_root(const json_view *root, cuddle_error *err)
         for (size_t i = 0; i < sizeof known / sizeof *known; i++) found |= strcmp(key, known[i]) == 0;
         if (!found) return cud_fail(err, CUDDLE_E_UNSUPPORTED, "tokenizer.json: field \"%.60s\" is not supported", key);
     }
+    return CUDDLE_OK;
+}
+
+/* The sections on length. They are obeyed only where the caller asks for that; the pad token is one as in transformers. */
+static cuddle_status load_lengths(cuddle_tokenizer *t, const json_view *root, cuddle_error *err)
+{
+    const char *pad_token = NULL;
+    cuddle_status status = cud_settings_parse_cut(&t->file_cut, root, err);
+    if (!status) status = cud_settings_parse_pad(&t->file_pad, &pad_token, root, err);
+    if (status) return status;
+    if (pad_token) t->named[CUDDLE_SPECIAL_PAD] = cud_tokenizer_id(t, pad_token);
+    if (t->file_cut.strategy) t->truncation_side = t->file_cut.left ? CUDDLE_SIDE_LEFT : CUDDLE_SIDE_RIGHT;
+    if (t->file_pad.kind) t->padding_side = t->file_pad.left ? CUDDLE_SIDE_LEFT : CUDDLE_SIDE_RIGHT;
     return CUDDLE_OK;
 }
 
@@ -114,45 +128,119 @@ static cuddle_status check_size(const char *file, uint64_t size, int most, cuddl
     return cud_fail(err, CUDDLE_E_LIMIT, "%s: %llu bytes, expected at most %d", file, (unsigned long long)size, most);
 }
 
-cuddle_status cud_tokenizer_parse(cuddle_tokenizer **out, const char *json, size_t size, const char *config, size_t config_size,
-                                  cuddle_error *err)
+static const char *const file_names[CUD_FILE_COUNT] = { [CUD_FILE_TOKENIZER] = "tokenizer.json",
+                                                        [CUD_FILE_CONFIG] = "tokenizer_config.json",
+                                                        [CUD_FILE_SPECIAL_MAP] = "special_tokens_map.json",
+                                                        [CUD_FILE_ADDED] = "added_tokens.json" };
+
+static int most_bytes(int file) { return file == CUD_FILE_TOKENIZER ? CUD_TOKENIZER_MAX_FILE : CUD_TOKENIZER_MAX_REST; }
+
+static cuddle_status parse_tokenizer(cuddle_tokenizer *t, cud_document *document, cuddle_error *err)
+{
+    const json_view view = cud_json_view(document->root, "tokenizer.json");
+    cuddle_status status = check_root(&view, err);
+    if (!status) status = cud_components_parse(&t->model, &cud_models, document, &t->model_vocab, err);
+    if (!status && !t->model.count) status = cud_fail(err, CUDDLE_E_FORMAT, "tokenizer.json: \"model\" is missing");
+    if (!status) status = cud_components_parse(&t->normalizers, &cud_normalizers, document, &t->model_vocab, err);
+    if (!status) status = cud_components_parse(&t->pre_tokenizers, &cud_pre_tokenizers, document, &t->model_vocab, err);
+    if (!status) status = cud_components_parse(&t->processors, &cud_processors, document, &t->model_vocab, err);
+    if (!status) status = cud_components_parse(&t->decoders, &cud_decoders, document, &t->model_vocab, err);
+    if (!status) status = load_added_tokens(t, &view, err);
+    if (!status) status = load_lengths(t, &view, err);
+    if (!status && !cud_json_has(&view, "decoder")) status = cud_components_add(&t->decoders, &cud_decoder_join.base, NULL, err);
+    return status;
+}
+
+static const char *const named_keys[CUDDLE_SPECIAL_COUNT] = { "bos_token", "eos_token", "unk_token", "sep_token",
+                                                              "pad_token", "cls_token", "mask_token" };
+
+/* What the class and its vocabulary file say where tokenizer_config.json does not. */
+static cuddle_status add_defaults(json_t **config, const cud_conversion *c, cuddle_error *err)
+{
+    bool failed = false;
+    if (!*config) *config = json_object();
+    for (int i = 0; i < CUDDLE_SPECIAL_COUNT && *config; i++)
+        if (c->class->named[i] && !json_object_get(*config, named_keys[i]))
+            failed |= json_object_set_new(*config, named_keys[i], json_string(c->class->named[i])) != 0;
+    if (*config && c->extras && !json_object_get(*config, "additional_special_tokens") && !json_object_get(*config, "extra_special_tokens")) {
+        json_t *list = json_array();
+        for (size_t i = 0; i < c->extras && list; i++) failed |= json_array_append_new(list, json_string(c->extra[i])) != 0;
+        failed |= json_object_set_new(*config, "additional_special_tokens", list) != 0;
+    }
+    return *config && !failed ? CUDDLE_OK : cud_nomem(err, 64, "tokenizer_config.json");
+}
+
+static cuddle_status add_processor(cuddle_tokenizer *t, const cud_conversion *c, cuddle_error *err)
+{
+    cud_bytes text = { 0 };
+    cud_document document = { 0 };
+    cuddle_status status = cud_convert_processor(&text, c, t->named, err);
+    if (!status) status = cud_json_parse(&document.root, text.data, text.used, "tokenizer.json", err);
+    if (!status) status = cud_components_parse(&t->processors, &cud_processors, &document, &t->model_vocab, err);
+    json_decref(document.root);
+    free(text.data);
+    return status;
+}
+
+/* What the class means although nobody says it: the side that is padded, and names of tokens that are there. */
+static void apply_class(cuddle_tokenizer *t, const json_view *config, const json_view *map)
+{
+    const char *name = json_string_value(json_object_get(config->value, "tokenizer_class"));
+    const cud_recipe *class = name ? cud_recipe_named(name) : NULL;
+    if (!class) return;
+    if (class->left && !t->padding_side) t->padding_side = CUDDLE_SIDE_LEFT;
+    for (int i = 0; i < CUDDLE_SPECIAL_COUNT; i++)
+        if (class->named[i] && !json_object_get(config->value, named_keys[i]) && !json_object_get(map->value, named_keys[i]))
+            t->named[i] = cud_tokenizer_id(t, class->named[i]);
+}
+
+/* conversion: where files[CUD_FILE_TOKENIZER] comes from, or NULL. */
+static cuddle_status parse_files(cuddle_tokenizer **out, const cud_file_text files[CUD_FILE_COUNT], const cud_conversion *conversion,
+                                 cuddle_error *err)
 {
     *out = NULL;
-    cuddle_status status = check_size("tokenizer.json", size, CUD_TOKENIZER_MAX_FILE, err);
-    if (!status) status = check_size("tokenizer_config.json", config_size, CUD_TOKENIZER_MAX_REST, err);
+    cuddle_status status = CUDDLE_OK;
+    for (int i = 0; i < CUD_FILE_COUNT && !status; i++) status = check_size(file_names[i], files[i].size, most_bytes(i), err);
     if (status) return status;
     cud_document document = { 0 };
-    json_t *config_root = NULL;
+    json_t *root[CUD_FILE_COUNT] = { NULL };
     cuddle_tokenizer *t = calloc(1, sizeof *t);
     if (!t) return cud_nomem(err, sizeof *t, "a tokenizer");
     cud_vocab_init(&t->model_vocab);
     cud_vocab_init(&t->added_vocab);
-    status = cud_document_parse(&document, json, size, err);
-    if (!status && config) status = cud_json_parse(&config_root, config, config_size, "tokenizer_config.json", err);
-    if (status) goto end;
-    const json_view view = cud_json_view(document.root, "tokenizer.json");
-    status = check_root(&view, err);
-    if (!status) status = cud_components_parse(&t->model, &cud_models, &document, &t->model_vocab, err);
-    if (!status && !t->model.count) status = cud_fail(err, CUDDLE_E_FORMAT, "tokenizer.json: \"model\" is missing");
-    if (!status) status = cud_components_parse(&t->normalizers, &cud_normalizers, &document, &t->model_vocab, err);
-    if (!status) status = cud_components_parse(&t->pre_tokenizers, &cud_pre_tokenizers, &document, &t->model_vocab, err);
-    if (!status) status = cud_components_parse(&t->processors, &cud_processors, &document, &t->model_vocab, err);
-    if (!status) status = cud_components_parse(&t->decoders, &cud_decoders, &document, &t->model_vocab, err);
-    if (!status) status = load_added_tokens(t, &view, err);
-    if (!status && !cud_json_has(&view, "decoder")) status = cud_components_add(&t->decoders, &cud_decoder_join.base, NULL, err);
-    if (!status && config_root) {
-        const json_view config_view = cud_json_view(config_root, "tokenizer_config.json");
-        status = cud_load_config(t, &config_view, err);
+    for (int i = 0; i < CUDDLE_SPECIAL_COUNT; i++) t->named[i] = -1;
+    status = cud_document_parse(&document, files[CUD_FILE_TOKENIZER].text, files[CUD_FILE_TOKENIZER].size, err);
+    json_view view[CUD_FILE_COUNT];
+    for (int i = CUD_FILE_CONFIG; i < CUD_FILE_COUNT; i++) {
+        if (!status && files[i].text) status = cud_json_parse(&root[i], files[i].text, files[i].size, file_names[i], err);
+        if (!status && i == CUD_FILE_CONFIG && conversion) status = add_defaults(&root[i], conversion, err);
+        view[i] = cud_json_view(root[i], file_names[i]);
     }
+    if (!status) status = parse_tokenizer(t, &document, err);
+    if (!status) status = cud_load_config(t, &view[CUD_FILE_CONFIG], &view[CUD_FILE_SPECIAL_MAP], &view[CUD_FILE_ADDED], err);
+    if (!status) apply_class(t, &view[CUD_FILE_CONFIG], &view[CUD_FILE_SPECIAL_MAP]);
+    if (!status && conversion) status = add_processor(t, conversion, err);
     if (!status) status = finish(t, err);
-end:
     cud_document_free(&document);
-    json_decref(config_root);
+    for (int i = 0; i < CUD_FILE_COUNT; i++) json_decref(root[i]);
     if (status)
         cud_tokenizer_free(t);
     else
         *out = t;
     return status;
+}
+
+cuddle_status cud_tokenizer_parse_files(cuddle_tokenizer **out, const cud_file_text files[CUD_FILE_COUNT], cuddle_error *err)
+{
+    return parse_files(out, files, NULL, err);
+}
+
+cuddle_status cud_tokenizer_parse(cuddle_tokenizer **out, const char *json, size_t size, const char *config, size_t config_size,
+                                  cuddle_error *err)
+{
+    const cud_file_text files[CUD_FILE_COUNT] = { [CUD_FILE_TOKENIZER] = { json, size },
+                                                  [CUD_FILE_CONFIG] = { config, config ? config_size : 0 } };
+    return cud_tokenizer_parse_files(out, files, err);
 }
 
 static cuddle_status read_file(char **out, size_t *size, const char *path, int most, cuddle_error *err)
@@ -170,35 +258,88 @@ static cuddle_status read_file(char **out, size_t *size, const char *path, int m
     return status;
 }
 
+/* The folder's JSON file, or NULL where it has none. */
+static cuddle_status load_json(json_t **out, const char *folder, const char *name, cuddle_error *err)
+{
+    char *path = NULL;
+    *out = NULL;
+    bool found = false;
+    cuddle_status status = cud_path_join(&path, folder, name, err);
+    if (!status) status = cud_path_find(&found, path, err);
+    if (found) status = cud_json_load(out, path, CUD_TOKENIZER_MAX_REST, err);
+    free(path);
+    return status;
+}
+
 cuddle_status cud_tokenizer_find(bool *found, const char *dir, cuddle_error *err)
 {
     char *path = NULL;
+    json_t *config = NULL, *model = NULL;
     *found = false;
     cuddle_status status = cud_path_join(&path, dir, "tokenizer.json", err);
     if (!status) status = cud_path_find(found, path, err);
     free(path);
+    if (status || *found) return status;
+    status = load_json(&config, dir, "tokenizer_config.json", err);
+    if (!status) status = load_json(&model, dir, "config.json", err);
+    if (!status) {
+        const json_view config_view = cud_json_view(config, "tokenizer_config.json"), model_view = cud_json_view(model, "config.json");
+        *found = cud_convert_class(dir, &config_view, &model_view, NULL) != NULL;
+    }
+    json_decref(config);
+    json_decref(model);
+    return status;
+}
+
+/* A folder without a tokenizer.json. */
+static cuddle_status load_converted(cuddle_tokenizer **out, cud_file_text files[CUD_FILE_COUNT], const char *folder, cuddle_error *err)
+{
+    json_t *config = NULL, *model = NULL;
+    cud_conversion c = { 0 };
+    cuddle_status status = load_json(&config, folder, "tokenizer_config.json", err);
+    if (!status) status = load_json(&model, folder, "config.json", err);
+    const json_view config_view = cud_json_view(config, "tokenizer_config.json"), model_view = cud_json_view(model, "config.json");
+    if (!status) {
+        cuddle_error why = { CUDDLE_OK, "" };
+        const cud_recipe *class = cud_convert_class(folder, &config_view, &model_view, &why);
+        status = class ? cud_convert(&c, class, folder, &config_view, err) : cud_fail(err, why.status, "%s", why.text);
+    }
+    if (!status) {
+        cuddle_error inner = { CUDDLE_OK, "" };
+        files[CUD_FILE_TOKENIZER] = (cud_file_text){ c.json.data, c.json.used };
+        status = parse_files(out, files, &c, &inner);
+        if (status) status = cud_fail(err, status, "%s, read as a tokenizer.json: %s", c.class->files[0], inner.text);
+    }
+    cud_conversion_free(&c);
+    json_decref(config);
+    json_decref(model);
     return status;
 }
 
 cuddle_status cud_tokenizer_load(cuddle_tokenizer **out, const char *path, cuddle_error *err)
 {
     *out = NULL;
-    char *file = NULL, *config = NULL, *text = NULL, *config_text = NULL;
-    size_t size = 0, config_size = 0;
-    bool has_config = false;
+    char *text[CUD_FILE_COUNT] = { NULL };
+    cud_file_text files[CUD_FILE_COUNT] = { { NULL, 0 } };
     const bool is_folder = cud_path_is_directory(path);
+    bool whole = !is_folder; /* there is a tokenizer.json */
     char *folder = strndup(path, is_folder ? strlen(path) : (size_t)(cud_path_name(path) - path));
     cuddle_status status = folder ? CUDDLE_OK : cud_nomem(err, strlen(path) + 1, "a path");
-    if (!status) status = cud_path_join(&file, is_folder ? folder : "", is_folder ? "tokenizer.json" : path, err);
-    if (!status) status = cud_path_join(&config, folder, "tokenizer_config.json", err);
-    if (!status) status = read_file(&text, &size, file, CUD_TOKENIZER_MAX_FILE, err);
-    if (!status) status = cud_path_find(&has_config, config, err);
-    if (has_config) status = read_file(&config_text, &config_size, config, CUD_TOKENIZER_MAX_REST, err);
-    if (!status) status = cud_tokenizer_parse(out, text, size, config_text, config_size, err);
-    free(file);
+    for (int i = 0; i < CUD_FILE_COUNT && !status; i++) {
+        const bool given = i == CUD_FILE_TOKENIZER && !is_folder;
+        char *file = NULL;
+        bool found = given;
+        status = cud_path_join(&file, given ? "" : folder, given ? path : file_names[i], err);
+        if (!status && !given) status = cud_path_find(&found, file, err);
+        if (!status && found) {
+            status = read_file(&text[i], &files[i].size, file, most_bytes(i), err);
+            whole |= i == CUD_FILE_TOKENIZER;
+        }
+        files[i].text = text[i];
+        free(file);
+    }
+    if (!status) status = whole ? parse_files(out, files, NULL, err) : load_converted(out, files, folder, err);
+    for (int i = 0; i < CUD_FILE_COUNT; i++) free(text[i]);
     free(folder);
-    free(config);
-    free(text);
-    free(config_text);
     return status;
 }

@@ -19,10 +19,18 @@ enum { CUD_TOKENIZER_MAX_ID = (1 << 24) - 1 };
 /* Does the directory hold a tokenizer.json? */
 cuddle_status cud_tokenizer_find(bool *found, const char *dir, cuddle_error *err);
 
-/* `path` is a checkpoint directory or a tokenizer.json file; tokenizer_config.json beside it is read when there is one.
+/* `path` is a checkpoint directory or a tokenizer.json file; tokenizer_config.json, special_tokens_map.json and added_tokens.json
+ * beside it are read when they are there.
  * No tokenizer.json is CUDDLE_E_IO. */
 cuddle_status cud_tokenizer_load(cuddle_tokenizer **out, const char *path, cuddle_error *err);
-/* The same from memory; config (the text of tokenizer_config.json) may be NULL. */
+typedef enum cud_tokenizer_file { CUD_FILE_TOKENIZER, CUD_FILE_CONFIG, CUD_FILE_SPECIAL_MAP, CUD_FILE_ADDED, CUD_FILE_COUNT } cud_tokenizer_file;
+typedef struct cud_file_text { /* NULL: no such file */
+    const char *text;
+    size_t size;
+} cud_file_text;
+/* The same from memory. */
+cuddle_status cud_tokenizer_parse_files(cuddle_tokenizer **out, const cud_file_text files[CUD_FILE_COUNT], cuddle_error *err);
+/* With tokenizer.json and, unless it is NULL, tokenizer_config.json. */
 cuddle_status cud_tokenizer_parse(cuddle_tokenizer **out, const char *json, size_t size, const char *config, size_t config_size,
                                   cuddle_error *err);
 void cud_tokenizer_free(cuddle_tokenizer *t); /* NULL is fine */
@@ -36,6 +44,16 @@ bool cud_tokenizer_is_special(const cuddle_tokenizer *t, int32_t id);   /* an ad
 cuddle_status cud_tokenizer_encode(cuddle_encoding **out, const cuddle_tokenizer *t, const char *text, size_t length,
                                    unsigned flags, cuddle_error *err);
 void cud_encoding_free(cuddle_encoding *e);
+
+struct cud_settings; /* settings.h: checked options */
+/* Neither pads: cud_encodings_pad() does. The batch runs on `threads` threads, the calling one included; out[0..count) are set in
+ * order, or all NULL after a failure, which is the one of the lowest index. */
+cuddle_status cud_tokenizer_encode_input(cuddle_encoding **out, const cuddle_tokenizer *t, const cuddle_tokenize_input *input,
+                                         const struct cud_settings *settings, cuddle_error *err);
+cuddle_status cud_tokenizer_encode_batch(cuddle_encoding **out, const cuddle_tokenizer *t, const cuddle_tokenize_input *inputs, size_t count,
+                                         const struct cud_settings *settings, int threads, cuddle_error *err);
+int32_t cud_tokenizer_named(const cuddle_tokenizer *t, cuddle_special which); /* -1 if there is none */
+size_t cud_tokenizer_max_length(const cuddle_tokenizer *t);                   /* model_max_length, or 0 */
 
 /* flags: CUDDLE_DETOKENIZE_*. Ids that have no token give no text, as in the reference; negative ids are CUDDLE_E_ARG.
  * *text is NUL-terminated and released with free(). */

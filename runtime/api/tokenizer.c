@@ -1,4 +1,6 @@
 /* The tokenizer part of cuddle.h: checks of arguments, the rest is host/text. */
+#include "core/options.h"
+#include "text/encoding.h"
 #include "text/tokenizer.h"
 
 #include <stdlib.h>
@@ -31,6 +33,13 @@ int32_t cuddle_tokenizer_id(const cuddle_tokenizer *tokenizer, const char *token
     return tokenizer && token ? cud_tokenizer_id(tokenizer, token) : -1;
 }
 
+int32_t cuddle_tokenizer_special(const cuddle_tokenizer *tokenizer, cuddle_special which)
+{
+    return tokenizer ? cud_tokenizer_named(tokenizer, which) : -1;
+}
+
+size_t cuddle_tokenizer_max_length(const cuddle_tokenizer *tokenizer) { return tokenizer ? cud_tokenizer_max_length(tokenizer) : 0; }
+
 cuddle_status cuddle_tokenize(cuddle_encoding **out, const cuddle_tokenizer *tokenizer, const char *text, size_t length,
                               unsigned flags, cuddle_error *err)
 {
@@ -41,6 +50,80 @@ cuddle_status cuddle_tokenize(cuddle_encoding **out, const cuddle_tokenizer *tok
     if (!text && length) return missing(err, "cuddle_tokenize", "text");
     if (flags & ~(unsigned)CUDDLE_TOKENIZE_NO_SPECIAL) return cud_fail(err, CUDDLE_E_ARG, "cuddle_tokenize: flags 0x%x", flags);
     return cud_tokenizer_encode(out, tokenizer, text ? text : "", length, flags, err);
+}
+
+void cuddle_tokenize_options_init(cuddle_tokenize_options *options)
+{
+    if (!options) return;
+    *options = (cuddle_tokenize_options){ .struct_size = sizeof *options, .add_special = CUDDLE_ADD_SPECIAL_ON, .pad_id = -1, .threads = 1 };
+}
+
+static cuddle_status read_options(cud_settings *out, int *threads, const cuddle_tokenizer *tokenizer, const cuddle_tokenize_input *inputs,
+                                  size_t count, const cuddle_tokenize_options *options, cuddle_error *err)
+{
+    cuddle_tokenize_options o;
+    cuddle_tokenize_options_init(&o);
+    if (options) {
+        const cuddle_status status = cud_options_copy(&o, sizeof o, options, "cuddle_tokenize_options", err);
+        if (status) return status;
+    }
+    if (o.threads < 0 || o.threads > 4096)
+        return cud_fail(err, CUDDLE_E_ARG, "cuddle_tokenize_options: threads is %d, expected 0 to 4096", o.threads);
+    size_t left = o.max_text ? o.max_text : SIZE_MAX;
+    for (size_t i = 0; i < count; i++) {
+        if (!inputs[i].text && inputs[i].length)
+            return cud_fail(err, CUDDLE_E_ARG, "text %zu is NULL and has a length of %zu", i, inputs[i].length);
+        const size_t pair = inputs[i].pair ? inputs[i].pair_length : 0;
+        if (inputs[i].length > left || pair > left - inputs[i].length)
+            return cud_fail(err, CUDDLE_E_LIMIT, "the texts up to text %zu have more than max_text = %zu bytes", i, o.max_text);
+        if (o.max_text) left -= inputs[i].length + pair;
+    }
+    if (threads) *threads = o.threads;
+    return cud_settings_resolve(out, tokenizer, &o, err);
+}
+
+cuddle_status cuddle_tokenize_with(cuddle_encoding **out, const cuddle_tokenizer *tokenizer, const cuddle_tokenize_input *input,
+                                   const cuddle_tokenize_options *options, cuddle_error *err)
+{
+    cud_settings settings;
+    cud_error_clear(err);
+    if (!out) return missing(err, "cuddle_tokenize_with", "out");
+    *out = NULL;
+    if (!tokenizer) return missing(err, "cuddle_tokenize_with", "tokenizer");
+    if (!input) return missing(err, "cuddle_tokenize_with", "input");
+    cuddle_status status = read_options(&settings, NULL, tokenizer, input, 1, options, err);
+    if (!status) status = cud_tokenizer_encode_input(out, tokenizer, input, &settings, err);
+    if (!status) status = cud_encodings_pad(out, 1, &settings.pad, err);
+    if (status) {
+        cud_encoding_free(*out);
+        *out = NULL;
+    }
+    return status;
+}
+
+cuddle_status cuddle_tokenize_batch(cuddle_encoding **out, const cuddle_tokenizer *tokenizer, const cuddle_tokenize_input *inputs, size_t count,
+                                    const cuddle_tokenize_options *options, cuddle_error *err)
+{
+    cud_settings settings;
+    int threads = 1;
+    cud_error_clear(err);
+    if (!out && count) return missing(err, "cuddle_tokenize_batch", "out");
+    for (size_t i = 0; i < count; i++) out[i] = NULL;
+    if (!tokenizer) return missing(err, "cuddle_tokenize_batch", "tokenizer");
+    if (!inputs && count) return missing(err, "cuddle_tokenize_batch", "inputs");
+    cuddle_status status = read_options(&settings, &threads, tokenizer, inputs, count, options, err);
+    if (!status && !threads) {
+        cuddle_device_info cpu = { .struct_size = sizeof cpu };
+        status = cuddle_device_get(0, &cpu, err);
+        threads = cpu.threads;
+    }
+    if (!status) status = cud_tokenizer_encode_batch(out, tokenizer, inputs, count, &settings, threads, err);
+    if (!status) status = cud_encodings_pad(out, count, &settings.pad, err);
+    for (size_t i = 0; i < count && status; i++) {
+        cud_encoding_free(out[i]);
+        out[i] = NULL;
+    }
+    return status;
 }
 
 void cuddle_encoding_free(cuddle_encoding *encoding) { cud_encoding_free(encoding); }

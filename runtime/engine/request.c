@@ -41,7 +41,7 @@ static cuddle_status build_prompt(id_list *list, const cuddle_model *h, const cu
             status = append_ids(list, s->tokens, s->count, h, err);
         } else if (s->kind == CUDDLE_SEGMENT_TEXT) {
             if (s->count && !s->text) return cud_fail(err, CUDDLE_E_ARG, "segment %zu: text is NULL", i);
-            if (!h->tokenizer) return cud_fail(err, CUDDLE_E_ARG, "segment %zu is text, but the checkpoint has no tokenizer.json", i);
+            if (!h->tokenizer) return cud_fail(err, CUDDLE_E_ARG, "segment %zu is text, but the checkpoint has no tokenizer that can be read", i);
             cuddle_encoding *encoding = NULL;
             const unsigned flags = no_special || !first_text ? CUDDLE_TOKENIZE_NO_SPECIAL : 0;
             first_text = false;

@@ -52,7 +52,7 @@ same() { # WHAT FOUND EXPECTED
 expect version 0 "$cuddle" --version
 grep -q -E '^cuddle [0-9]+\.[0-9]+\.[0-9]+$' "$work/out" || bad "not a version"
 expect help 0 "$cuddle" --help
-for verb in run inspect plan tokenize bench doctor; do
+for verb in run inspect plan tokenize detokenize bench doctor; do
     grep -q "^  $verb " "$work/out" || bad "$verb is not listed"
 done
 expect "no verb" 2 "$cuddle" && one_sentence
@@ -75,7 +75,8 @@ help_lists run max-tokens temperature top-k top-p min-p repetition-penalty seed 
 help_lists inspect json
 # shellcheck disable=SC2086
 help_lists plan json $model_options
-help_lists tokenize json no-special decode
+help_lists tokenize json tokens count offsets file lines pair max-length no-special decode
+help_lists detokenize json file no-special
 # shellcheck disable=SC2086
 help_lists bench prompt-tokens generate batch repeat only-load cold bandwidth no-probe json $model_options
 help_lists doctor
@@ -85,7 +86,7 @@ usage() { # SENTENCE COMMAND...
     shift
     expect "usage: $*" 2 "$cuddle" "$@" && one_sentence && holds "$wanted"
 }
-for verb in run inspect plan tokenize bench doctor; do
+for verb in run inspect plan tokenize detokenize bench doctor; do
     usage "unknown option --no-such-thing" $verb --no-such-thing
     usage "unknown option -x" $verb -x m
 done
@@ -187,6 +188,37 @@ name="tokenize from standard input"
 printf 'In the beginning' | "$cuddle" tokenize "$model" >"$work/out" 2>"$work/err"
 same "the ids" "$(cat "$work/out")" "$ids"
 expect "tokenize: not UTF-8" 1 "$cuddle" tokenize "$model" "$(printf 'a\377b')" && one_sentence
+expect "tokenize --count" 0 "$cuddle" tokenize --count "$model" "In the beginning"
+same "the number of tokens" "$(cat "$work/out")" "$(echo "$ids" | wc -w | tr -d ' ')"
+expect "tokenize --tokens" 0 "$cuddle" tokenize --tokens "$model" "In the beginning"
+same "the ids" "$(cut -f 1 "$work/out" | tr '\n' ' ')" "$ids "
+printf 'In the beginning\n\nIn the beginning' >"$work/lines"
+expect "tokenize --file --lines" 0 "$cuddle" tokenize --file "$work/lines" --lines "$model"
+same "the first line" "$(sed -n 1p "$work/out")" "$ids"
+same "the last line" "$(sed -n 3p "$work/out")" "$ids"
+same "the number of lines" "$(wc -l <"$work/out" | tr -d ' ')" 3
+expect "tokenize: a file that is not there" 1 "$cuddle" tokenize --file "$work/nowhere" "$model" && one_sentence && holds "cannot open"
+expect "tokenize --pair" 0 "$cuddle" tokenize --json --no-special --pair "the" "$model" "In the beginning"
+same "the text of the last token" "$(value sequence_ids.$(($(number ids.#) - 1)))" 1
+same "the text of the first token" "$(value sequence_ids.0)" 0
+expect "tokenize --max-length" 0 "$cuddle" tokenize --json --no-special --max-length 2 "$model" "In the beginning of the end"
+same "the number of ids" "$(value ids.#)" 2
+[ "$(number overflow.#)" -gt 0 ] || bad "nothing was cut off"
+expect "tokenize --offsets chars" 0 "$cuddle" tokenize --json --no-special --offsets chars "$model" "$(printf '\303\274\303\274')"
+same "the end of the last offset" "$(value offsets.$(($(number ids.#) - 1)).1)" 2
+expect "tokenize --offsets bytes" 0 "$cuddle" tokenize --json --no-special --offsets bytes "$model" "$(printf '\303\274\303\274')"
+same "the end of the last offset" "$(value offsets.$(($(number ids.#) - 1)).1)" 4
+usage "--json, --tokens and --count exclude one another" tokenize --json --count "$model" a
+usage "there is a text and a --file, expected one of them" tokenize --file x "$model" a
+usage "--decode goes with --json, --file and --no-special only" tokenize --decode --lines "$model" 1
+usage "--pair may be given once" tokenize --pair a --pair b "$model" c
+usage "--max-length expects a whole number from 1" tokenize --max-length 0 "$model" a
+expect "detokenize" 0 "$cuddle" detokenize --no-special "$model" "$ids"
+same "the text" "$(cat "$work/out")" "In the beginning"
+echo "$ids" >"$work/list"
+expect "detokenize --file --json" 0 "$cuddle" detokenize --no-special --json --file "$work/list" "$model"
+same "the text" "$(value text)" '"In the beginning"'
+expect "detokenize: not an id" 1 "$cuddle" detokenize "$model" "1 2 three" && one_sentence && holds "'three'"
 mkdir "$work/tokenizer"
 cp "$model"/tokenizer*.json "$work/tokenizer"
 expect "tokenize without weights" 0 "$cuddle" tokenize "$work/tokenizer" "In the beginning"

@@ -1,5 +1,6 @@
 /* A tokenizer.json of any bytes; behind a NUL a text to encode, behind another a tokenizer_config.json. What loads must encode
  * within bounds, and decode as a stream to what it decodes to at once. */
+#include "text/encoding.h"
 #include "text/tokenizer.h"
 
 #include <stdbool.h>
@@ -49,6 +50,23 @@ static void check_encoding(const cuddle_tokenizer *t, const char *text, size_t l
     cud_encoding_free(e);
 }
 
+/* A pair, cut and padded as the file says, or to a few tokens. */
+static void check_pair(const cuddle_tokenizer *t, const char *text, size_t length, cuddle_tokenize_options o)
+{
+    const cuddle_tokenize_input input = { text, length, "ab ab", 5 };
+    cud_settings settings;
+    cuddle_encoding *e = NULL;
+    if (cud_settings_resolve(&settings, t, &o, NULL) || settings.pad.length > 4096 || settings.pad.multiple > 4096) return;
+    if (cud_tokenizer_encode_input(&e, t, &input, &settings, NULL)) return;
+    require(cud_encodings_pad(&e, 1, &settings.pad, NULL) != CUDDLE_E_ARG);
+    for (size_t k = 0; k <= e->overflow_count; k++) {
+        const cuddle_encoding *one = k ? e->overflow[k - 1] : e;
+        for (size_t i = 0; i < one->count; i++)
+            require(one->ids[i] >= 0 && one->begin[i] <= one->end[i] && one->attention[i] <= 1 && one->sequence_ids[i] <= 1);
+    }
+    cud_encoding_free(e);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const char fixed[] = " Hello  w\xc3\xb6rld's <s> 123 \xe6\x97\xa5\xe6\x9c\xac e\xcc\x81\r\n\xf0\x9f\xa4\x97 ";
@@ -74,6 +92,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     if (text) check_encoding(t, text, text_size, CUDDLE_TOKENIZE_NO_SPECIAL);
     else check_encoding(t, fixed, sizeof fixed - 1, 0);
+    check_pair(t, fixed, sizeof fixed - 1, (cuddle_tokenize_options){ .add_special = 1, .truncation = CUDDLE_TRUNCATE_AS_FILE,
+                                                                      .padding = CUDDLE_PAD_AS_FILE, .offsets = CUDDLE_OFFSETS_CHARACTERS });
+    check_pair(t, fixed, sizeof fixed - 1, (cuddle_tokenize_options){ .add_special = 2, .truncation = CUDDLE_TRUNCATE_LONGEST_FIRST, .max_length = 9,
+                                                                      .stride = 1, .padding = CUDDLE_PAD_LONGEST, .pad_to_multiple_of = 4 });
     check_decoding(t, ids, sizeof ids / sizeof *ids, 0);
     cud_tokenizer_free(t);
     return 0;

@@ -1,0 +1,270 @@
+#include "text/convert.h"
+
+#include "format/path.h"
+#include "text/tokenizer.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- the classes: a row is what transformers' class of that name reads and what it falls back to ---- */
+
+#define END "<|endoftext|>"
+#define NAMES(...) .named = { __VA_ARGS__ }
+#define BOS(s) [CUDDLE_SPECIAL_BOS] = s
+#define EOS(s) [CUDDLE_SPECIAL_EOS] = s
+#define UNK(s) [CUDDLE_SPECIAL_UNK] = s
+#define SEP(s) [CUDDLE_SPECIAL_SEP] = s
+#define PAD(s) [CUDDLE_SPECIAL_PAD] = s
+#define CLS(s) [CUDDLE_SPECIAL_CLS] = s
+#define MASK(s) [CUDDLE_SPECIAL_MASK] = s
+#define BPE_FILES .files = { "vocab.json", "merges.txt" }
+
+static const cud_recipe classes[] = {
+    { "GPT2Tokenizer", NAMES(BOS(END), EOS(END), UNK(END)), BPE_FILES, cud_convert_byte_bpe, false },
+    { "CodeGenTokenizer", NAMES(BOS(END), EOS(END), UNK(END)), BPE_FILES, cud_convert_byte_bpe, false },
+    { "Qwen2Tokenizer", NAMES(EOS(END), UNK(END), PAD(END)), BPE_FILES, cud_convert_qwen2, false },
+    { "CLIPTokenizer", NAMES(BOS("<|startoftext|>"), EOS(END), UNK(END), PAD(END)), BPE_FILES, cud_convert_clip, false },
+    { "RobertaTokenizer",
+      NAMES(BOS("<s>"), EOS("</s>"), UNK("<unk>"), SEP("</s>"), PAD("<pad>"), CLS("<s>"), MASK("<mask>")), BPE_FILES,
+      cud_convert_roberta, false },
+    { "BertTokenizer", NAMES(UNK("[UNK]"), SEP("[SEP]"), PAD("[PAD]"), CLS("[CLS]"), MASK("[MASK]")), { "vocab.txt", NULL },
+      cud_convert_bert, false },
+    { "LlamaTokenizer", NAMES(BOS("<s>"), EOS("</s>"), UNK("<unk>")), { "tokenizer.model", NULL }, cud_convert_llama, true },
+    { "GemmaTokenizer", NAMES(BOS("<bos>"), EOS("<eos>"), UNK("<unk>"), PAD("<pad>"), MASK("<mask>")), { "tokenizer.model", NULL },
+      cud_convert_gemma, true },
+    { "T5Tokenizer", NAMES(EOS("</s>"), UNK("<unk>"), PAD("<pad>")), { "spiece.model", NULL }, cud_convert_t5, false },
+    { "XLMRobertaTokenizer",
+      NAMES(BOS("<s>"), EOS("</s>"), UNK("<unk>"), SEP("</s>"), PAD("<pad>"), CLS("<s>"), MASK("<mask>")),
+      { "sentencepiece.bpe.model", NULL }, cud_convert_xlm_roberta, false },
+    { "PreTrainedTokenizer", { NULL }, { "tiktoken.model", NULL }, cud_convert_tiktoken, false },
+};
+
+static const struct { /* other names of a class, and the model types whose class it is */
+    const char *name, *class;
+} other_names[] = {
+    { "BartTokenizer", "RobertaTokenizer" },     { "LongformerTokenizer", "RobertaTokenizer" }, { "LEDTokenizer", "RobertaTokenizer" },
+    { "MvpTokenizer", "RobertaTokenizer" },      { "DistilBertTokenizer", "BertTokenizer" },    { "ElectraTokenizer", "BertTokenizer" },
+    { "MobileBertTokenizer", "BertTokenizer" },  { "SqueezeBertTokenizer", "BertTokenizer" },   { "ConvBertTokenizer", "BertTokenizer" },
+    { "TokenizersBackend", "PreTrainedTokenizer" },
+    { "gpt2", "GPT2Tokenizer" },                 { "gpt_neo", "GPT2Tokenizer" },                { "gptj", "GPT2Tokenizer" },
+    { "opt", "GPT2Tokenizer" },                  { "codegen", "CodeGenTokenizer" },             { "qwen2", "Qwen2Tokenizer" },
+    { "qwen3", "Qwen2Tokenizer" },               { "clip", "CLIPTokenizer" },                   { "roberta", "RobertaTokenizer" },
+    { "bart", "RobertaTokenizer" },              { "longformer", "RobertaTokenizer" },          { "bert", "BertTokenizer" },
+    { "distilbert", "BertTokenizer" },           { "electra", "BertTokenizer" },                { "llama", "LlamaTokenizer" },
+    { "gemma", "GemmaTokenizer" },               { "gemma2", "GemmaTokenizer" },                { "t5", "T5Tokenizer" },
+    { "xlm-roberta", "XLMRobertaTokenizer" },
+};
+
+const cud_recipe *cud_recipe_named(const char *name)
+{
+    static const char fast[] = "Fast";
+    size_t length = strlen(name);
+    if (cud_path_has_suffix(name, fast)) length -= strlen(fast);
+    for (size_t i = 0; i < sizeof classes / sizeof *classes; i++)
+        if (strlen(classes[i].name) == length && strncmp(classes[i].name, name, length) == 0) return &classes[i];
+    for (size_t i = 0; i < sizeof other_names / sizeof *other_names; i++)
+        if (strlen(other_names[i].name) == length && strncmp(other_names[i].name, name, length) == 0) return cud_recipe_named(other_names[i].class);
+    return NULL;
+}
+
+static cuddle_status has_file(bool *out, const char *folder, const char *name, cuddle_error *err)
+{
+    char *path = NULL;
+    const cuddle_status status = cud_path_join(&path, folder, name, err);
+    *out = !status && cud_path_is_file(path);
+    free(path);
+    return status;
+}
+
+const cud_recipe *cud_convert_class(const char *folder, const json_view *config, const json_view *model, cuddle_error *why)
+{
+    const char *name = json_string_value(json_object_get(config->value, "tokenizer_class")), *file = "tokenizer_config.json: tokenizer_class";
+    if (!name) {
+        name = json_string_value(json_object_get(model->value, "model_type"));
+        file = "config.json: model_type";
+    }
+    if (!name) {
+        cud_fail(why, CUDDLE_E_IO, "there is no tokenizer.json in the folder, and neither tokenizer_config.json's tokenizer_class nor config.json's "
+                                   "model_type says what other files make a tokenizer");
+        return NULL;
+    }
+    const cud_recipe *class = cud_recipe_named(name);
+    if (!class) {
+        cud_fail(why, CUDDLE_E_UNSUPPORTED, "%s is \"%.60s\", which needs a tokenizer.json", file, name);
+        return NULL;
+    }
+    for (int i = 0; i < 2 && class->files[i]; i++) {
+        bool has;
+        if (has_file(&has, folder, class->files[i], why)) return NULL;
+        if (has) continue;
+        cud_fail(why, CUDDLE_E_IO, "there is neither a tokenizer.json nor a %s, which a %s reads", class->files[i], class->name);
+        return NULL;
+    }
+    return class;
+}
+
+/* ---- files ---- */
+
+static cuddle_status read_whole(cud_bytes *out, const char *folder, const char *name, cuddle_error *err)
+{
+    char *path = NULL;
+    source *s = NULL;
+    cuddle_status status = cud_path_join(&path, folder, name, err);
+    if (!status) status = cud_source_open_file(&s, path, err);
+    if (!status && s->size > CUD_CONVERT_MAX_FILE)
+        status = cud_fail(err, CUDDLE_E_LIMIT, "%s: %llu bytes, expected at most %d", name, (unsigned long long)s->size, CUD_CONVERT_MAX_FILE);
+    if (!status) {
+        out->used = (size_t)s->size;
+        out->data = malloc(out->used + 1);
+        status = out->data ? cud_source_read(s, out->data, 0, out->used, err) : cud_nomem(err, out->used + 1, name);
+    }
+    if (s) cud_source_close(s);
+    free(path);
+    return status;
+}
+
+bool cud_convert_line(const cud_bytes *file, size_t *at, const char **line, size_t *length)
+{
+    if (*at >= file->used) return false;
+    const char *begin = file->data + *at, *end = memchr(begin, '\n', file->used - *at);
+    *line = begin;
+    *length = end ? (size_t)(end - begin) : file->used - *at;
+    *at += *length + (end != NULL);
+    if (end && *length && begin[*length - 1] == '\r') --*length;
+    return true;
+}
+
+cuddle_status cud_convert_files(cud_conversion *c, const cud_recipe *class, const cud_bytes files[2], const json_view *config, cuddle_error *err)
+{
+    *c = (cud_conversion){ .class = class, .config = *config };
+    cuddle_status status = cud_convert_flag(&c->add_bos, c, "add_bos_token", false, err);
+    if (!status) status = cud_convert_flag(&c->add_eos, c, "add_eos_token", false, err);
+    return status ? status : class->convert(c, files, err);
+}
+
+cuddle_status cud_convert(cud_conversion *c, const cud_recipe *class, const char *folder, const json_view *config, cuddle_error *err)
+{
+    cud_bytes files[2] = { { 0 } };
+    cuddle_status status = CUDDLE_OK;
+    *c = (cud_conversion){ 0 };
+    for (int i = 0; i < 2 && class->files[i] && !status; i++) status = read_whole(&files[i], folder, class->files[i], err);
+    if (!status) status = cud_convert_files(c, class, files, config, err);
+    free(files[0].data);
+    free(files[1].data);
+    return status;
+}
+
+void cud_conversion_free(cud_conversion *c)
+{
+    free(c->json.data);
+    for (size_t i = 0; i < c->extras; i++) free(c->extra[i]);
+    free(c->extra);
+    *c = (cud_conversion){ 0 };
+}
+
+/* ---- the post-processor ---- */
+
+static cuddle_status put_piece(cud_bytes *out, char what, char type, cuddle_error *err)
+{
+    char text[96];
+    if (what == 'A' || what == 'B') snprintf(text, sizeof text, "{\"Sequence\":{\"id\":\"%c\",\"type_id\":%c}}", what, type);
+    else snprintf(text, sizeof text, "{\"SpecialToken\":{\"id\":\"%c\",\"type_id\":%c}}", what, type);
+    return cud_json_put(out, text, err);
+}
+
+static cuddle_status put_template(cud_bytes *out, const char *template, cuddle_error *err)
+{
+    cuddle_status status = cud_json_put(out, "[", err);
+    for (const char *p = template; *p && !status; p += p[2] ? 3 : 2) {
+        if (p > template) status = cud_json_put(out, ",", err);
+        if (!status) status = put_piece(out, p[0], p[1], err);
+    }
+    return status ? status : cud_json_put(out, "]", err);
+}
+
+cuddle_status cud_convert_processor(cud_bytes *out, const cud_conversion *c, const int32_t *named, cuddle_error *err)
+{
+    static const struct {
+        char letter;
+        cuddle_special which;
+        const char *name;
+    } letters[] = { { 'b', CUDDLE_SPECIAL_BOS, "bos_token" }, { 'e', CUDDLE_SPECIAL_EOS, "eos_token" },
+                    { 's', CUDDLE_SPECIAL_SEP, "sep_token" }, { 'c', CUDDLE_SPECIAL_CLS, "cls_token" } };
+    const bool bos = c->add_bos && named[CUDDLE_SPECIAL_BOS] >= 0, eos = c->add_eos && named[CUDDLE_SPECIAL_EOS] >= 0;
+    char one[32], two[64], text[96];
+    const char *single = c->single, *pair = c->pair;
+    if (!single) { /* what transformers makes of add_bos_token and add_eos_token */
+        snprintf(one, sizeof one, "%sA0%s", bos ? "b0 " : "", eos ? " e0" : "");
+        snprintf(two, sizeof two, "%s %sB1%s", one, bos ? "b1 " : "", eos ? " e1" : "");
+        single = one;
+        pair = two;
+    }
+    cuddle_status status = cud_json_put(out, "{\"post_processor\":{\"type\":\"Sequence\",\"processors\":[", err);
+    if (!status && c->trim_offsets) {
+        snprintf(text, sizeof text, "{\"type\":\"ByteLevel\",\"trim_offsets\":true,\"add_prefix_space\":%s},", c->add_prefix_space ? "true" : "false");
+        status = cud_json_put(out, text, err);
+    }
+    if (!status) status = cud_json_put(out, "{\"type\":\"TemplateProcessing\",\"single\":", err);
+    if (!status) status = put_template(out, single, err);
+    if (!status) status = cud_json_put(out, ",\"pair\":", err);
+    if (!status) status = put_template(out, pair, err);
+    if (!status) status = cud_json_put(out, ",\"special_tokens\":{", err);
+    bool first = true;
+    for (size_t i = 0; i < sizeof letters / sizeof *letters && !status; i++) {
+        if (!strchr(pair, letters[i].letter)) continue;
+        const int32_t id = named[letters[i].which];
+        if (id < 0)
+            return cud_fail(err, CUDDLE_E_FORMAT, "tokenizer_config.json: \"%s\" is null, expected the token that a %s adds", letters[i].name,
+                            c->class->name);
+        snprintf(text, sizeof text, "%s\"%c\":{\"id\":\"%c\",\"ids\":[%d],\"tokens\":[\"%c\"]}", first ? "" : ",", letters[i].letter, letters[i].letter,
+                 (int)id, letters[i].letter);
+        first = false;
+        status = cud_json_put(out, text, err);
+    }
+    return status ? status : cud_json_put(out, "}}]}}", err);
+}
+
+/* ---- writing ---- */
+
+cuddle_status cud_json_put(cud_bytes *out, const char *literal, cuddle_error *err) { return cud_bytes_add(out, literal, strlen(literal), err); }
+
+cuddle_status cud_json_put_string(cud_bytes *out, const char *s, size_t length, cuddle_error *err)
+{
+    cuddle_status status = cud_json_put(out, "\"", err);
+    size_t from = 0;
+    for (size_t i = 0; i < length && !status; i++) {
+        const unsigned char c = (unsigned char)s[i];
+        if (c >= 0x20 && c != '"' && c != '\\') continue;
+        char text[8];
+        snprintf(text, sizeof text, "\\u%04x", c);
+        status = cud_bytes_add(out, s + from, i - from, err);
+        if (!status) status = cud_json_put(out, text, err);
+        from = i + 1;
+    }
+    if (!status) status = cud_bytes_add(out, s + from, length - from, err);
+    return status ? status : cud_json_put(out, "\"", err);
+}
+
+cuddle_status cud_json_put_number(cud_bytes *out, double number, cuddle_error *err)
+{
+    char text[32];
+    snprintf(text, sizeof text, "%.17g", number);
+    return cud_json_put(out, text, err);
+}
+
+/* ---- tokenizer_config.json ---- */
+
+cuddle_status cud_convert_flag(bool *out, const cud_conversion *c, const char *key, bool otherwise, cuddle_error *err)
+{
+    *out = otherwise;
+    return cud_json_bool(out, &c->config, key, CUD_JSON_NULLABLE, err);
+}
+
+const char *cud_convert_named(const cud_conversion *c, cuddle_special which)
+{
+    static const char *const keys[CUDDLE_SPECIAL_COUNT] = { "bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token" };
+    const json_t *value = json_object_get(c->config.value, keys[which]);
+    if (!value) return c->class->named[which];
+    return json_string_value(json_is_object(value) ? json_object_get(value, "content") : value);
+}
