@@ -1,6 +1,6 @@
 /* Loading: tokenizer.json, and tokenizer_config.json where it changes what transformers' tokenizer does. */
-#include "text/convert.h"
 #include "text/load.h"
+#include "text/convert.h"
 
 #include "format/path.h"
 
@@ -77,9 +77,8 @@ static cuddle_status load_added_tokens(cuddle_tokenizer *t, const json_view *roo
 
 static cuddle_status check_root(const json_view *root, cuddle_error *err)
 {
-    static const char *const known[] = {
-        "version", "truncation", "padding", "added_tokens", "normalizer", "pre_tokenizer", "post_processor", "decoder", "model"
-    };
+    static const char *const known[] = { "version",       "truncation",     "padding", "added_tokens", "normalizer",
+                                         "pre_tokenizer", "post_processor", "decoder", "model" };
     const char *version = "1.0", *key;
     json_t *value;
     cuddle_status status = cud_json_string(&version, root, "version", CUD_JSON_OPTIONAL, err);
@@ -156,7 +155,8 @@ static cuddle_status add_defaults(json_t **config, const cud_conversion *c, cudd
     for (int i = 0; i < CUDDLE_SPECIAL_COUNT && *config; i++)
         if (c->class->named[i] && !json_object_get(*config, named_keys[i]))
             failed |= json_object_set_new(*config, named_keys[i], json_string(c->class->named[i])) != 0;
-    if (*config && c->extras && !json_object_get(*config, "additional_special_tokens") && !json_object_get(*config, "extra_special_tokens")) {
+    if (*config && c->extras && !json_object_get(*config, "additional_special_tokens") &&
+        !json_object_get(*config, "extra_special_tokens")) {
         json_t *list = json_array();
         for (size_t i = 0; i < c->extras && list; i++) failed |= json_array_append_new(list, json_string(c->extra[i])) != 0;
         failed |= json_object_set_new(*config, "additional_special_tokens", list) != 0;
@@ -189,8 +189,8 @@ static void apply_class(cuddle_tokenizer *t, const json_view *config, const json
 }
 
 /* conversion: where files[CUD_FILE_TOKENIZER] comes from, or NULL. */
-static cuddle_status parse_files(cuddle_tokenizer **out, const cud_file_text files[CUD_FILE_COUNT], const cud_conversion *conversion,
-                                 cuddle_error *err)
+static cuddle_status parse_files(cuddle_tokenizer **out, const cud_file_text files[CUD_FILE_COUNT],
+                                 const cud_conversion *conversion, cuddle_error *err)
 {
     *out = NULL;
     cuddle_status status = CUDDLE_OK;
@@ -232,8 +232,9 @@ cuddle_status cud_tokenizer_parse_files(cuddle_tokenizer **out, const cud_file_t
 cuddle_status cud_tokenizer_parse(cuddle_tokenizer **out, const char *json, size_t size, const char *config, size_t config_size,
                                   cuddle_error *err)
 {
-    const cud_file_text files[CUD_FILE_COUNT] = { [CUD_FILE_TOKENIZER] = { json, size },
-                                                  [CUD_FILE_CONFIG] = { config, config ? config_size : 0 } };
+    const cud_file_text files[CUD_FILE_COUNT] = {
+        [CUD_FILE_TOKENIZER] = { json, size }, [CUD_FILE_CONFIG] = { config, config ? config_size : 0 }
+    };
     return cud_tokenizer_parse_files(out, files, err);
 }
 
@@ -270,7 +271,8 @@ bool cud_tokenizer_exists(const char *dir)
     bool exists = !cud_path_join(&path, dir, "tokenizer.json", NULL) && cud_path_is_file(path);
     free(path);
     if (!exists && !load_json(&config, dir, "tokenizer_config.json", NULL) && !load_json(&model, dir, "config.json", NULL)) {
-        const json_view config_view = cud_json_view(config, "tokenizer_config.json"), model_view = cud_json_view(model, "config.json");
+        const json_view config_view = cud_json_view(config, "tokenizer_config.json"),
+                        model_view = cud_json_view(model, "config.json");
         exists = cud_convert_class(dir, &config_view, &model_view, NULL) != NULL;
     }
     json_decref(config);
@@ -279,7 +281,8 @@ bool cud_tokenizer_exists(const char *dir)
 }
 
 /* A folder without a tokenizer.json. */
-static cuddle_status load_converted(cuddle_tokenizer **out, cud_file_text files[CUD_FILE_COUNT], const char *folder, cuddle_error *err)
+static cuddle_status load_converted(cuddle_tokenizer **out, cud_file_text files[CUD_FILE_COUNT], const char *folder,
+                                    cuddle_error *err)
 {
     json_t *config = NULL, *model = NULL;
     cud_conversion c = { 0 };

@@ -119,7 +119,8 @@ static cuddle_status truncate(const cuddle_tokenizer *t, cud_processing *run, co
     if (cut->most < added)
         return cud_fail(err, CUDDLE_E_ARG, "max_length is %zu, and the special tokens alone are %zu", cut->most, added);
     if (cut->most >= single && cut->stride > cut->most - single) /* the reference asks this before it knows of a pair */
-        return cud_fail(err, CUDDLE_E_ARG, "stride is %zu, expected at most the %zu tokens that max_length leaves beside %zu special ones",
+        return cud_fail(err, CUDDLE_E_ARG,
+                        "stride is %zu, expected at most the %zu tokens that max_length leaves beside %zu special ones",
                         cut->stride, cut->most - single, single);
     return cud_runs_truncate(run->run, run->texts, cut->strategy, cut->most - added, cut->stride, cut->left, err);
 }
@@ -137,8 +138,11 @@ cuddle_status cud_tokenizer_encode_input(cuddle_encoding **out, const cuddle_tok
 {
     *out = NULL;
     cud_pieces pieces[2] = { 0 };
-    const cud_given given[2] = { { &pieces[0], input->text ? input->text : "", input->length }, { &pieces[1], input->pair, input->pair_length } };
-    cud_processing run = { .given = given, .texts = input->pair ? 2 : 1, .vocab = &t->model_vocab,
+    const cud_given given[2] = { { &pieces[0], input->text ? input->text : "", input->length },
+                                 { &pieces[1], input->pair, input->pair_length } };
+    cud_processing run = { .given = given,
+                           .texts = input->pair ? 2 : 1,
+                           .vocab = &t->model_vocab,
                            .add_special = settings->add_special != CUDDLE_ADD_SPECIAL_OFF };
     cuddle_status status = check_text(given[0].text, given[0].length, "the text", err);
     if (!status && run.texts > 1) status = check_text(given[1].text, given[1].length, "the second text", err);

@@ -93,10 +93,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     check_encoding(t, fixed, sizeof fixed - 1, 0);
     check_encoding(t, "", 0, 0);
     if (text) check_encoding(t, text, text_size, CUDDLE_TOKENIZE_NO_SPECIAL);
-    check_pair(t, fixed, sizeof fixed - 1, (cuddle_tokenize_options){ .add_special = 1, .truncation = CUDDLE_TRUNCATE_AS_FILE,
-                                                                      .padding = CUDDLE_PAD_AS_FILE, .offsets = CUDDLE_OFFSETS_CHARACTERS });
-    check_pair(t, fixed, sizeof fixed - 1, (cuddle_tokenize_options){ .add_special = 2, .truncation = CUDDLE_TRUNCATE_LONGEST_FIRST, .max_length = 9,
-                                                                      .stride = 1, .padding = CUDDLE_PAD_LONGEST, .pad_to_multiple_of = 4 });
+    check_pair(t, fixed, sizeof fixed - 1,
+               (cuddle_tokenize_options){ .add_special = 1,
+                                          .truncation = CUDDLE_TRUNCATE_AS_FILE,
+                                          .padding = CUDDLE_PAD_AS_FILE,
+                                          .offsets = CUDDLE_OFFSETS_CHARACTERS });
+    check_pair(t, fixed, sizeof fixed - 1,
+               (cuddle_tokenize_options){ .add_special = 2,
+                                          .truncation = CUDDLE_TRUNCATE_LONGEST_FIRST,
+                                          .max_length = 9,
+                                          .stride = 1,
+                                          .padding = CUDDLE_PAD_LONGEST,
+                                          .pad_to_multiple_of = 4 });
     check_decoding(t, ids, sizeof ids / sizeof *ids, 0);
     cud_tokenizer_free(t);
     return 0;
