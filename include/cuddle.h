@@ -174,7 +174,9 @@ CUDDLE_API void cuddle_safetensors_writer_free(cuddle_safetensors_writer *writer
 
 typedef struct cuddle_tokenizer cuddle_tokenizer; /* immutable: share it between threads */
 
-/* Loads the tokenizer of a checkpoint directory (tokenizer.json, tokenizer_config.json), or a tokenizer.json file itself.
+/* Loads the tokenizer of a checkpoint directory, or a tokenizer.json file and what lies beside it: tokenizer_config.json and, for older
+ * checkpoints, special_tokens_map.json and added_tokens.json. A directory without a tokenizer.json is read as the class that its
+ * tokenizer_config.json or config.json names reads it: vocab.json and merges.txt, vocab.txt, a SentencePiece model or a tiktoken file.
  * Release with cuddle_tokenizer_free(). */
 CUDDLE_API cuddle_status cuddle_tokenizer_load(cuddle_tokenizer **out, const char *path, cuddle_error *err);
 CUDDLE_API void cuddle_tokenizer_free(cuddle_tokenizer *tokenizer);

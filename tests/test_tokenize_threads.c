@@ -13,7 +13,8 @@ static cuddle_tokenize_input input[TEXTS];
 
 static void make_texts(void)
 {
-    static const char *const words[] = { "The quick ", "brown fox ", "na\xc3\xafve ", "3.14 ", "\xe6\x97\xa5\xe6\x9c\xac ", "doesn't " };
+    static const char *const words[] = { "The quick ", "brown fox ", "na\xc3\xafve ", "3.14 ", "\xe6\x97\xa5\xe6\x9c\xac ",
+                                         "doesn't " };
     for (int i = 0; i < TEXTS; i++) {
         text[i][0] = 0;
         for (int k = 0; k <= i % 5; k++) strcat(text[i], words[(i + k * k) % 6]);

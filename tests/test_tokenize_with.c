@@ -1,5 +1,5 @@
-/* cuddle_tokenize_with() and cuddle_tokenize_batch(). tests/tokenizers/<name>/encodings.json is what the reference implementation made
- * of pairs, truncation and padding; scripts/make_tokenizer_fixtures.py wrote it. */
+/* cuddle_tokenize_with() and cuddle_tokenize_batch(). tests/tokenizers/<name>/encodings.json is what the reference implementation
+ * made of pairs, truncation and padding; scripts/make_tokenizer_fixtures.py wrote it. */
 #include "support.h"
 
 #include <dirent.h>
@@ -32,10 +32,11 @@ static int64_t characters(const char *text, size_t bytes)
     return count;
 }
 
-static void check_encoding(const char *where, const cuddle_encoding *e, json_t *want, const cuddle_tokenize_input *in, bool in_bytes)
+static void check_encoding(const char *where, const cuddle_encoding *e, json_t *want, const cuddle_tokenize_input *in,
+                           bool in_bytes)
 {
     static int64_t found[4096];
-#define SAME(key, field) \
+#define SAME(key, field)                                          \
     for (size_t i = 0; i < e->count; i++) found[i] = e->field[i]; \
     same(where, key, json_object_get(want, key), e->count, found)
     ck_assert(2 * e->count < sizeof found / sizeof *found);
@@ -48,7 +49,8 @@ static void check_encoding(const char *where, const cuddle_encoding *e, json_t *
         SAME("sequences", sequence_ids);
     }
     for (size_t i = 0; i < e->count; i++) {
-        const char *text = e->sequence_ids[i] == 1 ? in->pair : in->text; /* a template that repeats a text gives its offsets but not its number */
+        const char *text =
+            e->sequence_ids[i] == 1 ? in->pair : in->text; /* a template that repeats a text gives its offsets but not its number */
         const bool counts = in_bytes && (e->sequence_ids[i] >= 0 || e->special[i]);
         if (in_bytes && !counts) {
             found[2 * i] = json_integer_value(json_array_get(json_object_get(want, "characters"), 2 * i));
@@ -62,7 +64,10 @@ static void check_encoding(const char *where, const cuddle_encoding *e, json_t *
 }
 
 static size_t size_of(json_t *object, const char *key) { return (size_t)json_integer_value(json_object_get(object, key)); }
-static bool is(json_t *object, const char *key, const char *value) { return strcmp(json_string_value(json_object_get(object, key)), value) == 0; }
+static bool is(json_t *object, const char *key, const char *value)
+{
+    return strcmp(json_string_value(json_object_get(object, key)), value) == 0;
+}
 
 static void read_settings(cuddle_tokenize_options *o, json_t *item)
 {
@@ -120,8 +125,8 @@ static void check_case(const char *where, const cuddle_tokenizer *t, json_t *ite
         json_t *want = json_array_get(results, i), *overflow = json_object_get(want, "overflow");
         snprintf(part, sizeof part, "%s text %zu", where, i);
         check_encoding(part, e[i], want, &in[i], in_bytes);
-        ck_assert_msg(e[i]->overflow_count == json_array_size(overflow), "%s: %zu windows, expected %zu", part, e[i]->overflow_count,
-                      json_array_size(overflow));
+        ck_assert_msg(e[i]->overflow_count == json_array_size(overflow), "%s: %zu windows, expected %zu", part,
+                      e[i]->overflow_count, json_array_size(overflow));
         for (size_t k = 0; k < e[i]->overflow_count; k++) {
             snprintf(part, sizeof part, "%s text %zu window %zu", where, i, k);
             check_encoding(part, e[i]->overflow[k], json_array_get(overflow, k), &in[i], in_bytes);
@@ -170,24 +175,69 @@ END_TEST
 
 /* ---- by hand ---- */
 
-#define MODEL                                                                                                               \
+#define MODEL                                                                                                         \
     "\"model\": {\"type\": \"BPE\", \"vocab\": {\"a\": 0, \"b\": 1, \"c\": 2, \"<s>\": 3, \"</s>\": 4, \"<p>\": 5}, " \
     "\"merges\": []}, \"added_tokens\": [" TOKEN(3, "<s>") ", " TOKEN(4, "</s>") ", " TOKEN(5, "<p>") "]"
-#define TOKEN(id, content)                       \
+#define TOKEN(id, content)                      \
     "{\"id\": " #id ", \"content\": \"" content \
     "\", \"single_word\": false, \"lstrip\": false, \"rstrip\": false, \"normalized\": false, \"special\": true}"
 #define SPECIAL(content) "{\"SpecialToken\": {\"id\": \"" content "\", \"type_id\": 0}}"
 #define SEQUENCE(id, type) "{\"Sequence\": {\"id\": \"" id "\", \"type_id\": " #type "}}"
-#define TEMPLATE                                                                                                           \
-    "\"post_processor\": {\"type\": \"TemplateProcessing\", \"single\": [" SPECIAL("<s>") ", " SEQUENCE("A", 0) ", "       \
-    SPECIAL("</s>") "], \"pair\": [" SPECIAL("<s>") ", " SEQUENCE("A", 0) ", " SPECIAL("</s>") ", " SEQUENCE("B", 1) ", "  \
-    SPECIAL("</s>") "], \"special_tokens\": {\"<s>\": {\"id\": \"<s>\", \"ids\": [3], \"tokens\": [\"<s>\"]}, "            \
-    "\"</s>\": {\"id\": \"</s>\", \"ids\": [4], \"tokens\": [\"</s>\"]}}}"
+#define TEMPLATE                                                                                                                   \
+    "\"post_processor\": {\"type\": \"TemplateProcessing\", \"single\": [" SPECIAL("<s>") ", " SEQUENCE("A", 0) ", " SPECIAL(      \
+        "</s>") "], \"pair\": [" SPECIAL("<s>") ", " SEQUENCE("A",                                                                 \
+                                                              0) ", " SPECIAL("</s>") ", " SEQUENCE("B",                           \
+                                                                                                    1) ", " SPECIAL("</s>") "], "  \
+                                                                                                                            "\"sp" \
+                                                                                                                            "ecia" \
+                                                                                                                            "l_"   \
+                                                                                                                            "toke" \
+                                                                                                                            "ns\"" \
+                                                                                                                            ": "   \
+                                                                                                                            "{\"<" \
+                                                                                                                            "s>"   \
+                                                                                                                            "\": " \
+                                                                                                                            "{\"i" \
+                                                                                                                            "d\":" \
+                                                                                                                            " \"<" \
+                                                                                                                            "s>"   \
+                                                                                                                            "\", " \
+                                                                                                                            "\"id" \
+                                                                                                                            "s\":" \
+                                                                                                                            " [3]" \
+                                                                                                                            ", "   \
+                                                                                                                            "\"to" \
+                                                                                                                            "kens" \
+                                                                                                                            "\": " \
+                                                                                                                            "[\"<" \
+                                                                                                                            "s>"   \
+                                                                                                                            "\"]}" \
+                                                                                                                            ", "   \
+                                                                                                                            "\"</" \
+                                                                                                                            "s>"   \
+                                                                                                                            "\": " \
+                                                                                                                            "{\"i" \
+                                                                                                                            "d\":" \
+                                                                                                                            " \"<" \
+                                                                                                                            "/s>"  \
+                                                                                                                            "\", " \
+                                                                                                                            "\"id" \
+                                                                                                                            "s\":" \
+                                                                                                                            " [4]" \
+                                                                                                                            ", "   \
+                                                                                                                            "\"to" \
+                                                                                                                            "kens" \
+                                                                                                                            "\": " \
+                                                                                                                            "[\"<" \
+                                                                                                                            "/s>"  \
+                                                                                                                            "\"]}" \
+                                                                                                                            "}}"
 
 /* A tokenizer from the texts of its files; NULL: no such file. */
 static cuddle_tokenizer *load(const char *json, const char *config, const char *map, const char *added)
 {
-    static const char *const names[] = { "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json" };
+    static const char *const names[] = { "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
+                                         "added_tokens.json" };
     const char *const texts[] = { json, config, map, added };
     char path[600];
     cuddle_tokenizer *t = NULL;
@@ -205,14 +255,15 @@ static cuddle_tokenize_input text_of(const char *text, const char *pair)
     return (cuddle_tokenize_input){ text, text ? strlen(text) : 0, pair, pair ? strlen(pair) : 0 };
 }
 
-static void gives(const cuddle_tokenizer *t, const cuddle_tokenize_options *o, const char *text, const char *pair, const int32_t *ids,
-                  size_t count)
+static void gives(const cuddle_tokenizer *t, const cuddle_tokenize_options *o, const char *text, const char *pair,
+                  const int32_t *ids, size_t count)
 {
     const cuddle_tokenize_input in = text_of(text, pair);
     cuddle_encoding *e = NULL;
     ck_ok(cuddle_tokenize_with(&e, t, &in, o, &err));
     ck_assert_msg(e->count == count, "\"%s\": %zu tokens, expected %zu", text, e->count, count);
-    for (size_t i = 0; i < count; i++) ck_assert_msg(e->ids[i] == ids[i], "\"%s\": id %zu is %d, expected %d", text, i, e->ids[i], ids[i]);
+    for (size_t i = 0; i < count; i++)
+        ck_assert_msg(e->ids[i] == ids[i], "\"%s\": id %zu is %d, expected %d", text, i, e->ids[i], ids[i]);
     cuddle_encoding_free(e);
 }
 #define GIVES(t, o, text, pair, ...) \
@@ -220,7 +271,8 @@ static void gives(const cuddle_tokenizer *t, const cuddle_tokenize_options *o, c
 
 START_TEST(adds_a_special_token_once_if_asked)
 {
-    cuddle_tokenizer *t = load("{" MODEL ", " TEMPLATE "}", "{\"add_bos_token\": true, \"add_eos_token\": true, \"bos_token\": \"<s>\"}", NULL, NULL);
+    cuddle_tokenizer *t =
+        load("{" MODEL ", " TEMPLATE "}", "{\"add_bos_token\": true, \"add_eos_token\": true, \"bos_token\": \"<s>\"}", NULL, NULL);
     cuddle_tokenize_options o;
     cuddle_tokenize_options_init(&o);
     GIVES(t, &o, "ab", NULL, 3, 0, 1, 4); /* add_bos_token does not add to what the post-processor adds */
@@ -242,9 +294,11 @@ END_TEST
 
 START_TEST(obeys_the_file_only_if_asked)
 {
-    cuddle_tokenizer *t = load("{\"truncation\": {\"max_length\": 4, \"strategy\": \"LongestFirst\", \"stride\": 1, \"direction\": \"Left\"}, "
-                               "\"padding\": {\"strategy\": {\"Fixed\": 5}, \"direction\": \"Left\", \"pad_to_multiple_of\": 3, "
-                               "\"pad_id\": 5, \"pad_type_id\": 2, \"pad_token\": \"<p>\"}, " MODEL ", " TEMPLATE "}", NULL, NULL, NULL);
+    cuddle_tokenizer *t =
+        load("{\"truncation\": {\"max_length\": 4, \"strategy\": \"LongestFirst\", \"stride\": 1, \"direction\": \"Left\"}, "
+             "\"padding\": {\"strategy\": {\"Fixed\": 5}, \"direction\": \"Left\", \"pad_to_multiple_of\": 3, "
+             "\"pad_id\": 5, \"pad_type_id\": 2, \"pad_token\": \"<p>\"}, " MODEL ", " TEMPLATE "}",
+             NULL, NULL, NULL);
     cuddle_tokenize_options o;
     cuddle_tokenize_options_init(&o);
     ck_assert_int_eq(cuddle_tokenizer_special(t, CUDDLE_SPECIAL_PAD), 5);
@@ -266,8 +320,11 @@ END_TEST
 
 START_TEST(reads_lengths_sides_and_names)
 {
-    cuddle_tokenizer *t = load("{" MODEL "}", "{\"model_max_length\": 3, \"padding_side\": \"left\", \"truncation_side\": \"left\", \"pad_token\": \"<p>\", "
-                               "\"bos_token\": {\"content\": \"<s>\"}, \"eos_token\": null, \"image_token\": \"<image>\", \"cls_token\": \"b\"}", NULL, NULL);
+    cuddle_tokenizer *t =
+        load("{" MODEL "}",
+             "{\"model_max_length\": 3, \"padding_side\": \"left\", \"truncation_side\": \"left\", \"pad_token\": \"<p>\", "
+             "\"bos_token\": {\"content\": \"<s>\"}, \"eos_token\": null, \"image_token\": \"<image>\", \"cls_token\": \"b\"}",
+             NULL, NULL);
     cuddle_tokenize_options o;
     cuddle_tokenize_options_init(&o);
     ck_assert_uint_eq(cuddle_tokenizer_max_length(t), 3);
@@ -295,7 +352,8 @@ END_TEST
 
 START_TEST(reads_the_files_of_older_checkpoints)
 {
-    const char *map = "{\"eos_token\": {\"content\": \"</e>\", \"lstrip\": true}, \"pad_token\": \"<p>\", \"additional_special_tokens\": [\"<q>\"]}";
+    const char *map = "{\"eos_token\": {\"content\": \"</e>\", \"lstrip\": true}, \"pad_token\": \"<p>\", "
+                      "\"additional_special_tokens\": [\"<q>\"]}";
     const char *added = "{\"<q>\": 8, \"plain\": 7, \"</e>\": 6}";
     cuddle_tokenizer *t = load("{" MODEL "}", "{\"eos_token\": \"<s>\", \"bos_token\": \"<s>\"}", map, added);
     ck_assert_int_eq(cuddle_tokenizer_special(t, CUDDLE_SPECIAL_EOS), 6); /* the map comes before the config */
@@ -332,21 +390,40 @@ static const struct {
     { "cuddle_tokenize_options: threads is -1, expected 0 to 4096", { .threads = -1 }, "a", NULL },
     { "cuddle_tokenize_options: stride is 2147483648, expected at most 2147483647", { .stride = 2147483648 }, "a", NULL },
     { "cuddle_tokenize_options: max_length is 0, and the checkpoint's tokenizer_config.json has no model_max_length",
-      { .truncation = CUDDLE_TRUNCATE_LONGEST_FIRST }, "a", NULL },
+      { .truncation = CUDDLE_TRUNCATE_LONGEST_FIRST },
+      "a",
+      NULL },
     { "cuddle_tokenize_options: pad_length is 0, and the checkpoint's tokenizer_config.json has no model_max_length",
-      { .padding = CUDDLE_PAD_FIXED }, "a", NULL },
+      { .padding = CUDDLE_PAD_FIXED },
+      "a",
+      NULL },
     { "cuddle_tokenize_options: padding is asked for, but the tokenizer has no pad token and pad_id is -1",
-      { .padding = CUDDLE_PAD_LONGEST, .pad_id = -1 }, "a", NULL },
+      { .padding = CUDDLE_PAD_LONGEST, .pad_id = -1 },
+      "a",
+      NULL },
     { "max_length is 1, and the special tokens alone are 2", { .add_special = 1, .truncation = 1, .max_length = 1 }, "a", NULL },
     { "max_length is 2, and the special tokens alone are 3", { .add_special = 1, .truncation = 1, .max_length = 2 }, "a", "b" },
     { "stride is 3, expected at most the 2 tokens that max_length leaves beside 2 special ones",
-      { .add_special = 1, .truncation = 1, .max_length = 4, .stride = 3 }, "a", NULL },
-    { "stride is 2 where only 2 tokens of a text are kept, expected fewer", { .add_special = 1, .truncation = 1, .max_length = 4, .stride = 2 },
-      "abc", NULL },
-    { "stride is 2 where only 1 tokens of a text are kept, expected fewer", { .truncation = 2, .max_length = 4, .stride = 2 }, "abc", "abc" },
+      { .add_special = 1, .truncation = 1, .max_length = 4, .stride = 3 },
+      "a",
+      NULL },
+    { "stride is 2 where only 2 tokens of a text are kept, expected fewer",
+      { .add_special = 1, .truncation = 1, .max_length = 4, .stride = 2 },
+      "abc",
+      NULL },
+    { "stride is 2 where only 1 tokens of a text are kept, expected fewer",
+      { .truncation = 2, .max_length = 4, .stride = 2 },
+      "abc",
+      "abc" },
     { "truncation is ONLY_SECOND, but there is no second text", { .truncation = 3, .max_length = 1 }, "abc", NULL },
-    { "truncation of only the first text: it has 1 tokens, and 2 in all must go", { .truncation = 2, .max_length = 2 }, "a", "abc" },
-    { "truncation of only the second text: it has 2 tokens, and 2 in all must go", { .truncation = 3, .max_length = 3 }, "abc", "ab" },
+    { "truncation of only the first text: it has 1 tokens, and 2 in all must go",
+      { .truncation = 2, .max_length = 2 },
+      "a",
+      "abc" },
+    { "truncation of only the second text: it has 2 tokens, and 2 in all must go",
+      { .truncation = 3, .max_length = 3 },
+      "abc",
+      "ab" },
     { "the second text is not UTF-8 at byte 1", { .threads = 0 }, "a", "b\xff" },
     { "the texts up to text 0 have more than max_text = 3 bytes", { .max_text = 3 }, "ab", "ab" },
     { "text 0 is NULL and has a length of 7", { .threads = 0 }, NULL, NULL },
@@ -386,8 +463,8 @@ START_TEST(refuses_wrong_calls)
     test_expect_failure(cuddle_tokenize_batch(NULL, t, &in, 1, NULL, &err), CUDDLE_E_ARG, &err);
     test_expect_failure(cuddle_tokenize_batch(&e, NULL, &in, 1, NULL, &err), CUDDLE_E_ARG, &err);
     test_expect_failure(cuddle_tokenize_batch(&e, t, NULL, 1, NULL, &err), CUDDLE_E_ARG, &err);
-    ck_ok(cuddle_tokenize_batch(NULL, t, NULL, 0, NULL, &err)); /* nothing to do */
-    o.struct_size = sizeof(size_t) + sizeof(cuddle_add_special);  /* of an older header: the rest keeps its defaults */
+    ck_ok(cuddle_tokenize_batch(NULL, t, NULL, 0, NULL, &err));  /* nothing to do */
+    o.struct_size = sizeof(size_t) + sizeof(cuddle_add_special); /* of an older header: the rest keeps its defaults */
     ck_ok(cuddle_tokenize_with(&e, t, &in, &o, &err));
     cuddle_encoding_free(e);
     cuddle_tokenize_options_init(NULL);
@@ -409,7 +486,8 @@ START_TEST(bounds_the_windows)
     cuddle_tokenize_input in = { text, LENGTH, NULL, 0 };
     o.max_length = 1000, o.stride = 999;
     test_expect_failure(cuddle_tokenize_with(&e, t, &in, &o, &err), CUDDLE_E_LIMIT, &err);
-    ck_assert_str_eq(err.text, "200000 tokens in windows of 1000 with stride 999, expected at most 1048576 windows and 16777216 tokens");
+    ck_assert_str_eq(err.text,
+                     "200000 tokens in windows of 1000 with stride 999, expected at most 1048576 windows and 16777216 tokens");
     in = (cuddle_tokenize_input){ text, 4000, text, 4000 };
     o.max_length = 2, o.stride = 0;
     test_expect_failure(cuddle_tokenize_with(&e, t, &in, &o, &err), CUDDLE_E_LIMIT, &err);
@@ -428,7 +506,8 @@ END_TEST
 
 static cuddle_status everything(void)
 {
-    static const cuddle_tokenize_input in[] = { { "Hello <s> it's 123 na\xc3\xafve", 24, "caf\xc3\xa9", 5 }, { "jumps over the dog", 18, "x y z", 5 } };
+    static const cuddle_tokenize_input in[] = { { "Hello <s> it's 123 na\xc3\xafve", 24, "caf\xc3\xa9", 5 },
+                                                { "jumps over the dog", 18, "x y z", 5 } };
     cuddle_tokenizer *t = NULL;
     cuddle_encoding *e[2] = { NULL, NULL };
     cuddle_tokenize_options o;
@@ -438,7 +517,8 @@ static cuddle_status everything(void)
     o.offsets = CUDDLE_OFFSETS_CHARACTERS;
     cuddle_status status = cuddle_tokenizer_load(&t, test_path("tokenizers/llama3"), &err);
     if (!status) status = cuddle_tokenize_batch(e, t, in, 2, &o, &err);
-    if (!status != (e[0] && e[1] && e[0]->count == 12 && e[0]->overflow_count > 0)) status = CUDDLE_E_INTERNAL; /* Check allocates too */
+    if (!status != (e[0] && e[1] && e[0]->count == 12 && e[0]->overflow_count > 0))
+        status = CUDDLE_E_INTERNAL; /* Check allocates too */
     cuddle_encoding_free(e[0]);
     cuddle_encoding_free(e[1]);
     cuddle_tokenizer_free(t);

@@ -1,4 +1,5 @@
-/* Many texts on several threads: each takes the next text, so the results lie in order and a failure leaves none below it undone. */
+/* Many texts on several threads: each takes the next text, so the results lie in order and a failure leaves none below it undone.
+ */
 #include "text/internal.h"
 
 #include <pthread.h>
@@ -45,8 +46,8 @@ static void *work(void *pointer)
     return NULL;
 }
 
-cuddle_status cud_tokenizer_encode_batch(cuddle_encoding **out, const cuddle_tokenizer *t, const cuddle_tokenize_input *inputs, size_t count,
-                                         const cud_settings *settings, int threads, cuddle_error *err)
+cuddle_status cud_tokenizer_encode_batch(cuddle_encoding **out, const cuddle_tokenizer *t, const cuddle_tokenize_input *inputs,
+                                         size_t count, const cud_settings *settings, int threads, cuddle_error *err)
 {
     batch b = { .t = t, .inputs = inputs, .settings = settings, .out = out, .count = count, .failed = count };
     for (size_t i = 0; i < count; i++) out[i] = NULL;

@@ -62,8 +62,8 @@ static cuddle_status load_added_tokens_decoder(cuddle_tokenizer *t, const json_v
 }
 
 static const char *const names[CUDDLE_SPECIAL_COUNT] = {
-    [CUDDLE_SPECIAL_BOS] = "bos_token", [CUDDLE_SPECIAL_EOS] = "eos_token", [CUDDLE_SPECIAL_UNK] = "unk_token",
-    [CUDDLE_SPECIAL_SEP] = "sep_token", [CUDDLE_SPECIAL_PAD] = "pad_token", [CUDDLE_SPECIAL_CLS] = "cls_token",
+    [CUDDLE_SPECIAL_BOS] = "bos_token",  [CUDDLE_SPECIAL_EOS] = "eos_token", [CUDDLE_SPECIAL_UNK] = "unk_token",
+    [CUDDLE_SPECIAL_SEP] = "sep_token",  [CUDDLE_SPECIAL_PAD] = "pad_token", [CUDDLE_SPECIAL_CLS] = "cls_token",
     [CUDDLE_SPECIAL_MASK] = "mask_token"
 };
 
@@ -88,8 +88,8 @@ static bool is_named(const json_view *in, const char *content)
 }
 
 /* {"content": id}: tokens that nothing names as special are ordinary ones. */
-static cuddle_status load_added_tokens_json(cuddle_tokenizer *t, const json_view *added, const json_view *config, const json_view *map,
-                                            cuddle_error *err)
+static cuddle_status load_added_tokens_json(cuddle_tokenizer *t, const json_view *added, const json_view *config,
+                                            const json_view *map, cuddle_error *err)
 {
     const size_t count = json_object_size(added->value);
     decoder_entry *entry = calloc(count + 1, sizeof *entry);
@@ -109,8 +109,9 @@ static cuddle_status load_added_tokens_json(cuddle_tokenizer *t, const json_view
         const size_t length = strlen(entry[i].key);
         if (cud_added_find(&t->added, entry[i].key, length)) continue; /* tokenizer.json knows better */
         const bool special = is_named(config, entry[i].key) || is_named(map, entry[i].key);
-        const cud_added_token token = { .content = (char *)(uintptr_t)entry[i].key, .length = length, .normalized = !special,
-                                        .special = special };
+        const cud_added_token token = {
+            .content = (char *)(uintptr_t)entry[i].key, .length = length, .normalized = !special, .special = special
+        };
         status = cud_load_added_token(t, token, entry[i].id, false, "added_tokens.json", err);
     }
     free(entry);
@@ -188,7 +189,8 @@ static cuddle_status load_side(cuddle_side *out, const json_view *config, const 
     const char *side = NULL;
     const cuddle_status status = cud_json_string(&side, config, key, CUD_JSON_NULLABLE, err);
     if (status || !side) return status;
-    if (strcmp(side, "left") != 0 && strcmp(side, "right") != 0) return cud_json_wrong(config, key, err, CUDDLE_E_FORMAT, "\"left\" or \"right\"");
+    if (strcmp(side, "left") != 0 && strcmp(side, "right") != 0)
+        return cud_json_wrong(config, key, err, CUDDLE_E_FORMAT, "\"left\" or \"right\"");
     *out = *side == 'l' ? CUDDLE_SIDE_LEFT : CUDDLE_SIDE_RIGHT;
     return CUDDLE_OK;
 }

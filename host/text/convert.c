@@ -25,34 +25,59 @@ static const cud_recipe classes[] = {
     { "CodeGenTokenizer", NAMES(BOS(END), EOS(END), UNK(END)), BPE_FILES, cud_convert_byte_bpe, false },
     { "Qwen2Tokenizer", NAMES(EOS(END), UNK(END), PAD(END)), BPE_FILES, cud_convert_qwen2, false },
     { "CLIPTokenizer", NAMES(BOS("<|startoftext|>"), EOS(END), UNK(END), PAD(END)), BPE_FILES, cud_convert_clip, false },
-    { "RobertaTokenizer",
-      NAMES(BOS("<s>"), EOS("</s>"), UNK("<unk>"), SEP("</s>"), PAD("<pad>"), CLS("<s>"), MASK("<mask>")), BPE_FILES,
-      cud_convert_roberta, false },
-    { "BertTokenizer", NAMES(UNK("[UNK]"), SEP("[SEP]"), PAD("[PAD]"), CLS("[CLS]"), MASK("[MASK]")), { "vocab.txt", NULL },
-      cud_convert_bert, false },
+    { "RobertaTokenizer", NAMES(BOS("<s>"), EOS("</s>"), UNK("<unk>"), SEP("</s>"), PAD("<pad>"), CLS("<s>"), MASK("<mask>")),
+      BPE_FILES, cud_convert_roberta, false },
+    { "BertTokenizer",
+      NAMES(UNK("[UNK]"), SEP("[SEP]"), PAD("[PAD]"), CLS("[CLS]"), MASK("[MASK]")),
+      { "vocab.txt", NULL },
+      cud_convert_bert,
+      false },
     { "LlamaTokenizer", NAMES(BOS("<s>"), EOS("</s>"), UNK("<unk>")), { "tokenizer.model", NULL }, cud_convert_llama, true },
-    { "GemmaTokenizer", NAMES(BOS("<bos>"), EOS("<eos>"), UNK("<unk>"), PAD("<pad>"), MASK("<mask>")), { "tokenizer.model", NULL },
-      cud_convert_gemma, true },
+    { "GemmaTokenizer",
+      NAMES(BOS("<bos>"), EOS("<eos>"), UNK("<unk>"), PAD("<pad>"), MASK("<mask>")),
+      { "tokenizer.model", NULL },
+      cud_convert_gemma,
+      true },
     { "T5Tokenizer", NAMES(EOS("</s>"), UNK("<unk>"), PAD("<pad>")), { "spiece.model", NULL }, cud_convert_t5, false },
     { "XLMRobertaTokenizer",
       NAMES(BOS("<s>"), EOS("</s>"), UNK("<unk>"), SEP("</s>"), PAD("<pad>"), CLS("<s>"), MASK("<mask>")),
-      { "sentencepiece.bpe.model", NULL }, cud_convert_xlm_roberta, false },
+      { "sentencepiece.bpe.model", NULL },
+      cud_convert_xlm_roberta,
+      false },
     { "PreTrainedTokenizer", { NULL }, { "tiktoken.model", NULL }, cud_convert_tiktoken, false },
 };
 
 static const struct { /* other names of a class, and the model types whose class it is */
     const char *name, *class;
 } other_names[] = {
-    { "BartTokenizer", "RobertaTokenizer" },     { "LongformerTokenizer", "RobertaTokenizer" }, { "LEDTokenizer", "RobertaTokenizer" },
-    { "MvpTokenizer", "RobertaTokenizer" },      { "DistilBertTokenizer", "BertTokenizer" },    { "ElectraTokenizer", "BertTokenizer" },
-    { "MobileBertTokenizer", "BertTokenizer" },  { "SqueezeBertTokenizer", "BertTokenizer" },   { "ConvBertTokenizer", "BertTokenizer" },
+    { "BartTokenizer", "RobertaTokenizer" },
+    { "LongformerTokenizer", "RobertaTokenizer" },
+    { "LEDTokenizer", "RobertaTokenizer" },
+    { "MvpTokenizer", "RobertaTokenizer" },
+    { "DistilBertTokenizer", "BertTokenizer" },
+    { "ElectraTokenizer", "BertTokenizer" },
+    { "MobileBertTokenizer", "BertTokenizer" },
+    { "SqueezeBertTokenizer", "BertTokenizer" },
+    { "ConvBertTokenizer", "BertTokenizer" },
     { "TokenizersBackend", "PreTrainedTokenizer" },
-    { "gpt2", "GPT2Tokenizer" },                 { "gpt_neo", "GPT2Tokenizer" },                { "gptj", "GPT2Tokenizer" },
-    { "opt", "GPT2Tokenizer" },                  { "codegen", "CodeGenTokenizer" },             { "qwen2", "Qwen2Tokenizer" },
-    { "qwen3", "Qwen2Tokenizer" },               { "clip", "CLIPTokenizer" },                   { "roberta", "RobertaTokenizer" },
-    { "bart", "RobertaTokenizer" },              { "longformer", "RobertaTokenizer" },          { "bert", "BertTokenizer" },
-    { "distilbert", "BertTokenizer" },           { "electra", "BertTokenizer" },                { "llama", "LlamaTokenizer" },
-    { "gemma", "GemmaTokenizer" },               { "gemma2", "GemmaTokenizer" },                { "t5", "T5Tokenizer" },
+    { "gpt2", "GPT2Tokenizer" },
+    { "gpt_neo", "GPT2Tokenizer" },
+    { "gptj", "GPT2Tokenizer" },
+    { "opt", "GPT2Tokenizer" },
+    { "codegen", "CodeGenTokenizer" },
+    { "qwen2", "Qwen2Tokenizer" },
+    { "qwen3", "Qwen2Tokenizer" },
+    { "clip", "CLIPTokenizer" },
+    { "roberta", "RobertaTokenizer" },
+    { "bart", "RobertaTokenizer" },
+    { "longformer", "RobertaTokenizer" },
+    { "bert", "BertTokenizer" },
+    { "distilbert", "BertTokenizer" },
+    { "electra", "BertTokenizer" },
+    { "llama", "LlamaTokenizer" },
+    { "gemma", "GemmaTokenizer" },
+    { "gemma2", "GemmaTokenizer" },
+    { "t5", "T5Tokenizer" },
     { "xlm-roberta", "XLMRobertaTokenizer" },
 };
 
@@ -64,7 +89,8 @@ const cud_recipe *cud_recipe_named(const char *name)
     for (size_t i = 0; i < sizeof classes / sizeof *classes; i++)
         if (strlen(classes[i].name) == length && strncmp(classes[i].name, name, length) == 0) return &classes[i];
     for (size_t i = 0; i < sizeof other_names / sizeof *other_names; i++)
-        if (strlen(other_names[i].name) == length && strncmp(other_names[i].name, name, length) == 0) return cud_recipe_named(other_names[i].class);
+        if (strlen(other_names[i].name) == length && strncmp(other_names[i].name, name, length) == 0)
+            return cud_recipe_named(other_names[i].class);
     return NULL;
 }
 
@@ -79,14 +105,16 @@ static cuddle_status has_file(bool *out, const char *folder, const char *name, c
 
 const cud_recipe *cud_convert_class(const char *folder, const json_view *config, const json_view *model, cuddle_error *why)
 {
-    const char *name = json_string_value(json_object_get(config->value, "tokenizer_class")), *file = "tokenizer_config.json: tokenizer_class";
+    const char *name = json_string_value(json_object_get(config->value, "tokenizer_class")),
+               *file = "tokenizer_config.json: tokenizer_class";
     if (!name) {
         name = json_string_value(json_object_get(model->value, "model_type"));
         file = "config.json: model_type";
     }
     if (!name) {
-        cud_fail(why, CUDDLE_E_IO, "there is no tokenizer.json in the folder, and neither tokenizer_config.json's tokenizer_class nor config.json's "
-                                   "model_type says what other files make a tokenizer");
+        cud_fail(why, CUDDLE_E_IO,
+                 "there is no tokenizer.json in the folder, and neither tokenizer_config.json's tokenizer_class nor config.json's "
+                 "model_type says what other files make a tokenizer");
         return NULL;
     }
     const cud_recipe *class = cud_recipe_named(name);
@@ -113,7 +141,8 @@ static cuddle_status read_whole(cud_bytes *out, const char *folder, const char *
     cuddle_status status = cud_path_join(&path, folder, name, err);
     if (!status) status = cud_source_open_file(&s, path, err);
     if (!status && s->size > CUD_CONVERT_MAX_FILE)
-        status = cud_fail(err, CUDDLE_E_LIMIT, "%s: %llu bytes, expected at most %d", name, (unsigned long long)s->size, CUD_CONVERT_MAX_FILE);
+        status = cud_fail(err, CUDDLE_E_LIMIT, "%s: %llu bytes, expected at most %d", name, (unsigned long long)s->size,
+                          CUD_CONVERT_MAX_FILE);
     if (!status) {
         out->used = (size_t)s->size;
         out->data = malloc(out->used + 1);
@@ -135,7 +164,8 @@ bool cud_convert_line(const cud_bytes *file, size_t *at, const char **line, size
     return true;
 }
 
-cuddle_status cud_convert_files(cud_conversion *c, const cud_recipe *class, const cud_bytes files[2], const json_view *config, cuddle_error *err)
+cuddle_status cud_convert_files(cud_conversion *c, const cud_recipe *class, const cud_bytes files[2], const json_view *config,
+                                cuddle_error *err)
 {
     *c = (cud_conversion){ .class = class, .config = *config };
     cuddle_status status = cud_convert_flag(&c->add_bos, c, "add_bos_token", false, err);
@@ -143,7 +173,8 @@ cuddle_status cud_convert_files(cud_conversion *c, const cud_recipe *class, cons
     return status ? status : class->convert(c, files, err);
 }
 
-cuddle_status cud_convert(cud_conversion *c, const cud_recipe *class, const char *folder, const json_view *config, cuddle_error *err)
+cuddle_status cud_convert(cud_conversion *c, const cud_recipe *class, const char *folder, const json_view *config,
+                          cuddle_error *err)
 {
     cud_bytes files[2] = { { 0 } };
     cuddle_status status = CUDDLE_OK;
@@ -168,8 +199,10 @@ void cud_conversion_free(cud_conversion *c)
 static cuddle_status put_piece(cud_bytes *out, char what, char type, cuddle_error *err)
 {
     char text[96];
-    if (what == 'A' || what == 'B') snprintf(text, sizeof text, "{\"Sequence\":{\"id\":\"%c\",\"type_id\":%c}}", what, type);
-    else snprintf(text, sizeof text, "{\"SpecialToken\":{\"id\":\"%c\",\"type_id\":%c}}", what, type);
+    if (what == 'A' || what == 'B')
+        snprintf(text, sizeof text, "{\"Sequence\":{\"id\":\"%c\",\"type_id\":%c}}", what, type);
+    else
+        snprintf(text, sizeof text, "{\"SpecialToken\":{\"id\":\"%c\",\"type_id\":%c}}", what, type);
     return cud_json_put(out, text, err);
 }
 
@@ -189,8 +222,10 @@ cuddle_status cud_convert_processor(cud_bytes *out, const cud_conversion *c, con
         char letter;
         cuddle_special which;
         const char *name;
-    } letters[] = { { 'b', CUDDLE_SPECIAL_BOS, "bos_token" }, { 'e', CUDDLE_SPECIAL_EOS, "eos_token" },
-                    { 's', CUDDLE_SPECIAL_SEP, "sep_token" }, { 'c', CUDDLE_SPECIAL_CLS, "cls_token" } };
+    } letters[] = { { 'b', CUDDLE_SPECIAL_BOS, "bos_token" },
+                    { 'e', CUDDLE_SPECIAL_EOS, "eos_token" },
+                    { 's', CUDDLE_SPECIAL_SEP, "sep_token" },
+                    { 'c', CUDDLE_SPECIAL_CLS, "cls_token" } };
     const bool bos = c->add_bos && named[CUDDLE_SPECIAL_BOS] >= 0, eos = c->add_eos && named[CUDDLE_SPECIAL_EOS] >= 0;
     char one[32], two[64], text[96];
     const char *single = c->single, *pair = c->pair;
@@ -202,7 +237,8 @@ cuddle_status cud_convert_processor(cud_bytes *out, const cud_conversion *c, con
     }
     cuddle_status status = cud_json_put(out, "{\"post_processor\":{\"type\":\"Sequence\",\"processors\":[", err);
     if (!status && c->trim_offsets) {
-        snprintf(text, sizeof text, "{\"type\":\"ByteLevel\",\"trim_offsets\":true,\"add_prefix_space\":%s},", c->add_prefix_space ? "true" : "false");
+        snprintf(text, sizeof text, "{\"type\":\"ByteLevel\",\"trim_offsets\":true,\"add_prefix_space\":%s},",
+                 c->add_prefix_space ? "true" : "false");
         status = cud_json_put(out, text, err);
     }
     if (!status) status = cud_json_put(out, "{\"type\":\"TemplateProcessing\",\"single\":", err);
@@ -215,10 +251,10 @@ cuddle_status cud_convert_processor(cud_bytes *out, const cud_conversion *c, con
         if (!strchr(pair, letters[i].letter)) continue;
         const int32_t id = named[letters[i].which];
         if (id < 0)
-            return cud_fail(err, CUDDLE_E_FORMAT, "tokenizer_config.json: \"%s\" is null, expected the token that a %s adds", letters[i].name,
-                            c->class->name);
-        snprintf(text, sizeof text, "%s\"%c\":{\"id\":\"%c\",\"ids\":[%d],\"tokens\":[\"%c\"]}", first ? "" : ",", letters[i].letter, letters[i].letter,
-                 (int)id, letters[i].letter);
+            return cud_fail(err, CUDDLE_E_FORMAT, "tokenizer_config.json: \"%s\" is null, expected the token that a %s adds",
+                            letters[i].name, c->class->name);
+        snprintf(text, sizeof text, "%s\"%c\":{\"id\":\"%c\",\"ids\":[%d],\"tokens\":[\"%c\"]}", first ? "" : ",",
+                 letters[i].letter, letters[i].letter, (int)id, letters[i].letter);
         first = false;
         status = cud_json_put(out, text, err);
     }
@@ -227,7 +263,10 @@ cuddle_status cud_convert_processor(cud_bytes *out, const cud_conversion *c, con
 
 /* ---- writing ---- */
 
-cuddle_status cud_json_put(cud_bytes *out, const char *literal, cuddle_error *err) { return cud_bytes_add(out, literal, strlen(literal), err); }
+cuddle_status cud_json_put(cud_bytes *out, const char *literal, cuddle_error *err)
+{
+    return cud_bytes_add(out, literal, strlen(literal), err);
+}
 
 cuddle_status cud_json_put_string(cud_bytes *out, const char *s, size_t length, cuddle_error *err)
 {
@@ -244,6 +283,29 @@ cuddle_status cud_json_put_string(cud_bytes *out, const char *s, size_t length, 
     }
     if (!status) status = cud_bytes_add(out, s + from, length - from, err);
     return status ? status : cud_json_put(out, "\"", err);
+}
+
+cuddle_status cud_json_put_vocab(cud_bytes *out, const cud_vocab *vocab, cuddle_error *err)
+{
+    char text[24];
+    cuddle_status status = cud_json_put(out, "{", err);
+    for (uint32_t i = 0; i < vocab->count && !status; i++) {
+        const cud_vocab_entry *e = &vocab->entry[i];
+        if (i) status = cud_json_put(out, ",", err);
+        if (!status) status = cud_json_put_string(out, vocab->pool + e->offset, e->length, err);
+        snprintf(text, sizeof text, ":%d", (int)e->id);
+        if (!status) status = cud_json_put(out, text, err);
+    }
+    return status ? status : cud_json_put(out, "}", err);
+}
+
+cuddle_status cud_json_put_merge(cud_bytes *out, bool first, const char *s, size_t cut, size_t length, cuddle_error *err)
+{
+    cuddle_status status = cud_json_put(out, first ? "[" : ",[", err);
+    if (!status) status = cud_json_put_string(out, s, cut, err);
+    if (!status) status = cud_json_put(out, ",", err);
+    if (!status) status = cud_json_put_string(out, s + cut, length - cut, err);
+    return status ? status : cud_json_put(out, "]", err);
 }
 
 cuddle_status cud_json_put_number(cud_bytes *out, double number, cuddle_error *err)
@@ -263,7 +325,8 @@ cuddle_status cud_convert_flag(bool *out, const cud_conversion *c, const char *k
 
 const char *cud_convert_named(const cud_conversion *c, cuddle_special which)
 {
-    static const char *const keys[CUDDLE_SPECIAL_COUNT] = { "bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token" };
+    static const char *const keys[CUDDLE_SPECIAL_COUNT] = { "bos_token", "eos_token", "unk_token", "sep_token",
+                                                            "pad_token", "cls_token", "mask_token" };
     const json_t *value = json_object_get(c->config.value, keys[which]);
     if (!value) return c->class->named[which];
     return json_string_value(json_is_object(value) ? json_object_get(value, "content") : value);

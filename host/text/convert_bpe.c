@@ -6,9 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char qwen2_regex[] = "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|"
-                                  "\\s+(?!\\S)|\\s+";
-static const char clip_regex[] = "<\\|startoftext\\|>|<\\|endoftext\\|>|'s|'t|'re|'ve|'m|'ll|'d|[\\p{L}]+|[\\p{N}]|[^\\s\\p{L}\\p{N}]+";
+static const char qwen2_regex[] =
+    "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|"
+    "\\s+(?!\\S)|\\s+";
+static const char clip_regex[] =
+    "<\\|startoftext\\|>|<\\|endoftext\\|>|'s|'t|'re|'ve|'m|'ll|'d|[\\p{L}]+|[\\p{N}]|[^\\s\\p{L}\\p{N}]+";
 
 /* vocab.json is one object; it is copied as it stands, so it is looked through first. */
 static cuddle_status put_vocab(cud_conversion *c, const cud_bytes *file, cuddle_error *err)
@@ -19,10 +21,13 @@ static cuddle_status put_vocab(cud_conversion *c, const cud_bytes *file, cuddle_
     memcpy(copy, file->data, file->used);
     cud_scan_init(&in, copy, file->used, "vocab.json", 0, err);
     cuddle_status status = CUDDLE_OK;
-    if (cud_scan_next(&in) != SCAN_ERROR && in.token != SCAN_OBJECT) status = cud_fail(err, CUDDLE_E_FORMAT, "vocab.json: the root is not an object");
+    if (cud_scan_next(&in) != SCAN_ERROR && in.token != SCAN_OBJECT)
+        status = cud_fail(err, CUDDLE_E_FORMAT, "vocab.json: the root is not an object");
     while (!status && in.token != SCAN_END) {
-        if (in.token == SCAN_ERROR) status = CUDDLE_E_FORMAT;
-        else cud_scan_next(&in);
+        if (in.token == SCAN_ERROR)
+            status = CUDDLE_E_FORMAT;
+        else
+            cud_scan_next(&in);
     }
     free(copy);
     if (!status) status = cud_json_put(&c->json, "\"vocab\":", err);
@@ -42,7 +47,8 @@ static cuddle_status put_merges(cud_conversion *c, const cud_bytes *file, cuddle
         const char *space = memchr(line, ' ', length);
         if (!space || memchr(space + 1, ' ', (size_t)(line + length - space - 1)))
             return cud_fail(err, CUDDLE_E_FORMAT, "merges.txt: line %zu is not two tokens with a space between them", number);
-        if (cud_utf8_valid(line, length) < length) return cud_fail(err, CUDDLE_E_FORMAT, "merges.txt: line %zu is not UTF-8", number);
+        if (cud_utf8_valid(line, length) < length)
+            return cud_fail(err, CUDDLE_E_FORMAT, "merges.txt: line %zu is not UTF-8", number);
         if (!first) status = cud_json_put(&c->json, ",", err);
         if (!status) status = cud_json_put_string(&c->json, line, length, err);
         first = false;
@@ -72,11 +78,12 @@ cuddle_status cud_convert_byte_bpe(cud_conversion *c, const cud_bytes files[2], 
 {
     cuddle_status status = cud_convert_flag(&c->add_prefix_space, c, "add_prefix_space", false, err);
     if (status) return status;
-    return put(c, files, "", c->add_prefix_space
-                                 ? ",\"decoder\":{\"type\":\"ByteLevel\",\"add_prefix_space\":true,\"trim_offsets\":true},"
-                                   "\"pre_tokenizer\":{\"type\":\"ByteLevel\",\"add_prefix_space\":true,\"trim_offsets\":true}}"
-                                 : ",\"decoder\":{\"type\":\"ByteLevel\",\"add_prefix_space\":true,\"trim_offsets\":true},"
-                                   "\"pre_tokenizer\":{\"type\":\"ByteLevel\",\"add_prefix_space\":false,\"trim_offsets\":true}}", err);
+    return put(c, files, "",
+               c->add_prefix_space ? ",\"decoder\":{\"type\":\"ByteLevel\",\"add_prefix_space\":true,\"trim_offsets\":true},"
+                                     "\"pre_tokenizer\":{\"type\":\"ByteLevel\",\"add_prefix_space\":true,\"trim_offsets\":true}}"
+                                   : ",\"decoder\":{\"type\":\"ByteLevel\",\"add_prefix_space\":true,\"trim_offsets\":true},"
+                                     "\"pre_tokenizer\":{\"type\":\"ByteLevel\",\"add_prefix_space\":false,\"trim_offsets\":true}}",
+               err);
 }
 
 cuddle_status cud_convert_roberta(cud_conversion *c, const cud_bytes files[2], cuddle_error *err)
@@ -91,12 +98,17 @@ cuddle_status cud_convert_qwen2(cud_conversion *c, const cud_bytes files[2], cud
 {
     cuddle_status status = cud_convert_flag(&c->add_prefix_space, c, "add_prefix_space", false, err);
     if (!status)
-        status = put(c, files, "", ",\"decoder\":{\"type\":\"ByteLevel\",\"add_prefix_space\":true,\"trim_offsets\":true},"
-                                   "\"normalizer\":{\"type\":\"NFC\"},\"pre_tokenizer\":{\"type\":\"Sequence\",\"pretokenizers\":[", err);
+        status = put(c, files, "",
+                     ",\"decoder\":{\"type\":\"ByteLevel\",\"add_prefix_space\":true,\"trim_offsets\":true},"
+                     "\"normalizer\":{\"type\":\"NFC\"},\"pre_tokenizer\":{\"type\":\"Sequence\",\"pretokenizers\":[",
+                     err);
     if (!status) status = put_regex(c, qwen2_regex, "\"behavior\":\"Isolated\",\"invert\":false},", err);
     if (status) return status;
-    return cud_json_put(&c->json, c->add_prefix_space ? "{\"type\":\"ByteLevel\",\"add_prefix_space\":true,\"trim_offsets\":true,\"use_regex\":false}]}}"
-                                                      : "{\"type\":\"ByteLevel\",\"add_prefix_space\":false,\"trim_offsets\":true,\"use_regex\":false}]}}", err);
+    return cud_json_put(&c->json,
+                        c->add_prefix_space
+                            ? "{\"type\":\"ByteLevel\",\"add_prefix_space\":true,\"trim_offsets\":true,\"use_regex\":false}]}}"
+                            : "{\"type\":\"ByteLevel\",\"add_prefix_space\":false,\"trim_offsets\":true,\"use_regex\":false}]}}",
+                        err);
 }
 
 /* Decoding: transformers replaces "</w>" by a space and strips the text behind the tokenizer's back. */
@@ -111,14 +123,17 @@ cuddle_status cud_convert_clip(cud_conversion *c, const cud_bytes files[2], cudd
     if (!status) status = cud_bytes_add(&model, ",", 2, err); /* with the NUL */
     if (!status)
         status = put(c, files, model.data,
-                     ",\"decoder\":{\"type\":\"Sequence\",\"decoders\":[{\"type\":\"ByteLevel\",\"add_prefix_space\":true,\"trim_offsets\":true},"
+                     ",\"decoder\":{\"type\":\"Sequence\",\"decoders\":[{\"type\":\"ByteLevel\",\"add_prefix_space\":true,\"trim_"
+                     "offsets\":true},"
                      "{\"type\":\"Replace\",\"pattern\":{\"String\":\"</w>\"},\"content\":\" \"},"
                      "{\"type\":\"Strip\",\"content\":\" \",\"start\":1,\"stop\":1}]},"
                      "\"normalizer\":{\"type\":\"Sequence\",\"normalizers\":[{\"type\":\"NFC\"},"
                      "{\"type\":\"Replace\",\"pattern\":{\"Regex\":\"\\\\s+\"},\"content\":\" \"},{\"type\":\"Lowercase\"}]},"
-                     "\"pre_tokenizer\":{\"type\":\"Sequence\",\"pretokenizers\":[", err);
+                     "\"pre_tokenizer\":{\"type\":\"Sequence\",\"pretokenizers\":[",
+                     err);
     if (!status) status = put_regex(c, clip_regex, "\"behavior\":\"Removed\",\"invert\":true},", err);
-    if (!status) status = cud_json_put(&c->json, "{\"type\":\"ByteLevel\",\"add_prefix_space\":false,\"trim_offsets\":true}]}}", err);
+    if (!status)
+        status = cud_json_put(&c->json, "{\"type\":\"ByteLevel\",\"add_prefix_space\":false,\"trim_offsets\":true}]}}", err);
     free(model.data);
     return status;
 }

@@ -17,7 +17,8 @@ static cuddle_status keep_extra(cud_conversion *c, const cud_spm *m, cuddle_erro
     for (size_t i = 0; i < m->count; i++) {
         const cud_spm_piece *piece = &m->piece[i];
         if (piece->type == CUD_PIECE_USER)
-            return cud_fail(err, CUDDLE_E_UNSUPPORTED, "%s: piece %zu is a user-defined symbol: convert the model to a tokenizer.json first",
+            return cud_fail(err, CUDDLE_E_UNSUPPORTED,
+                            "%s: piece %zu is a user-defined symbol: convert the model to a tokenizer.json first",
                             c->class->files[0], i);
         if (piece->type != CUD_PIECE_CONTROL || !piece->length) continue;
         c->extra[c->extras] = strndup(piece->text, piece->length);
@@ -31,8 +32,8 @@ static cuddle_status parse_model(cud_spm *m, cud_conversion *c, const cud_bytes 
     static const char *const names[] = { "", "Unigram", "BPE" };
     cuddle_status status = cud_spm_parse(m, file->data, file->used, c->class->files[0], err);
     if (!status && m->model_type != type)
-        status = cud_fail(err, CUDDLE_E_UNSUPPORTED, "%s: a %s model, and a %s is made of a %s one", c->class->files[0], names[m->model_type],
-                          c->class->name, names[type]);
+        status = cud_fail(err, CUDDLE_E_UNSUPPORTED, "%s: a %s model, and a %s is made of a %s one", c->class->files[0],
+                          names[m->model_type], c->class->name, names[type]);
     return status ? status : keep_extra(c, m, err);
 }
 
@@ -84,12 +85,7 @@ static cuddle_status put_merges(cud_bytes *out, const cud_vocab *vocab, cuddle_e
     if (!status) status = cud_json_put(out, ",\"merges\":[", err);
     for (size_t i = 0; i < count && !status; i++) {
         const cud_vocab_entry *e = &vocab->entry[row[i].entry];
-        const char *s = vocab->pool + e->offset;
-        status = cud_json_put(out, i ? ",[" : "[", err);
-        if (!status) status = cud_json_put_string(out, s, row[i].cut, err);
-        if (!status) status = cud_json_put(out, ",", err);
-        if (!status) status = cud_json_put_string(out, s + row[i].cut, e->length - row[i].cut, err);
-        if (!status) status = cud_json_put(out, "]", err);
+        status = cud_json_put_merge(out, i == 0, vocab->pool + e->offset, row[i].cut, e->length, err);
     }
     free(row);
     return status ? status : cud_json_put(out, "]}", err);
@@ -97,20 +93,13 @@ static cuddle_status put_merges(cud_bytes *out, const cud_vocab *vocab, cuddle_e
 
 static cuddle_status put_bpe(cud_conversion *c, const cud_spm *m, cuddle_error *err)
 {
-    char text[24];
     cud_vocab vocab;
     cud_vocab_init(&vocab);
     cuddle_status status = CUDDLE_OK;
-    for (size_t i = 0; i < m->count && !status; i++) status = cud_vocab_add(&vocab, m->piece[i].text, m->piece[i].length, (int32_t)i, err);
-    if (!status) status = cud_json_put(&c->json, "\"fuse_unk\":true,\"byte_fallback\":true,\"vocab\":{", err);
-    for (uint32_t i = 0; i < vocab.count && !status; i++) {
-        const cud_vocab_entry *e = &vocab.entry[i];
-        if (i) status = cud_json_put(&c->json, ",", err);
-        if (!status) status = cud_json_put_string(&c->json, vocab.pool + e->offset, e->length, err);
-        snprintf(text, sizeof text, ":%d", (int)e->id);
-        if (!status) status = cud_json_put(&c->json, text, err);
-    }
-    if (!status) status = cud_json_put(&c->json, "}", err);
+    for (size_t i = 0; i < m->count && !status; i++)
+        status = cud_vocab_add(&vocab, m->piece[i].text, m->piece[i].length, (int32_t)i, err);
+    if (!status) status = cud_json_put(&c->json, "\"fuse_unk\":true,\"byte_fallback\":true,\"vocab\":", err);
+    if (!status) status = cud_json_put_vocab(&c->json, &vocab, err);
     if (!status) status = put_merges(&c->json, &vocab, err);
     cud_vocab_free(&vocab);
     return status;
@@ -124,10 +113,16 @@ cuddle_status cud_convert_llama(cud_conversion *c, const cud_bytes files[2], cud
     cuddle_status status = cud_convert_flag(&prefix, c, "add_prefix_space", true, err);
     if (!status) status = cud_convert_flag(&legacy, c, "legacy", false, err);
     if (status) return status;
-    snprintf(text, sizeof text, ",\"pre_tokenizer\":{\"type\":\"Metaspace\",\"replacement\":\"\xe2\x96\x81\",\"prepend_scheme\":\"%s\",\"split\":false},"
-             "\"decoder\":{\"type\":\"Sequence\",\"decoders\":[{\"type\":\"Replace\",\"pattern\":{\"String\":\"\xe2\x96\x81\"},\"content\":\" \"},"
-             "{\"type\":\"ByteFallback\"},{\"type\":\"Fuse\"}%s]}}", !prefix ? "never" : legacy ? "always" : "first",
-             prefix ? ",{\"type\":\"Strip\",\"content\":\" \",\"start\":1,\"stop\":0}" : "");
+    snprintf(
+        text, sizeof text,
+        ",\"pre_tokenizer\":{\"type\":\"Metaspace\",\"replacement\":\"\xe2\x96\x81\",\"prepend_scheme\":\"%s\",\"split\":false},"
+        "\"decoder\":{\"type\":\"Sequence\",\"decoders\":[{\"type\":\"Replace\",\"pattern\":{\"String\":\"\xe2\x96\x81\"},"
+        "\"content\":\" \"},"
+        "{\"type\":\"ByteFallback\"},{\"type\":\"Fuse\"}%s]}}",
+        !prefix  ? "never"
+        : legacy ? "always"
+                 : "first",
+        prefix ? ",{\"type\":\"Strip\",\"content\":\" \",\"start\":1,\"stop\":0}" : "");
     status = parse_model(&m, c, &files[0], 2, err);
     if (!status) status = cud_json_put(&c->json, "{\"model\":{\"type\":\"BPE\",", err);
     if (!status) status = put_bpe(c, &m, err);
@@ -142,14 +137,20 @@ cuddle_status cud_convert_gemma(cud_conversion *c, const cud_bytes files[2], cud
     const char *unk = cud_convert_named(c, CUDDLE_SPECIAL_UNK);
     cuddle_status status = parse_model(&m, c, &files[0], 2, err);
     if (!status) status = cud_json_put(&c->json, "{\"model\":{\"type\":\"BPE\",\"unk_token\":", err);
-    if (!status) status = unk ? cud_json_put_string(&c->json, unk, strlen(unk), err) : cud_json_put(&c->json, "\"None\"", err); /* str(None) */
+    if (!status)
+        status =
+            unk ? cud_json_put_string(&c->json, unk, strlen(unk), err) : cud_json_put(&c->json, "\"None\"", err); /* str(None) */
     if (!status) status = cud_json_put(&c->json, ",", err);
     if (!status) status = put_bpe(c, &m, err);
     if (!status)
-        status = cud_json_put(&c->json, ",\"normalizer\":{\"type\":\"Replace\",\"pattern\":{\"String\":\" \"},\"content\":\"\xe2\x96\x81\"},"
-                              "\"pre_tokenizer\":{\"type\":\"Split\",\"pattern\":{\"String\":\" \"},\"behavior\":\"MergedWithPrevious\",\"invert\":false},"
-                              "\"decoder\":{\"type\":\"Sequence\",\"decoders\":[{\"type\":\"Replace\",\"pattern\":{\"String\":\"\xe2\x96\x81\"},\"content\":\" \"},"
-                              "{\"type\":\"ByteFallback\"},{\"type\":\"Fuse\"}]}}", err);
+        status = cud_json_put(&c->json,
+                              ",\"normalizer\":{\"type\":\"Replace\",\"pattern\":{\"String\":\" \"},\"content\":\"\xe2\x96\x81\"},"
+                              "\"pre_tokenizer\":{\"type\":\"Split\",\"pattern\":{\"String\":\" "
+                              "\"},\"behavior\":\"MergedWithPrevious\",\"invert\":false},"
+                              "\"decoder\":{\"type\":\"Sequence\",\"decoders\":[{\"type\":\"Replace\",\"pattern\":{\"String\":"
+                              "\"\xe2\x96\x81\"},\"content\":\" \"},"
+                              "{\"type\":\"ByteFallback\"},{\"type\":\"Fuse\"}]}}",
+                              err);
     cud_spm_free(&m);
     return status;
 }
@@ -169,7 +170,8 @@ static cuddle_status put_scored(cud_conversion *c, bool *first, const char *s, s
 static cuddle_status put_pieces(cud_conversion *c, bool *first, const cud_spm *m, size_t from, cuddle_error *err)
 {
     cuddle_status status = CUDDLE_OK;
-    for (size_t i = from; i < m->count && !status; i++) status = put_scored(c, first, m->piece[i].text, m->piece[i].length, m->piece[i].score, err);
+    for (size_t i = from; i < m->count && !status; i++)
+        status = put_scored(c, first, m->piece[i].text, m->piece[i].length, m->piece[i].score, err);
     return status;
 }
 
@@ -181,7 +183,8 @@ static cuddle_status put_base64(cud_bytes *out, const char *data, size_t length,
         const size_t n = length - i < 3 ? length - i : 3;
         uint32_t bits = 0;
         for (size_t k = 0; k < 3; k++) bits = bits << 8 | (k < n ? (unsigned char)data[i + k] : 0);
-        char text[4] = { digits[bits >> 18], digits[bits >> 12 & 63], n > 1 ? digits[bits >> 6 & 63] : '=', n > 2 ? digits[bits & 63] : '=' };
+        char text[4] = { digits[bits >> 18], digits[bits >> 12 & 63], n > 1 ? digits[bits >> 6 & 63] : '=',
+                         n > 2 ? digits[bits & 63] : '=' };
         status = cud_bytes_add(out, text, sizeof text, err);
     }
     return status;
@@ -197,9 +200,11 @@ static cuddle_status put_unigram_end(cud_conversion *c, const cud_spm *m, const 
         if (!status) status = put_base64(&c->json, m->charsmap, m->charsmap_length, err);
         if (!status) status = cud_json_put(&c->json, "\"}", err);
     }
-    snprintf(text, sizeof text, ",\"pre_tokenizer\":{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"WhitespaceSplit\"},"
+    snprintf(text, sizeof text,
+             ",\"pre_tokenizer\":{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"WhitespaceSplit\"},"
              "{\"type\":\"Metaspace\",\"replacement\":\"\xe2\x96\x81\",\"prepend_scheme\":\"%s\",\"split\":true}]},"
-             "\"decoder\":{\"type\":\"Metaspace\",\"replacement\":\"\xe2\x96\x81\",\"prepend_scheme\":\"%s\",\"split\":true}}", scheme, scheme);
+             "\"decoder\":{\"type\":\"Metaspace\",\"replacement\":\"\xe2\x96\x81\",\"prepend_scheme\":\"%s\",\"split\":true}}",
+             scheme, scheme);
     return status ? status : cud_json_put(&c->json, text, err);
 }
 
@@ -214,7 +219,8 @@ cuddle_status cud_convert_t5(cud_conversion *c, const cud_bytes files[2], cuddle
     cuddle_status status = cud_json_int(&extra, &c->config, "extra_ids", CUD_JSON_NULLABLE, 0, 10000, err);
     if (status) return status;
     status = parse_model(&m, c, &files[0], 1, err);
-    if (!status) status = cud_json_put(&c->json, "{\"model\":{\"type\":\"Unigram\",\"unk_id\":2,\"byte_fallback\":false,\"vocab\":[", err);
+    if (!status)
+        status = cud_json_put(&c->json, "{\"model\":{\"type\":\"Unigram\",\"unk_id\":2,\"byte_fallback\":false,\"vocab\":[", err);
     if (!status) status = put_pieces(c, &first, &m, 0, err);
     char **grown = status ? NULL : realloc(c->extra, (c->extras + (size_t)extra + 1) * sizeof *grown);
     if (!status && !grown) status = cud_nomem(err, (c->extras + (size_t)extra + 1) * sizeof *grown, "special tokens");
@@ -244,11 +250,13 @@ cuddle_status cud_convert_xlm_roberta(cud_conversion *c, const cud_bytes files[2
     cuddle_status status = cud_convert_flag(&prefix, c, "add_prefix_space", true, err);
     if (status) return status;
     status = parse_model(&m, c, &files[0], 1, err);
-    if (!status) status = cud_json_put(&c->json, "{\"model\":{\"type\":\"Unigram\",\"unk_id\":3,\"byte_fallback\":false,\"vocab\":[", err);
+    if (!status)
+        status = cud_json_put(&c->json, "{\"model\":{\"type\":\"Unigram\",\"unk_id\":3,\"byte_fallback\":false,\"vocab\":[", err);
     for (size_t i = 0; i < 4 && !status; i++) {
         const char *name = cud_convert_named(c, before[i]);
         status = name ? put_scored(c, &first, name, strlen(name), 0, err)
-                      : cud_fail(err, CUDDLE_E_FORMAT, "tokenizer_config.json: one of bos_token, pad_token, eos_token and unk_token is null");
+                      : cud_fail(err, CUDDLE_E_FORMAT,
+                                 "tokenizer_config.json: one of bos_token, pad_token, eos_token and unk_token is null");
     }
     if (!status) status = put_pieces(c, &first, &m, 3, err);
     const char *mask = cud_convert_named(c, CUDDLE_SPECIAL_MASK);

@@ -2,12 +2,12 @@
 #include "text/convert.h"
 #include "text/tokenizer.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-static const char pattern[] = "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|"
-                              "\\s+(?!\\S)|\\s+";
+static const char pattern[] =
+    "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|"
+    "\\s+(?!\\S)|\\s+";
 
 typedef struct tiktoken {
     cud_vocab ranks; /* bytes in the alphabet of ByteLevel to rank */
@@ -64,7 +64,8 @@ static cuddle_status read_ranks(tiktoken *t, const char *name, const cud_bytes *
         t->text.used = 0;
         if (valid) status = decode(&t->text, line, (size_t)(space - line), &valid, err);
         if (!status && (!valid || rank > CUD_TOKENIZER_MAX_ID))
-            return cud_fail(err, CUDDLE_E_FORMAT, "%s: line %zu is not base64, a space and a rank up to %d", name, number, CUD_TOKENIZER_MAX_ID);
+            return cud_fail(err, CUDDLE_E_FORMAT, "%s: line %zu is not base64, a space and a rank up to %d", name, number,
+                            CUD_TOKENIZER_MAX_ID);
         if (!status && cud_vocab_find(&t->ranks, t->text.data, t->text.used) >= 0)
             return cud_fail(err, CUDDLE_E_FORMAT, "%s: the token of line %zu is there twice", name, number);
         if (!status) status = cud_vocab_add(&t->ranks, t->text.data, t->text.used, (int32_t)rank, err);
@@ -112,27 +113,15 @@ static cuddle_status list_merges(merge_row **out, size_t *count, const cud_vocab
 
 static cuddle_status put_model(cud_conversion *c, const cud_vocab *ranks, cuddle_error *err)
 {
-    char text[24];
     merge_row *row = NULL;
     size_t count = 0;
     cuddle_status status = list_merges(&row, &count, ranks, err);
-    if (!status) status = cud_json_put(&c->json, "{\"model\":{\"type\":\"BPE\",\"ignore_merges\":true,\"vocab\":{", err);
-    for (uint32_t i = 0; i < ranks->count && !status; i++) {
-        const cud_vocab_entry *e = &ranks->entry[i];
-        if (i) status = cud_json_put(&c->json, ",", err);
-        if (!status) status = cud_json_put_string(&c->json, ranks->pool + e->offset, e->length, err);
-        snprintf(text, sizeof text, ":%d", (int)e->id);
-        if (!status) status = cud_json_put(&c->json, text, err);
-    }
-    if (!status) status = cud_json_put(&c->json, "},\"merges\":[", err);
+    if (!status) status = cud_json_put(&c->json, "{\"model\":{\"type\":\"BPE\",\"ignore_merges\":true,\"vocab\":", err);
+    if (!status) status = cud_json_put_vocab(&c->json, ranks, err);
+    if (!status) status = cud_json_put(&c->json, ",\"merges\":[", err);
     for (size_t i = 0; i < count && !status; i++) {
         const cud_vocab_entry *e = &ranks->entry[row[i].entry];
-        const char *s = ranks->pool + e->offset;
-        status = cud_json_put(&c->json, i ? ",[" : "[", err);
-        if (!status) status = cud_json_put_string(&c->json, s, row[i].cut, err);
-        if (!status) status = cud_json_put(&c->json, ",", err);
-        if (!status) status = cud_json_put_string(&c->json, s + row[i].cut, e->length - row[i].cut, err);
-        if (!status) status = cud_json_put(&c->json, "]", err);
+        status = cud_json_put_merge(&c->json, i == 0, ranks->pool + e->offset, row[i].cut, e->length, err);
     }
     free(row);
     return status ? status : cud_json_put(&c->json, "]}", err);
@@ -144,11 +133,18 @@ cuddle_status cud_convert_tiktoken(cud_conversion *c, const cud_bytes files[2], 
     cud_vocab_init(&t.ranks);
     cuddle_status status = read_ranks(&t, c->class->files[0], &files[0], err);
     if (!status) status = put_model(c, &t.ranks, err);
-    if (!status) status = cud_json_put(&c->json, ",\"decoder\":{\"type\":\"ByteLevel\",\"add_prefix_space\":true,\"trim_offsets\":true},"
-                                                 "\"pre_tokenizer\":{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"Split\",\"pattern\":{\"Regex\":", err);
+    if (!status)
+        status =
+            cud_json_put(&c->json,
+                         ",\"decoder\":{\"type\":\"ByteLevel\",\"add_prefix_space\":true,\"trim_offsets\":true},"
+                         "\"pre_tokenizer\":{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"Split\",\"pattern\":{\"Regex\":",
+                         err);
     if (!status) status = cud_json_put_string(&c->json, pattern, strlen(pattern), err);
-    if (!status) status = cud_json_put(&c->json, "},\"behavior\":\"Isolated\",\"invert\":false},"
-                                                 "{\"type\":\"ByteLevel\",\"add_prefix_space\":false,\"trim_offsets\":true,\"use_regex\":false}]}}", err);
+    if (!status)
+        status = cud_json_put(&c->json,
+                              "},\"behavior\":\"Isolated\",\"invert\":false},"
+                              "{\"type\":\"ByteLevel\",\"add_prefix_space\":false,\"trim_offsets\":true,\"use_regex\":false}]}}",
+                              err);
     free(t.text.data);
     cud_vocab_free(&t.ranks);
     return status;

@@ -2,7 +2,6 @@
 #include "text/convert.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* Of a token that is there twice the last line counts, as in a Python dict. */
@@ -16,24 +15,11 @@ static cuddle_status read_vocab(cud_vocab *vocab, const cud_bytes *file, cuddle_
         if (cud_utf8_valid(line, length) < length || memchr(line, 0, length))
             return cud_fail(err, CUDDLE_E_FORMAT, "vocab.txt: line %d is not UTF-8 without U+0000", (int)id + 1);
         size_t last;
-        while (length && cud_is_white(cud_utf8_decode_before(line, line + length, &last))) length -= last; /* as the reference's reader does */
+        while (length && cud_is_white(cud_utf8_decode_before(line, line + length, &last)))
+            length -= last; /* as the reference's reader does */
         status = cud_vocab_add(vocab, line, length, id, err);
     }
     return status;
-}
-
-static cuddle_status put_vocab(cud_bytes *out, const cud_vocab *vocab, cuddle_error *err)
-{
-    char text[24];
-    cuddle_status status = cud_json_put(out, "\"vocab\":{", err);
-    for (uint32_t i = 0; i < vocab->count && !status; i++) {
-        const cud_vocab_entry *e = &vocab->entry[i];
-        if (i) status = cud_json_put(out, ",", err);
-        if (!status) status = cud_json_put_string(out, vocab->pool + e->offset, e->length, err);
-        snprintf(text, sizeof text, ":%d", (int)e->id);
-        if (!status) status = cud_json_put(out, text, err);
-    }
-    return status ? status : cud_json_put(out, "}}", err);
 }
 
 cuddle_status cud_convert_bert(cud_conversion *c, const cud_bytes files[2], cuddle_error *err)
@@ -44,24 +30,35 @@ cuddle_status cud_convert_bert(cud_conversion *c, const cud_bytes files[2], cudd
     cud_vocab vocab;
     c->single = "c0 A0 s0";
     c->pair = "c0 A0 s0 B1 s1";
-    if (!unk) return cud_fail(err, CUDDLE_E_FORMAT, "tokenizer_config.json: \"unk_token\" is null, expected the token for unknown words");
+    if (!unk)
+        return cud_fail(err, CUDDLE_E_FORMAT, "tokenizer_config.json: \"unk_token\" is null, expected the token for unknown words");
     cuddle_status status = cud_convert_flag(&lower, c, "do_lower_case", true, err);
     if (!status) status = cud_convert_flag(&chinese, c, "tokenize_chinese_chars", true, err);
     if (!status) status = cud_convert_flag(&accents, c, "strip_accents", true, err);
     if (status) return status;
-    snprintf(text, sizeof text, ",\"normalizer\":{\"type\":\"BertNormalizer\",\"clean_text\":true,\"handle_chinese_chars\":%s,\"strip_accents\":%s,"
-             "\"lowercase\":%s},", chinese ? "true" : "false", cud_json_has(&c->config, "strip_accents") ? accents ? "true" : "false" : "null",
+    snprintf(text, sizeof text,
+             ",\"normalizer\":{\"type\":\"BertNormalizer\",\"clean_text\":true,\"handle_chinese_chars\":%s,\"strip_accents\":%s,"
+             "\"lowercase\":%s},",
+             chinese ? "true" : "false", cud_json_has(&c->config, "strip_accents") ? accents ? "true" : "false" : "null",
              lower ? "true" : "false");
     cud_vocab_init(&vocab);
     status = read_vocab(&vocab, &files[0], err);
-    if (!status) status = cud_json_put(&c->json, "{\"model\":{\"type\":\"WordPiece\",\"continuing_subword_prefix\":\"##\",\"max_input_chars_per_word\":100,"
-                                                 "\"unk_token\":", err);
+    if (!status)
+        status =
+            cud_json_put(&c->json,
+                         "{\"model\":{\"type\":\"WordPiece\",\"continuing_subword_prefix\":\"##\",\"max_input_chars_per_word\":100,"
+                         "\"unk_token\":",
+                         err);
     if (!status) status = cud_json_put_string(&c->json, unk, strlen(unk), err);
-    if (!status) status = cud_json_put(&c->json, ",", err);
-    if (!status) status = put_vocab(&c->json, &vocab, err);
+    if (!status) status = cud_json_put(&c->json, ",\"vocab\":", err);
+    if (!status) status = cud_json_put_vocab(&c->json, &vocab, err);
+    if (!status) status = cud_json_put(&c->json, "}", err);
     if (!status) status = cud_json_put(&c->json, text, err);
-    if (!status) status = cud_json_put(&c->json, "\"pre_tokenizer\":{\"type\":\"BertPreTokenizer\"},"
-                                                 "\"decoder\":{\"type\":\"WordPiece\",\"prefix\":\"##\",\"cleanup\":true}}", err);
+    if (!status)
+        status = cud_json_put(&c->json,
+                              "\"pre_tokenizer\":{\"type\":\"BertPreTokenizer\"},"
+                              "\"decoder\":{\"type\":\"WordPiece\",\"prefix\":\"##\",\"cleanup\":true}}",
+                              err);
     cud_vocab_free(&vocab);
     return status;
 }

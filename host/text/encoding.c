@@ -243,8 +243,8 @@ cuddle_status cud_encodings_pad(cuddle_encoding **e, size_t count, const cud_pad
     cuddle_status status = CUDDLE_OK;
     for (size_t i = 0; i < count && !status; i++) {
         if (e[i]->overflow_count && length > CUD_MAX_WINDOW_TOKENS / e[i]->overflow_count)
-            return cud_fail(err, CUDDLE_E_LIMIT, "%zu windows padded to %zu tokens, expected at most %d tokens in all", e[i]->overflow_count,
-                            length, CUD_MAX_WINDOW_TOKENS);
+            return cud_fail(err, CUDDLE_E_LIMIT, "%zu windows padded to %zu tokens, expected at most %d tokens in all",
+                            e[i]->overflow_count, length, CUD_MAX_WINDOW_TOKENS);
         status = pad_one(&e[i], length, pad, err);
         for (size_t k = 0; k < e[i]->overflow_count && !status; k++) status = pad_one(&e[i]->overflow[k], length, pad, err);
     }

@@ -12,7 +12,8 @@ cuddle_status cud_load_added_token(cuddle_tokenizer *t, cud_added_token token, i
                                    cuddle_error *err);
 /* Content and flags of {"content": ..., "special": ...}; the content is borrowed. */
 cuddle_status cud_load_added_flags(cud_added_token *token, const json_view *json, unsigned flags, cuddle_error *err);
-/* Applies tokenizer_config.json, special_tokens_map.json and added_tokens.json; the value of a view is NULL where there is no file. */
+/* Applies tokenizer_config.json, special_tokens_map.json and added_tokens.json; the value of a view is NULL where there is no file.
+ */
 cuddle_status cud_load_config(cuddle_tokenizer *t, const json_view *config, const json_view *map, const json_view *added,
                               cuddle_error *err);
 /* transformers' clean_up_tokenization, on the decoded text. */

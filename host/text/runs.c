@@ -74,8 +74,9 @@ cuddle_status cud_run_truncate(cud_run *p, size_t most, size_t stride, bool left
         return cud_fail(err, CUDDLE_E_ARG, "stride is %zu where only %zu tokens of a text are kept, expected fewer", stride, most);
     const size_t step = most - stride, windows = most ? (count - most - 1) / step + 1 : 1;
     if (windows > CUD_MAX_WINDOWS || windows > CUD_MAX_WINDOW_TOKENS / (most ? most : 1))
-        return cud_fail(err, CUDDLE_E_LIMIT, "%zu tokens in windows of %zu with stride %zu, expected at most %d windows and %d tokens",
-                        count, most, stride, CUD_MAX_WINDOWS, CUD_MAX_WINDOW_TOKENS);
+        return cud_fail(err, CUDDLE_E_LIMIT,
+                        "%zu tokens in windows of %zu with stride %zu, expected at most %d windows and %d tokens", count, most,
+                        stride, CUD_MAX_WINDOWS, CUD_MAX_WINDOW_TOKENS);
     cuddle_status status = make_windows(p, windows, err);
     for (size_t i = 0; i < windows && !status; i++) {
         size_t begin = 0, end = count; /* all of it, where nothing is kept */
@@ -116,8 +117,10 @@ cuddle_status cud_runs_truncate(cud_run *run, int texts, cuddle_truncation strat
     if (!most) {
         keep[0] = keep[1] = 0;
     } else if (strategy == CUDDLE_TRUNCATE_LONGEST_FIRST) {
-        if (texts > 1) share(&keep[0], &keep[1], most);
-        else keep[0] = most;
+        if (texts > 1)
+            share(&keep[0], &keep[1], most);
+        else
+            keep[0] = most;
     } else {
         const int target = strategy == CUDDLE_TRUNCATE_ONLY_SECOND;
         if (target >= texts) return cud_fail(err, CUDDLE_E_ARG, "truncation is ONLY_SECOND, but there is no second text");

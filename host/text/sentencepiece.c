@@ -78,7 +78,10 @@ static bool next_field(message *m, field *f, cuddle_status *status)
     return !*status;
 }
 
-static message inside(const message *m, const field *f) { return (message){ f->bytes, f->bytes + f->length, m->file, m->start, m->err }; }
+static message inside(const message *m, const field *f)
+{
+    return (message){ f->bytes, f->bytes + f->length, m->file, m->start, m->err };
+}
 
 /* ---- the model ---- */
 
@@ -102,8 +105,10 @@ static cuddle_status read_piece(cud_spm *out, size_t *room, const message *m, co
     if (status) return status;
     if (cud_utf8_valid(piece.text, piece.length) < piece.length || memchr(piece.text, 0, piece.length))
         return cud_fail(m->err, CUDDLE_E_FORMAT, "%s: piece %zu is not UTF-8 without U+0000", m->file, out->count);
-    if (!isfinite(piece.score)) return cud_fail(m->err, CUDDLE_E_FORMAT, "%s: piece %zu has a score that is no finite number", m->file, out->count);
-    if (!piece.type) return cud_fail(m->err, CUDDLE_E_FORMAT, "%s: piece %zu has an unknown type, expected 1 to 6", m->file, out->count);
+    if (!isfinite(piece.score))
+        return cud_fail(m->err, CUDDLE_E_FORMAT, "%s: piece %zu has a score that is no finite number", m->file, out->count);
+    if (!piece.type)
+        return cud_fail(m->err, CUDDLE_E_FORMAT, "%s: piece %zu has an unknown type, expected 1 to 6", m->file, out->count);
     if (out->count > CUD_TOKENIZER_MAX_ID)
         return cud_fail(m->err, CUDDLE_E_LIMIT, "%s: more than %d pieces", m->file, CUD_TOKENIZER_MAX_ID + 1);
     if (out->count == *room) {
@@ -158,7 +163,8 @@ cuddle_status cud_spm_parse(cud_spm *out, const void *data, size_t size, const c
     }
     if (status) return status;
     if (!out->count) return cud_fail(err, CUDDLE_E_FORMAT, "%s: no pieces: this is no SentencePiece model", file);
-    if (!out->model_type) return cud_fail(err, CUDDLE_E_UNSUPPORTED, "%s: a model of words or characters, expected Unigram or BPE", file);
+    if (!out->model_type)
+        return cud_fail(err, CUDDLE_E_UNSUPPORTED, "%s: a model of words or characters, expected Unigram or BPE", file);
     return CUDDLE_OK;
 }
 

@@ -8,7 +8,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
-typedef enum cud_piece_type { CUD_PIECE_NORMAL = 1, CUD_PIECE_UNKNOWN, CUD_PIECE_CONTROL, CUD_PIECE_USER, CUD_PIECE_UNUSED, CUD_PIECE_BYTE } cud_piece_type;
+typedef enum cud_piece_type {
+    CUD_PIECE_NORMAL = 1,
+    CUD_PIECE_UNKNOWN,
+    CUD_PIECE_CONTROL,
+    CUD_PIECE_USER,
+    CUD_PIECE_UNUSED,
+    CUD_PIECE_BYTE
+} cud_piece_type;
 
 typedef struct cud_spm_piece {
     const char *text; /* borrowed from the file; not terminated */

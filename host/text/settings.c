@@ -44,7 +44,9 @@ cuddle_status cud_settings_parse_cut(cud_cut *out, const json_view *root, cuddle
 
 cuddle_status cud_settings_parse_pad(cud_pad *out, const char **pad_token, const json_view *root, cuddle_error *err)
 {
-    static const char *const fields[] = { "strategy", "direction", "pad_to_multiple_of", "pad_id", "pad_type_id", "pad_token", NULL };
+    static const char *const fields[] = {
+        "strategy", "direction", "pad_to_multiple_of", "pad_id", "pad_type_id", "pad_token", NULL
+    };
     cud_part part = { .label = "padding" };
     int64_t length = 0, multiple = 0, id = 0, type = 0;
     *out = (cud_pad){ 0 };
@@ -64,7 +66,8 @@ cuddle_status cud_settings_parse_pad(cud_pad *out, const char **pad_token, const
         status = cud_json_wrong(&part.json, "strategy", err, CUDDLE_E_FORMAT, "\"BatchLongest\" or an object with \"Fixed\"");
     }
     if (!status) status = parse_direction(&out->left, &part.json, CUD_JSON_REQUIRED, err);
-    if (!status) status = cud_json_int(&multiple, &part.json, "pad_to_multiple_of", CUD_JSON_NULLABLE, 0, CUD_MAX_WINDOW_TOKENS, err);
+    if (!status)
+        status = cud_json_int(&multiple, &part.json, "pad_to_multiple_of", CUD_JSON_NULLABLE, 0, CUD_MAX_WINDOW_TOKENS, err);
     if (!status) status = cud_json_int(&id, &part.json, "pad_id", CUD_JSON_REQUIRED, 0, CUD_TOKENIZER_MAX_ID, err);
     if (!status) status = cud_json_int(&type, &part.json, "pad_type_id", CUD_JSON_REQUIRED, 0, INT32_MAX, err);
     if (!status) status = cud_json_string(pad_token, &part.json, "pad_token", CUD_JSON_REQUIRED, err);
@@ -97,8 +100,8 @@ static cuddle_status own_length(size_t *out, size_t asked, const cuddle_tokenize
 {
     *out = asked ? asked : t->max_length;
     if (*out) return CUDDLE_OK;
-    return cud_fail(err, CUDDLE_E_ARG, "cuddle_tokenize_options: %s is 0, and the checkpoint's tokenizer_config.json has no model_max_length",
-                    name);
+    return cud_fail(err, CUDDLE_E_ARG,
+                    "cuddle_tokenize_options: %s is 0, and the checkpoint's tokenizer_config.json has no model_max_length", name);
 }
 
 static cuddle_status resolve_cut(cud_cut *out, const cuddle_tokenizer *t, const cuddle_tokenize_options *o, cuddle_error *err)
@@ -113,15 +116,20 @@ static cuddle_status resolve_pad(cud_pad *out, const cuddle_tokenizer *t, const 
 {
     if (o->padding == CUDDLE_PAD_AS_FILE) *out = t->file_pad;
     if (o->padding == CUDDLE_PAD_OFF || o->padding == CUDDLE_PAD_AS_FILE) return CUDDLE_OK;
-    *out = (cud_pad){ .kind = o->padding, .multiple = o->pad_to_multiple_of, .left = is_left(o->padding_side, t->padding_side),
-                      .id = o->pad_id >= 0 ? o->pad_id : t->named[CUDDLE_SPECIAL_PAD], .type = o->pad_type_id };
+    *out = (cud_pad){ .kind = o->padding,
+                      .multiple = o->pad_to_multiple_of,
+                      .left = is_left(o->padding_side, t->padding_side),
+                      .id = o->pad_id >= 0 ? o->pad_id : t->named[CUDDLE_SPECIAL_PAD],
+                      .type = o->pad_type_id };
     if (out->id < 0)
-        return cud_fail(err, CUDDLE_E_ARG, "cuddle_tokenize_options: padding is asked for, but the tokenizer has no pad token and pad_id is %d",
+        return cud_fail(err, CUDDLE_E_ARG,
+                        "cuddle_tokenize_options: padding is asked for, but the tokenizer has no pad token and pad_id is %d",
                         (int)o->pad_id);
     return o->padding == CUDDLE_PAD_FIXED ? own_length(&out->length, o->pad_length, t, "pad_length", err) : CUDDLE_OK;
 }
 
-cuddle_status cud_settings_resolve(cud_settings *out, const cuddle_tokenizer *t, const cuddle_tokenize_options *o, cuddle_error *err)
+cuddle_status cud_settings_resolve(cud_settings *out, const cuddle_tokenizer *t, const cuddle_tokenize_options *o,
+                                   cuddle_error *err)
 {
     *out = (cud_settings){ .add_special = o->add_special, .characters = o->offsets == CUDDLE_OFFSETS_CHARACTERS };
     cuddle_status status = check_choice((int)o->add_special, CUDDLE_ADD_SPECIAL_ONCE, "add_special", err);
@@ -135,9 +143,11 @@ cuddle_status cud_settings_resolve(cud_settings *out, const cuddle_tokenizer *t,
     if (!status) status = check_size(o->pad_length, "pad_length", err);
     if (!status) status = check_size(o->pad_to_multiple_of, "pad_to_multiple_of", err);
     if (!status && (o->pad_id < -1 || o->pad_id > CUD_TOKENIZER_MAX_ID))
-        status = cud_fail(err, CUDDLE_E_ARG, "cuddle_tokenize_options: pad_id is %d, expected -1 to %d", (int)o->pad_id, CUD_TOKENIZER_MAX_ID);
+        status = cud_fail(err, CUDDLE_E_ARG, "cuddle_tokenize_options: pad_id is %d, expected -1 to %d", (int)o->pad_id,
+                          CUD_TOKENIZER_MAX_ID);
     if (!status && o->pad_type_id < 0)
-        status = cud_fail(err, CUDDLE_E_ARG, "cuddle_tokenize_options: pad_type_id is %d, expected at least 0", (int)o->pad_type_id);
+        status =
+            cud_fail(err, CUDDLE_E_ARG, "cuddle_tokenize_options: pad_type_id is %d, expected at least 0", (int)o->pad_type_id);
     if (!status) status = resolve_cut(&out->cut, t, o, err);
     if (!status) status = resolve_pad(&out->pad, t, o, err);
     return status;

@@ -12,10 +12,12 @@ typedef struct template_piece {
     int sequence; /* 0 or 1: the tokens of this text; -1: the token `id` */
 } template_piece;
 
-typedef struct template {
+typedef struct template
+{
     template_piece piece[MAX_PIECES];
     int count;
-} template;
+}
+template;
 
 typedef struct template_config {
     template of_one, of_two; /* for one text, and for a pair */
@@ -64,8 +66,8 @@ static cuddle_status add_piece(template *c, const json_view *piece, const json_v
     return add(c, (template_piece){ -1, (int32_t)type, *id - 'A' }, err);
 }
 
-static cuddle_status read_template(template *c, const cud_part *in, const char *key, unsigned flags,
-                                   const json_view *specials, cuddle_error *err)
+static cuddle_status read_template(template *c, const cud_part *in, const char *key, unsigned flags, const json_view *specials,
+                                   cuddle_error *err)
 {
     json_view list;
     size_t count = 0;
@@ -159,4 +161,6 @@ static size_t template_added(const void *config, bool pair)
     return added;
 }
 
-const cud_processor_type cud_processor_template = { { "TemplateProcessing", template_parse, NULL }, template_apply, template_added };
+const cud_processor_type cud_processor_template = { { "TemplateProcessing", template_parse, NULL },
+                                                    template_apply,
+                                                    template_added };

@@ -23,7 +23,13 @@ cuddle_status cud_tokenizer_find(bool *found, const char *dir, cuddle_error *err
  * beside it are read when they are there.
  * No tokenizer.json is CUDDLE_E_IO. */
 cuddle_status cud_tokenizer_load(cuddle_tokenizer **out, const char *path, cuddle_error *err);
-typedef enum cud_tokenizer_file { CUD_FILE_TOKENIZER, CUD_FILE_CONFIG, CUD_FILE_SPECIAL_MAP, CUD_FILE_ADDED, CUD_FILE_COUNT } cud_tokenizer_file;
+typedef enum cud_tokenizer_file {
+    CUD_FILE_TOKENIZER,
+    CUD_FILE_CONFIG,
+    CUD_FILE_SPECIAL_MAP,
+    CUD_FILE_ADDED,
+    CUD_FILE_COUNT
+} cud_tokenizer_file;
 typedef struct cud_file_text { /* NULL: no such file */
     const char *text;
     size_t size;
@@ -50,8 +56,8 @@ struct cud_settings; /* settings.h: checked options */
  * order, or all NULL after a failure, which is the one of the lowest index. */
 cuddle_status cud_tokenizer_encode_input(cuddle_encoding **out, const cuddle_tokenizer *t, const cuddle_tokenize_input *input,
                                          const struct cud_settings *settings, cuddle_error *err);
-cuddle_status cud_tokenizer_encode_batch(cuddle_encoding **out, const cuddle_tokenizer *t, const cuddle_tokenize_input *inputs, size_t count,
-                                         const struct cud_settings *settings, int threads, cuddle_error *err);
+cuddle_status cud_tokenizer_encode_batch(cuddle_encoding **out, const cuddle_tokenizer *t, const cuddle_tokenize_input *inputs,
+                                         size_t count, const struct cud_settings *settings, int threads, cuddle_error *err);
 int32_t cud_tokenizer_named(const cuddle_tokenizer *t, cuddle_special which); /* -1 if there is none */
 size_t cud_tokenizer_max_length(const cuddle_tokenizer *t);                   /* model_max_length, or 0 */
 
