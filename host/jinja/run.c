@@ -92,9 +92,9 @@ void *cud_j_alloc(jrun *j, size_t size)
 
 char *cud_j_room(jrun *j, size_t size)
 {
-    if (!cud_j_bytes(j, size)) return NULL;
     char *p = cud_arena_extend(&j->memory, "", 0, size);
-    return p ? p : no_memory(j, size);
+    if (!p) return no_memory(j, size);
+    return cud_j_bytes(j, size) ? p : NULL;
 }
 
 bool cud_j_append(jrun *j, jvalue *text, const char *s, size_t n)

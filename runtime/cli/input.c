@@ -1,6 +1,7 @@
 #include "cli/input.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,15 +12,9 @@
 
 enum { INPUT_MOST = 256 << 20 };
 
-int input_read(input *in, const command *c, const char *argument, const char *what)
+/* Everything the descriptor gives. */
+static int read_all(input *in, int fd, const char *from, const char *what)
 {
-    *in = (input){ 0 };
-    if (argument && strcmp(argument, "-") != 0) {
-        in->text = argument;
-        in->length = strlen(argument);
-        return 0;
-    }
-    if (!argument && isatty(STDIN_FILENO)) return usage_error(c, "%s is missing: give it as an argument or on standard input", what);
     size_t room = 0;
     for (;;) {
         if (in->length + 1 >= room) {
@@ -31,22 +26,48 @@ int input_read(input *in, const command *c, const char *argument, const char *wh
             }
             in->text = in->owned = grown;
         }
-        const ssize_t got = read(STDIN_FILENO, in->owned + in->length, room - in->length - 1);
+        const ssize_t got = read(fd, in->owned + in->length, room - in->length - 1);
         if (interrupt_code()) return interrupt_code();
         if (got < 0 && errno == EINTR) continue;
         if (got < 0) {
-            say("cannot read %s from standard input: %s", what, strerror(errno));
+            say("cannot read %s from %s: %s", what, from, strerror(errno));
             return EXIT_FAILED;
         }
         if (got == 0) break;
         in->length += (size_t)got;
         if (in->length > INPUT_MOST) {
-            say("%s on standard input is longer than %d bytes", what, (int)INPUT_MOST);
+            say("%s on %s is longer than %d bytes", what, from, (int)INPUT_MOST);
             return EXIT_FAILED;
         }
     }
     in->owned[in->length] = 0;
     return 0;
+}
+
+int input_read(input *in, const command *c, const char *argument, const char *what)
+{
+    *in = (input){ 0 };
+    if (argument && strcmp(argument, "-") != 0) {
+        in->text = argument;
+        in->length = strlen(argument);
+        return 0;
+    }
+    if (!argument && isatty(STDIN_FILENO)) return usage_error(c, "%s is missing: give it as an argument or on standard input", what);
+    return read_all(in, STDIN_FILENO, "standard input", what);
+}
+
+int input_read_file(input *in, const command *c, const char *path, const char *what)
+{
+    if (!path || strcmp(path, "-") == 0) return input_read(in, c, path, what);
+    *in = (input){ 0 };
+    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        say("cannot open %s: %s", path, strerror(errno));
+        return EXIT_FAILED;
+    }
+    const int code = read_all(in, fd, path, what);
+    close(fd);
+    return code;
 }
 
 int input_ids(int32_t **out, size_t *count, const input *in)

@@ -16,6 +16,8 @@ typedef struct input {
 /* The argument, or all of stdin if the argument is "-" or, when stdin is not a terminal, NULL. Returns an exit code, 0 to go on.
  * `what` names the argument in sentences. Release with input_free(). */
 int input_read(input *in, const command *c, const char *argument, const char *what);
+/* The same with the name of a file as the argument. */
+int input_read_file(input *in, const command *c, const char *path, const char *what);
 /* Reads the token ids in the text, separated by white space or commas; *out is the caller's to free, after a failure too. Returns an exit
  * code, 0 to go on. */
 int input_ids(int32_t **out, size_t *count, const input *in);

@@ -13,6 +13,7 @@ static const struct { const char *name; int (*run)(int argc, char **argv); const
     { "inspect", verb_inspect, "list the tensors of a checkpoint" },
     { "plan", verb_plan, "the memory a model would take, from its headers alone" },
     { "tokenize", verb_tokenize, "turn text into token ids, or back" },
+    { "render", verb_render, "what a chat becomes: the text that a model will see" },
     { "bench", verb_bench, "measure loading, prefill and decoding" },
     { "doctor", verb_doctor, "what this build and this machine offer" },
 };
@@ -38,7 +39,7 @@ int main(int argc, char **argv)
     }
     const char *name = argc > 1 ? argv[1] : NULL;
     if (!name) {
-        say("a verb is missing: run, inspect, plan, tokenize, bench or doctor (see cuddle --help)");
+        say("a verb is missing: run, inspect, plan, tokenize, render, bench or doctor (see cuddle --help)");
         return EXIT_USAGE;
     }
     if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0) return print_help();
@@ -52,7 +53,7 @@ int main(int argc, char **argv)
             return verbs[i].run(argc - 2, argv + 2);
         }
     char shown[128];
-    say("unknown %s '%s': expected run, inspect, plan, tokenize, bench or doctor (see cuddle --help)", *name == '-' ? "option" : "verb",
+    say("unknown %s '%s': expected run, inspect, plan, tokenize, render, bench or doctor (see cuddle --help)", *name == '-' ? "option" : "verb",
         clean_line(shown, sizeof shown, name));
     return EXIT_USAGE;
 }

@@ -52,7 +52,7 @@ same() { # WHAT FOUND EXPECTED
 expect version 0 "$cuddle" --version
 grep -q -E '^cuddle [0-9]+\.[0-9]+\.[0-9]+$' "$work/out" || bad "not a version"
 expect help 0 "$cuddle" --help
-for verb in run inspect plan tokenize bench doctor; do
+for verb in run inspect plan tokenize render bench doctor; do
     grep -q "^  $verb " "$work/out" || bad "$verb is not listed"
 done
 expect "no verb" 2 "$cuddle" && one_sentence
@@ -85,7 +85,7 @@ usage() { # SENTENCE COMMAND...
     shift
     expect "usage: $*" 2 "$cuddle" "$@" && one_sentence && holds "$wanted"
 }
-for verb in run inspect plan tokenize bench doctor; do
+for verb in run inspect plan tokenize render bench doctor; do
     usage "unknown option --no-such-thing" $verb --no-such-thing
     usage "unknown option -x" $verb -x m
 done
