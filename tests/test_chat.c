@@ -1,5 +1,5 @@
-/* Chat templates: whole ones against transformers' apply_chat_template() (tests/chat/expected.json), loading, options, limits, and what
- * hostile templates are told. */
+/* Chat templates: whole ones against transformers' apply_chat_template() (tests/chat/expected.json), loading, options, limits, and
+ * what hostile templates are told. */
 #include "support.h"
 
 #include <jansson.h>
@@ -42,8 +42,7 @@ static json_t *chat_named(const char *name)
 {
     size_t i;
     json_t *chat;
-    json_array_foreach(chats, i, chat)
-        if (strcmp(json_string_value(json_object_get(chat, "name")), name) == 0) return chat;
+    json_array_foreach(chats, i, chat) if (strcmp(json_string_value(json_object_get(chat, "name")), name) == 0) return chat;
     return NULL;
 }
 
@@ -56,7 +55,8 @@ static char *member(json_t *chat, const char *key)
 /* The special tokens of the tokenizer that scripts/make_chat_fixtures.py makes, below the chat's own variables. */
 static char *variables_of(json_t *chat)
 {
-    json_t *all = json_pack("{s:s, s:s, s:s, s:s}", "bos_token", "<s>", "eos_token", "</s>", "unk_token", "<unk>", "pad_token", "<pad>");
+    json_t *all =
+        json_pack("{s:s, s:s, s:s, s:s}", "bos_token", "<s>", "eos_token", "</s>", "unk_token", "<unk>", "pad_token", "<pad>");
     if (json_object_get(chat, "variables")) json_object_update(all, json_object_get(chat, "variables"));
     char *text = json_dumps(all, 0);
     json_decref(all);
@@ -66,14 +66,16 @@ static char *variables_of(json_t *chat)
 START_TEST(writes_what_transformers_writes)
 {
     json_t *one = json_array_get(cases, (size_t)_i), *output = json_object_get(one, "output");
-    const char *name = json_string_value(json_object_get(one, "template")), *chat_name = json_string_value(json_object_get(one, "chat"));
+    const char *name = json_string_value(json_object_get(one, "template")),
+               *chat_name = json_string_value(json_object_get(one, "chat"));
     json_t *chat = chat_named(chat_name);
     char path[300], *text = NULL;
     snprintf(path, sizeof path, "chat/templates/%s", name);
     cuddle_chat_template *t = NULL;
     cuddle_chat_options options;
     cuddle_chat_options_init(&options);
-    char *messages = member(chat, "messages"), *tools = member(chat, "tools"), *documents = member(chat, "documents"), *variables = variables_of(chat);
+    char *messages = member(chat, "messages"), *tools = member(chat, "tools"), *documents = member(chat, "documents"),
+         *variables = variables_of(chat);
     json_t *prompt = json_object_get(chat, "add_generation_prompt");
     options.messages_json = messages;
     options.tools_json = tools;
@@ -86,10 +88,13 @@ START_TEST(writes_what_transformers_writes)
     size_t length = 0;
     const cuddle_status status = cuddle_chat_template_render(&text, &length, t, NULL, 0, &options, &err);
     if (json_is_null(output)) {
-        ck_assert_msg(status != CUDDLE_OK, "%s, %s: gives %s\n  expected a failure: %s", name, chat_name, text, json_string_value(json_object_get(one, "why")));
+        ck_assert_msg(status != CUDDLE_OK, "%s, %s: gives %s\n  expected a failure: %s", name, chat_name, text,
+                      json_string_value(json_object_get(one, "why")));
     } else {
-        ck_assert_msg(status == CUDDLE_OK, "%s, %s: failed: %s\n  expected %s", name, chat_name, err.text, json_string_value(output));
-        ck_assert_msg(strcmp(text, json_string_value(output)) == 0, "%s, %s:\n  gives    %s\n  expected %s", name, chat_name, text, json_string_value(output));
+        ck_assert_msg(status == CUDDLE_OK, "%s, %s: failed: %s\n  expected %s", name, chat_name, err.text,
+                      json_string_value(output));
+        ck_assert_msg(strcmp(text, json_string_value(output)) == 0, "%s, %s:\n  gives    %s\n  expected %s", name, chat_name, text,
+                      json_string_value(output));
         ck_assert_uint_eq(length, json_string_length(output));
     }
     cuddle_text_free(text);
@@ -114,7 +119,8 @@ START_TEST(structs_are_what_the_json_would_be)
     };
     static const char json[] =
         "[{\"role\": \"system\", \"content\": \"S\"}, {\"role\": \"user\", \"content\": [{\"type\": \"text\", \"text\": \"hi\"}]},"
-        "{\"role\": \"assistant\", \"reasoning_content\": \"hm\", \"tool_calls\": [{\"id\": \"id1\", \"type\": \"function\", \"function\": {\"name\": \"f\","
+        "{\"role\": \"assistant\", \"reasoning_content\": \"hm\", \"tool_calls\": [{\"id\": \"id1\", \"type\": \"function\", "
+        "\"function\": {\"name\": \"f\","
         "\"arguments\": {\"a\": [1, 2.5, null]}}}, {\"type\": \"function\", \"function\": {\"name\": \"g\", \"arguments\": {}}}]},"
         "{\"role\": \"tool\", \"content\": \"42\", \"tool_call_id\": \"id1\", \"name\": \"f\"}]";
     cuddle_chat_template *t = parse("{{ messages }}");
@@ -148,7 +154,10 @@ START_TEST(time_is_what_the_caller_says)
 }
 END_TEST
 
-static const struct { const char *messages, *variables, *tools, *sentence; int continues; } wrong[] = {
+static const struct {
+    const char *messages, *variables, *tools, *sentence;
+    int continues;
+} wrong[] = {
     { "[]", NULL, NULL, "messages: there is none, at least one is needed", 0 },
     { "{}", NULL, NULL, "messages: is a dict, expected a list", 0 },
     { "[1]", NULL, NULL, "messages: element 0 is a int, expected an object", 0 },
@@ -193,8 +202,10 @@ START_TEST(calls_that_are_wrong_are_refused)
     cuddle_chat_template *t = NULL, *good = parse("x");
     cuddle_chat_options options;
     static const cuddle_tool_call no_name = { .arguments = "{}" }, bad_json = { "f", "{", NULL };
-    const cuddle_message m[] = { { .tool_calls = &no_name, .tool_call_count = 1 }, { .tool_calls = &bad_json, .tool_call_count = 1 },
-                                 { .content = "a", .content_json = "[]" }, { .tool_call_count = 1 } };
+    const cuddle_message m[] = { { .tool_calls = &no_name, .tool_call_count = 1 },
+                                 { .tool_calls = &bad_json, .tool_call_count = 1 },
+                                 { .content = "a", .content_json = "[]" },
+                                 { .tool_call_count = 1 } };
     char *text = NULL;
     cuddle_chat_options_init(&options);
     test_expect_failure(cuddle_chat_template_parse(NULL, "", 0, &err), CUDDLE_E_ARG, &err);
@@ -204,7 +215,8 @@ START_TEST(calls_that_are_wrong_are_refused)
     test_expect_failure(cuddle_chat_template_render(NULL, NULL, good, &hello, 1, NULL, &err), CUDDLE_E_ARG, &err);
     test_expect_failure(cuddle_chat_template_render(&text, NULL, NULL, &hello, 1, NULL, &err), CUDDLE_E_ARG, &err);
     test_expect_failure(cuddle_chat_template_render(&text, NULL, good, NULL, 1, NULL, &err), CUDDLE_E_ARG, &err);
-    for (size_t i = 0; i < 4; i++) test_expect_failure(cuddle_chat_template_render(&text, NULL, good, &m[i], 1, NULL, &err), CUDDLE_E_ARG, &err);
+    for (size_t i = 0; i < 4; i++)
+        test_expect_failure(cuddle_chat_template_render(&text, NULL, good, &m[i], 1, NULL, &err), CUDDLE_E_ARG, &err);
     options.continue_final_message = 1;
     test_expect_failure(cuddle_chat_template_render(&text, NULL, good, &hello, 1, &options, &err), CUDDLE_E_ARG, &err);
     cuddle_chat_options_init(&options);
@@ -233,7 +245,10 @@ static char *file_in(const char *folder, const char *name)
     return path;
 }
 
-static void put(const char *folder, const char *name, const char *text) { test_write_file(file_in(folder, name), text, strlen(text)); }
+static void put(const char *folder, const char *name, const char *text)
+{
+    test_write_file(file_in(folder, name), text, strlen(text));
+}
 
 static const char *fresh(const char *name)
 {
@@ -263,13 +278,17 @@ START_TEST(templates_are_found_where_checkpoints_have_them)
     const char *dir = fresh("places");
     put(dir, "chat_template.json", "{\"chat_template\": \"processor\"}");
     loads(dir, NULL, NULL, "processor");
-    put(dir, "tokenizer_config.json", "{\"chat_template\": \"config {{ bos_token }}|{{ eos_token }}|{{ pad_token }}\", \"bos_token\": \"<s>\","
-                                      "\"eos_token\": {\"content\": \"</s>\", \"special\": true}, \"pad_token\": null}");
+    put(dir, "tokenizer_config.json",
+        "{\"chat_template\": \"config {{ bos_token }}|{{ eos_token }}|{{ pad_token }}\", \"bos_token\": \"<s>\","
+        "\"eos_token\": {\"content\": \"</s>\", \"special\": true}, \"pad_token\": null}");
     loads(dir, NULL, NULL, "config <s>|</s>|");
     put(dir, "special_tokens_map.json", "{\"bos_token\": \"<S>\", \"pad_token\": {\"content\": \"<p>\"}}");
     loads(dir, NULL, NULL, "config <S>|</s>|<p>"); /* the configuration does not list added tokens */
-    put(dir, "tokenizer_config.json", "{\"chat_template\": [{\"name\": \"default\", \"template\": \"d{{ bos_token }}{{ image_token }}\"}, {\"name\": \"tool_use\", \"template\": \"t\"},"
-                                      "{\"name\": \"rag\", \"template\": \"r\"}], \"bos_token\": \"<s>\", \"added_tokens_decoder\": {}, \"extra_special_tokens\": {\"image_token\": \"<i>\"}}");
+    put(dir, "tokenizer_config.json",
+        "{\"chat_template\": [{\"name\": \"default\", \"template\": \"d{{ bos_token }}{{ image_token }}\"}, {\"name\": "
+        "\"tool_use\", \"template\": \"t\"},"
+        "{\"name\": \"rag\", \"template\": \"r\"}], \"bos_token\": \"<s>\", \"added_tokens_decoder\": {}, "
+        "\"extra_special_tokens\": {\"image_token\": \"<i>\"}}");
     loads(dir, NULL, NULL, "d<s><i>");
     loads(dir, NULL, "[]", "t");
     loads(dir, "default", "[]", "d<s><i>");
@@ -309,10 +328,13 @@ START_TEST(checkpoints_with_broken_templates_are_refused)
     refuses(dir, CUDDLE_E_FORMAT, "tokenizer_config.json: \"chat_template\" is 5, expected a template or a list of named ones");
     put(dir, "tokenizer_config.json", "{\"chat_template\": [{\"name\": \"a\"}]}");
     refuses(dir, CUDDLE_E_FORMAT, "tokenizer_config.json: \"chat_template[0].template\" is missing, expected a string");
-    put(dir, "tokenizer_config.json", "{\"chat_template\": [{\"name\": \"a\", \"template\": \"\"}, {\"name\": \"a\", \"template\": \"\"}]}");
+    put(dir, "tokenizer_config.json",
+        "{\"chat_template\": [{\"name\": \"a\", \"template\": \"\"}, {\"name\": \"a\", \"template\": \"\"}]}");
     refuses(dir, CUDDLE_E_FORMAT, "tokenizer_config.json: chat_template 'a': two templates are named 'a'");
     put(dir, "tokenizer_config.json", "{\"chat_template\": [{\"name\": \"a\", \"template\": \"{{\"}]}");
-    refuses(dir, CUDDLE_E_FORMAT, "tokenizer_config.json: chat_template 'a': line 1, column 3: unexpected the end of the template, expected an expression");
+    refuses(
+        dir, CUDDLE_E_FORMAT,
+        "tokenizer_config.json: chat_template 'a': line 1, column 3: unexpected the end of the template, expected an expression");
     put(dir, "chat_template.jinja", "ok\n{% if x %}");
     refuses(dir, CUDDLE_E_FORMAT, "chat_template.jinja: line 2, column 11: unexpected the end of the template, expected endif");
     put(dir, "chat_template.jinja", "a\xff");
@@ -322,7 +344,11 @@ END_TEST
 
 /* ------------------------------------------------------------------------------------------------------- sentences */
 
-static const struct { const char *template; cuddle_status status; const char *sentence; } places[] = {
+static const struct {
+    const char *template;
+    cuddle_status status;
+    const char *sentence;
+} places[] = {
     { "a\n{{ x.y }}", CUDDLE_E_FORMAT, "line 2, column 6: 'x' is undefined" }, /* where it is asked for y */
     { "{{ messages[0].nope.deep }}", CUDDLE_E_FORMAT, "line 1, column 21: a dict has no attribute or key 'nope'" },
     { "{{ [1][5].x }}", CUDDLE_E_FORMAT, "line 1, column 11: a list has no element 5" },
@@ -332,7 +358,8 @@ static const struct { const char *template; cuddle_status status; const char *se
     { "{{ 1 is nope }}", CUDDLE_E_UNSUPPORTED, "line 1, column 9: there is no test 'nope'" },
     { "{{ raise_exception('No ' ~ 'way') }}", CUDDLE_E_FORMAT, "line 1, column 4: the template refuses: No way" },
     { "{{ [].append(1) }}", CUDDLE_E_FORMAT, "line 1, column 7: the attribute 'append' of a list is out of reach for templates" },
-    { "{{ 9223372036854775807 + 1 }}", CUDDLE_E_LIMIT, "line 1, column 24: the result of '+' is an integer that 64 bits cannot hold" },
+    { "{{ 9223372036854775807 + 1 }}", CUDDLE_E_LIMIT,
+      "line 1, column 24: the result of '+' is an integer that 64 bits cannot hold" },
     { "{{ 2 ** 64 }}", CUDDLE_E_LIMIT, "line 1, column 6: the result of '**' is an integer that 64 bits cannot hold" },
     { "{{ 99999999999999999999 }}", CUDDLE_E_LIMIT, "line 1, column 4: an integer that 64 bits cannot hold" },
     { "{% include 'x' %}", CUDDLE_E_UNSUPPORTED, "line 1, column 4: the statement 'include' is not supported in chat templates" },
@@ -345,7 +372,8 @@ static const struct { const char *template; cuddle_status status; const char *se
     { "{{ a $ b }}", CUDDLE_E_FORMAT, "line 1, column 6: unexpected character '$'" },
     { "{% for x in 5 %}{% endfor %}", CUDDLE_E_FORMAT, "line 1, column 13: a int cannot be iterated over" },
     { "{% for a, b in [[1]] %}{% endfor %}", CUDDLE_E_FORMAT, "line 1, column 8: 1 value cannot be unpacked into 2 names" },
-    { "{% macro m(a) %}{% endmacro %}{{ m(1, 2) }}", CUDDLE_E_FORMAT, "line 1, column 34: the macro 'm' takes at most 1 argument, 2 are given" },
+    { "{% macro m(a) %}{% endmacro %}{{ m(1, 2) }}", CUDDLE_E_FORMAT,
+      "line 1, column 34: the macro 'm' takes at most 1 argument, 2 are given" },
     { "{{ 'a'.center() }}", CUDDLE_E_FORMAT, "line 1, column 8: 'center' needs its argument 'width'" },
     { "{{ 'a'|upper(1) }}", CUDDLE_E_FORMAT, "line 1, column 8: 'upper' takes at most 0 arguments, 1 are given" },
     { "{{ range(10 ** 12) }}", CUDDLE_E_LIMIT, "line 1, column 4: 'range' of 1000000000000 integers, at most 100000" },
@@ -368,7 +396,9 @@ END_TEST
 
 /* ---------------------------------------------------------------------------------------------------------- limits */
 
-static const struct { const char *template, *part; } hostile[] = {
+static const struct {
+    const char *template, *part;
+} hostile[] = {
     { "{% for a in range(100000) %}{% for b in range(100000) %}{% endfor %}{% endfor %}", "steps" },
     { "{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}", "nested deeper than" },
     { "{% macro a() %}{{ b() }}{% endmacro %}{% macro b() %}{{ a() }}{% endmacro %}{{ a() }}", "nested deeper than" },
@@ -377,14 +407,22 @@ static const struct { const char *template, *part; } hostile[] = {
     { "{% set ns = namespace(s='x') %}{% for i in range(100) %}{% set ns.s = ns.s + ns.s %}{% endfor %}", "" },
     { "{% set ns = namespace(s='x') %}{% for i in range(100) %}{% set ns.s = ns.s ~ ns.s %}{% endfor %}", "" },
     { "{% set ns = namespace(l=[1]) %}{% for i in range(100) %}{% set ns.l = ns.l + ns.l %}{% endfor %}", "" },
-    { "{% set ns = namespace(l=[]) %}{% for i in range(9999) %}{% set ns.l = [ns.l] %}{% endfor %}{{ ns.l }}", "nested deeper than" },
-    { "{% set ns = namespace(l=[]) %}{% for i in range(9999) %}{% set ns.l = [ns.l] %}{% endfor %}{{ ns.l|tojson }}", "nested deeper than" },
-    { "{% set ns = namespace(l=[], m=[]) %}{% for i in range(9999) %}{% set ns.l = [ns.l] %}{% set ns.m = [ns.m] %}{% endfor %}{{ ns.l == ns.m }}", "nested deeper than" },
-    { "{% set ns = namespace(l=[], m=[]) %}{% for i in range(9999) %}{% set ns.l = [ns.l] %}{% set ns.m = [ns.m] %}{% endfor %}{{ ns.l < ns.m }}", "nested deeper than" },
-    { "{% set ns = namespace(l=()) %}{% for i in range(9999) %}{% set ns.l = (ns.l,) %}{% endfor %}{{ {ns.l: 1} }}", "nested deeper than" },
+    { "{% set ns = namespace(l=[]) %}{% for i in range(9999) %}{% set ns.l = [ns.l] %}{% endfor %}{{ ns.l }}",
+      "nested deeper than" },
+    { "{% set ns = namespace(l=[]) %}{% for i in range(9999) %}{% set ns.l = [ns.l] %}{% endfor %}{{ ns.l|tojson }}",
+      "nested deeper than" },
+    { "{% set ns = namespace(l=[], m=[]) %}{% for i in range(9999) %}{% set ns.l = [ns.l] %}{% set ns.m = [ns.m] %}{% endfor %}{{ "
+      "ns.l == ns.m }}",
+      "nested deeper than" },
+    { "{% set ns = namespace(l=[], m=[]) %}{% for i in range(9999) %}{% set ns.l = [ns.l] %}{% set ns.m = [ns.m] %}{% endfor %}{{ "
+      "ns.l < ns.m }}",
+      "nested deeper than" },
+    { "{% set ns = namespace(l=()) %}{% for i in range(9999) %}{% set ns.l = (ns.l,) %}{% endfor %}{{ {ns.l: 1} }}",
+      "nested deeper than" },
     { "{% set ns = namespace() %}{% set ns.me = ns %}{{ ns }}", "nested deeper than" },
     { "{% set ns = namespace(l=[1]) %}{% for i in range(60) %}{% set ns.l = [ns.l, ns.l] %}{% endfor %}{{ ns.l }}", "" },
-    { "{% set ns = namespace(l=[1]) %}{% for i in range(60) %}{% set ns.l = [ns.l, ns.l] %}{% endfor %}{{ ns.l == ns.l[:] }}", "steps" },
+    { "{% set ns = namespace(l=[1]) %}{% for i in range(60) %}{% set ns.l = [ns.l, ns.l] %}{% endfor %}{{ ns.l == ns.l[:] }}",
+      "steps" },
     { "{{ 'x' * 10 ** 12 }}", "memory" },
     { "{{ 'x' * 9223372036854775807 }}", "" },
     { "{{ [1] * 10 ** 15 }}", "" },
@@ -412,7 +450,8 @@ static const struct { const char *template, *part; } hostile[] = {
     { "{{ ('a' * 100000).replace('a', 'b' * 100000) }}", "" },
     { "{{ 'ab'.join(['c' * 1000000] * 1000000) }}", "" },
     { "{% filter upper %}{% for i in range(100000) %}{{ 'x' * 100000 }}{% endfor %}{% endfilter %}", "" },
-    { "{% macro m(x) %}{{ caller() }}{% endmacro %}{% macro r() %}{% call m(1) %}{{ r() }}{% endcall %}{% endmacro %}{{ r() }}", "nested deeper than" },
+    { "{% macro m(x) %}{{ caller() }}{% endmacro %}{% macro r() %}{% call m(1) %}{{ r() }}{% endcall %}{% endmacro %}{{ r() }}",
+      "nested deeper than" },
     { "{% set ns = namespace(f='{0}') %}{% for i in range(64) %}{% set ns.f = ns.f.format(ns.f ~ ns.f) %}{% endfor %}", "" },
     { "{{ ('%s' * 100000) % (('x' * 100000,) * 100000) }}", "" },
 };
@@ -443,11 +482,29 @@ static char *repeated(const char *begin, const char *part, int times, const char
     return text;
 }
 
-static const struct { const char *begin, *part, *end; } deep[] = {
-    { "{{ ", "(", "1" },       { "{{ ", "[", "1" },         { "{{ ", "{1:", "1" },      { "{{ ", "-", "1 }}" },   { "{{ ", "not ", "1 }}" },
-    { "", "{% if 1 %}", "" },  { "{{ 1", "+1", " }}" },     { "{{ 1", "|abs", " }}" },  { "{{ a", ".b", " }}" },  { "{{ a", "[0]", " }}" },
-    { "{{ ", "f(", "1" },      { "{{ 1", " if 1 else 1", " }}" }, { "{% set ", "(", "a" }, { "{{ 1", " and 1", " }}" }, { "", "{% for x in y %}", "" },
-    { "", "{% macro m() %}", "" }, { "{{ ", "1 if ", "1 }}" }, { "{{ 1 is eq ", "[", "1" }, { "", "{% filter upper %}", "" }, { "{{ 'x'", "()", " }}" },
+static const struct {
+    const char *begin, *part, *end;
+} deep[] = {
+    { "{{ ", "(", "1" },
+    { "{{ ", "[", "1" },
+    { "{{ ", "{1:", "1" },
+    { "{{ ", "-", "1 }}" },
+    { "{{ ", "not ", "1 }}" },
+    { "", "{% if 1 %}", "" },
+    { "{{ 1", "+1", " }}" },
+    { "{{ 1", "|abs", " }}" },
+    { "{{ a", ".b", " }}" },
+    { "{{ a", "[0]", " }}" },
+    { "{{ ", "f(", "1" },
+    { "{{ 1", " if 1 else 1", " }}" },
+    { "{% set ", "(", "a" },
+    { "{{ 1", " and 1", " }}" },
+    { "", "{% for x in y %}", "" },
+    { "", "{% macro m() %}", "" },
+    { "{{ ", "1 if ", "1 }}" },
+    { "{{ 1 is eq ", "[", "1" },
+    { "", "{% filter upper %}", "" },
+    { "{{ 'x'", "()", " }}" },
 };
 
 /* A parser and an evaluator that call themselves must stop before the stack ends. */
@@ -479,7 +536,10 @@ START_TEST(what_is_long_but_flat_is_fine)
     free(text);
     /* A text built piece by piece costs what it is long, not its square. */
     options.max_memory = 8 << 20;
-    ck_ok(render_with(&out, "{% set ns = namespace(s='') %}{% for i in range(50000) %}{% set ns.s = ns.s ~ 'twenty characters in' %}{% endfor %}{{ ns.s|length }}", &options));
+    ck_ok(render_with(&out,
+                      "{% set ns = namespace(s='') %}{% for i in range(50000) %}{% set ns.s = ns.s ~ 'twenty characters in' %}{% "
+                      "endfor %}{{ ns.s|length }}",
+                      &options));
     ck_assert_str_eq(out, "1000000");
     cuddle_text_free(out);
 }
@@ -501,8 +561,10 @@ END_TEST
 
 START_TEST(every_failing_allocation_is_an_error)
 {
-    static const char template[] = "{% macro m(a, b=2) %}{{ a|tojson(indent=1) }}{{ caller() }}{% endmacro %}{% for x in messages|sort(attribute='role') %}"
-                                   "{% call m({'k': [x, 1.5, ('a',)]}) %}{% set y %}{{ x.content|upper ~ '%s' % 5 }}{% endset %}{{ y.split('L')|join(',') }}{% endcall %}{% endfor %}";
+    static const char template[] =
+        "{% macro m(a, b=2) %}{{ a|tojson(indent=1) }}{{ caller() }}{% endmacro %}{% for x in messages|sort(attribute='role') %}"
+        "{% call m({'k': [x, 1.5, ('a',)]}) %}{% set y %}{{ x.content|upper ~ '%s' % 5 }}{% endset %}{{ y.split('L')|join(',') "
+        "}}{% endcall %}{% endfor %}";
     char big[40000];
     memset(big, 'x', sizeof big - 1);
     big[sizeof big - 1] = 0;
@@ -531,7 +593,8 @@ static void *render_often(void *shared)
 {
     for (int i = 0; i < 50; i++) {
         char *text = NULL;
-        if (cuddle_chat_template_render(&text, NULL, shared, &hello, 1, NULL, NULL) || strcmp(text, "HELLO1HELLO2") != 0) return shared;
+        if (cuddle_chat_template_render(&text, NULL, shared, &hello, 1, NULL, NULL) || strcmp(text, "HELLO1HELLO2") != 0)
+            return shared;
         cuddle_text_free(text);
     }
     return NULL;
@@ -539,7 +602,8 @@ static void *render_often(void *shared)
 
 START_TEST(threads_share_a_template)
 {
-    cuddle_chat_template *t = parse("{% set c = cycler(1, 2) %}{% for i in range(2) %}{{ messages[0].content|upper }}{{ c.next() }}{% endfor %}");
+    cuddle_chat_template *t =
+        parse("{% set c = cycler(1, 2) %}{% for i in range(2) %}{{ messages[0].content|upper }}{{ c.next() }}{% endfor %}");
     pthread_t thread[4];
     for (int i = 0; i < 4; i++) ck_assert_int_eq(pthread_create(&thread[i], NULL, render_often, t), 0);
     for (int i = 0; i < 4; i++) {

@@ -1,5 +1,5 @@
-/* The Jinja engine against Jinja2: tests/chat/features.json, one construct a case, with what Jinja2 gives as transformers configures it.
- * null is where Jinja2 raises: then we must fail too, with a place. */
+/* The Jinja engine against Jinja2: tests/chat/features.json, one construct a case, with what Jinja2 gives as transformers
+ * configures it. null is where Jinja2 raises: then we must fail too, with a place. */
 #include "support.h"
 
 #include <jansson.h>
@@ -29,17 +29,21 @@ static cuddle_status render(char **text, const char *template, size_t length)
 
 START_TEST(gives_what_jinja2_gives)
 {
-    const json_t *one = json_array_get(cases, (size_t)_i), *template = json_object_get(one, "template"), *output = json_object_get(one, "output");
+    const json_t *one = json_array_get(cases, (size_t)_i), *template = json_object_get(one, "template"),
+                 *output = json_object_get(one, "output");
     char *text;
     const cuddle_status status = render(&text, json_string_value(template), json_string_length(template));
     if (json_is_null(output)) {
         ck_assert_msg(status != CUDDLE_OK, "%s\n  gives    %s\n  expected a failure: %s", json_string_value(template), text,
                       json_string_value(json_object_get(one, "why")));
-        if (status) ck_assert_msg(strstr(err.text, "chat template: line ") != NULL, "%s: no place in: %s", json_string_value(template), err.text);
+        if (status)
+            ck_assert_msg(strstr(err.text, "chat template: line ") != NULL, "%s: no place in: %s", json_string_value(template),
+                          err.text);
     } else if (status) {
         ck_abort_msg("%s\n  failed   %s\n  expected %s", json_string_value(template), err.text, json_string_value(output));
     } else {
-        ck_assert_msg(strcmp(text, json_string_value(output)) == 0, "%s\n  gives    %s\n  expected %s", json_string_value(template), text, json_string_value(output));
+        ck_assert_msg(strcmp(text, json_string_value(output)) == 0, "%s\n  gives    %s\n  expected %s", json_string_value(template),
+                      text, json_string_value(output));
     }
     cuddle_text_free(text);
 }

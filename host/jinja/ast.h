@@ -16,21 +16,29 @@ typedef struct jname { /* one per spelling, so that pointers tell names apart */
 
 typedef enum jnode_kind {
     /* expressions */
-    N_CONST,   /* value */
-    N_NAME,    /* name */
-    N_LIST,    /* item[] */
-    N_TUPLE,   /* item[] */
-    N_DICT,    /* item[]: key, value, key, ... */
-    N_ATTR,    /* a.name */
-    N_ITEM,    /* a[b] */
-    N_SLICE,   /* item[0..2]: start, stop, step; NULL where there is none. Only as b of N_ITEM */
-    N_CALL,    /* a(args) */
-    N_FILTER,  /* a | builtin(args); a may be NULL in a filter block */
-    N_TEST,    /* a is builtin(args) */
-    N_NOT,     /* a */
-    N_NEGATIVE, N_POSITIVE,
-    N_AND, N_OR,                                                 /* a, b */
-    N_ADD, N_SUB, N_MUL, N_DIV, N_FLOORDIV, N_MOD, N_POW,        /* a, b */
+    N_CONST,  /* value */
+    N_NAME,   /* name */
+    N_LIST,   /* item[] */
+    N_TUPLE,  /* item[] */
+    N_DICT,   /* item[]: key, value, key, ... */
+    N_ATTR,   /* a.name */
+    N_ITEM,   /* a[b] */
+    N_SLICE,  /* item[0..2]: start, stop, step; NULL where there is none. Only as b of N_ITEM */
+    N_CALL,   /* a(args) */
+    N_FILTER, /* a | builtin(args); a may be NULL in a filter block */
+    N_TEST,   /* a is builtin(args) */
+    N_NOT,    /* a */
+    N_NEGATIVE,
+    N_POSITIVE,
+    N_AND,
+    N_OR, /* a, b */
+    N_ADD,
+    N_SUB,
+    N_MUL,
+    N_DIV,
+    N_FLOORDIV,
+    N_MOD,
+    N_POW,     /* a, b */
     N_CONCAT,  /* item[] */
     N_COMPARE, /* a, then item[] by the operators in op[] */
     N_IF_ELSE, /* a if b else c; c may be NULL */
@@ -54,12 +62,18 @@ typedef enum jnode_kind {
 
 typedef enum jcompare { J_EQ, J_NE, J_LT, J_LE, J_GT, J_GE, J_IN, J_NOT_IN } jcompare;
 
-typedef struct jblock { jnode **item; size_t count; } jblock;
+typedef struct jblock {
+    jnode **item;
+    size_t count;
+} jblock;
 
 typedef struct jargs {
     jnode **arg;
     size_t count;
-    struct { const jname *name; jnode *value; } *keyword;
+    struct {
+        const jname *name;
+        jnode *value;
+    } * keyword;
     size_t keywords;
     jnode *more, *more_keywords; /* *args, **kwargs */
 } jargs;
@@ -74,7 +88,7 @@ typedef struct jmacro_code {
 } jmacro_code;
 
 struct jnode {
-    uint8_t kind; /* jnode_kind */
+    uint8_t kind;   /* jnode_kind */
     bool recursive; /* N_FOR */
     uint32_t at;    /* offset in the source */
     uint32_t count; /* of item */
@@ -94,11 +108,11 @@ struct jnode {
 
 typedef struct jtemplate {
     arena memory;
-    const char *label; /* for sentences: "chat_template.jinja" */
+    const char *label;  /* for sentences: "chat_template.jinja" */
     const char *source; /* with newlines as "\n"; for places */
     size_t length;
     jblock body;
-    jname *names; /* the newest */
+    jname *names;                                  /* the newest */
     const jname *loop, *caller, *kwargs, *varargs; /* NULL where the template does not speak of them */
 } jtemplate;
 

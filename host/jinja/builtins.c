@@ -65,7 +65,9 @@ bool cud_j_join(jrun *j, jvalue *out, jvalue between, const jlist *parts)
 {
     jvalue text = j_string("", 0);
     for (size_t i = 0; i < parts->count; i++)
-        if ((i && !cud_j_append(j, &text, between.s, between.n)) || !cud_j_step(j, 1) || !cud_j_append_str(j, &text, parts->item[i])) return false;
+        if ((i && !cud_j_append(j, &text, between.s, between.n)) || !cud_j_step(j, 1) ||
+            !cud_j_append_str(j, &text, parts->item[i]))
+            return false;
     *out = text;
     return true;
 }
@@ -136,7 +138,9 @@ bool cud_j_run_test(jrun *j, bool *out, jvalue value, jvalue name, const jvalue 
     const jcall call = { .arg = arg, .count = count };
     jvalue result;
     const jbuiltin *test = name.kind == J_STRING ? cud_j_find_test(name.s, name.n) : NULL;
-    if (!test) return cud_j_fail_with(j, CUDDLE_E_UNSUPPORTED, "there is no test '%.*s'", name.kind == J_STRING ? (int)(name.n < 60 ? name.n : 60) : 1, name.kind == J_STRING ? name.s : "?");
+    if (!test)
+        return cud_j_fail_with(j, CUDDLE_E_UNSUPPORTED, "there is no test '%.*s'",
+                               name.kind == J_STRING ? (int)(name.n < 60 ? name.n : 60) : 1, name.kind == J_STRING ? name.s : "?");
     if (!cud_j_call_builtin(j, &result, test, value, &call)) return false;
     *out = cud_j_truth(result);
     return true;

@@ -5,7 +5,10 @@
 #include "jinja/interp.h"
 #include "jinja/operators.h"
 
-typedef struct jtable { const jbuiltin *row; size_t count; } jtable;
+typedef struct jtable {
+    const jbuiltin *row;
+    size_t count;
+} jtable;
 const jbuiltin *cud_j_find_row(jtable table, const char *name, size_t length);
 #define J_TABLE(rows) ((jtable){ rows, sizeof rows / sizeof *rows })
 

@@ -4,7 +4,9 @@
 
 #include <stdint.h>
 
-typedef struct case_row { int32_t from, to[3]; } case_row;
+typedef struct case_row {
+    int32_t from, to[3];
+} case_row;
 
 /* clang-format off */
 static const case_row upper_rows[] = {

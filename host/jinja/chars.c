@@ -34,11 +34,11 @@ bool cud_j_is_upper(int32_t c)
 bool cud_j_is_lower(int32_t c)
 {
     if (c < 0x80) return c >= 'a' && c <= 'z';
-    return utf8proc_category(c) == UTF8PROC_CATEGORY_LL || c == 0xaa || c == 0xba || (c >= 0x2b0 && c <= 0x2b8) || c == 0x2c0 || c == 0x2c1 ||
-           (c >= 0x2e0 && c <= 0x2e4) || c == 0x345 || c == 0x37a || (c >= 0x1d2c && c <= 0x1d6a) || c == 0x1d78 ||
-           (c >= 0x1d9b && c <= 0x1dbf) || c == 0x2071 || c == 0x207f || (c >= 0x2090 && c <= 0x209c) || (c >= 0x2170 && c <= 0x217f) ||
-           (c >= 0x24d0 && c <= 0x24e9) || c == 0x2c7c || c == 0x2c7d || c == 0xa69c || c == 0xa69d || c == 0xa770 || c == 0xa7f8 ||
-           c == 0xa7f9 || (c >= 0xab5c && c <= 0xab5f);
+    return utf8proc_category(c) == UTF8PROC_CATEGORY_LL || c == 0xaa || c == 0xba || (c >= 0x2b0 && c <= 0x2b8) || c == 0x2c0 ||
+           c == 0x2c1 || (c >= 0x2e0 && c <= 0x2e4) || c == 0x345 || c == 0x37a || (c >= 0x1d2c && c <= 0x1d6a) || c == 0x1d78 ||
+           (c >= 0x1d9b && c <= 0x1dbf) || c == 0x2071 || c == 0x207f || (c >= 0x2090 && c <= 0x209c) ||
+           (c >= 0x2170 && c <= 0x217f) || (c >= 0x24d0 && c <= 0x24e9) || c == 0x2c7c || c == 0x2c7d || c == 0xa69c ||
+           c == 0xa69d || c == 0xa770 || c == 0xa7f8 || c == 0xa7f9 || (c >= 0xab5c && c <= 0xab5f);
 }
 
 bool cud_j_is_title(int32_t c) { return c >= 0x80 && utf8proc_category(c) == UTF8PROC_CATEGORY_LT; }
@@ -59,9 +59,9 @@ bool cud_j_is_decimal(int32_t c)
 bool cud_j_is_digit(int32_t c) /* superscripts, subscripts and circled digits too */
 {
     return cud_j_is_decimal(c) || c == 0xb2 || c == 0xb3 || c == 0xb9 || c == 0x2070 || (c >= 0x2074 && c <= 0x2079) ||
-           (c >= 0x2080 && c <= 0x2089) || (c >= 0x2460 && c <= 0x2468) || (c >= 0x2474 && c <= 0x247c) || (c >= 0x2488 && c <= 0x2490) ||
-           c == 0x24ea || (c >= 0x24f5 && c <= 0x24fd) || c == 0x24ff || (c >= 0x2776 && c <= 0x277e) || (c >= 0x2780 && c <= 0x2788) ||
-           (c >= 0x278a && c <= 0x2792);
+           (c >= 0x2080 && c <= 0x2089) || (c >= 0x2460 && c <= 0x2468) || (c >= 0x2474 && c <= 0x247c) ||
+           (c >= 0x2488 && c <= 0x2490) || c == 0x24ea || (c >= 0x24f5 && c <= 0x24fd) || c == 0x24ff ||
+           (c >= 0x2776 && c <= 0x277e) || (c >= 0x2780 && c <= 0x2788) || (c >= 0x278a && c <= 0x2792);
 }
 
 bool cud_j_is_numeric(int32_t c) { return cud_is_numeric(c); }
@@ -87,8 +87,10 @@ static const case_row *find(const case_row *row, size_t count, int32_t c)
     size_t low = 0, high = count;
     while (low < high) {
         const size_t middle = (low + high) / 2;
-        if (row[middle].from < c) low = middle + 1;
-        else high = middle;
+        if (row[middle].from < c)
+            low = middle + 1;
+        else
+            high = middle;
     }
     return low < count && row[low].from == c ? row + low : NULL;
 }
@@ -98,9 +100,13 @@ static bool is_cased(int32_t c) { return cud_j_is_upper(c) || cud_j_is_lower(c) 
 /* Case_Ignorable */
 static bool is_ignorable(int32_t c)
 {
-    if (c == '\'' || c == '.' || c == ':' || c == '^' || c == '`' || c == 0xa8 || c == 0xad || c == 0xaf || c == 0xb4 || c == 0xb7 || c == 0xb8) return true;
+    if (c == '\'' || c == '.' || c == ':' || c == '^' || c == '`' || c == 0xa8 || c == 0xad || c == 0xaf || c == 0xb4 ||
+        c == 0xb7 || c == 0xb8)
+        return true;
     if (c < 0x80) return false;
-    if (c == 0x387 || c == 0x55f || c == 0x5f4 || c == 0x2018 || c == 0x2019 || c == 0x2024 || c == 0x2027 || c == 0xfe13 || c == 0xfe52 || c == 0xfe55 || c == 0xff07 || c == 0xff0e || c == 0xff1a) return true;
+    if (c == 0x387 || c == 0x55f || c == 0x5f4 || c == 0x2018 || c == 0x2019 || c == 0x2024 || c == 0x2027 || c == 0xfe13 ||
+        c == 0xfe52 || c == 0xfe55 || c == 0xff07 || c == 0xff0e || c == 0xff1a)
+        return true;
     switch (utf8proc_category(c)) {
     case UTF8PROC_CATEGORY_MN:
     case UTF8PROC_CATEGORY_ME:
@@ -132,7 +138,8 @@ static bool sigma_is_final(const char *s, size_t n, size_t at)
 
 static size_t map_upper(int32_t out[3], int32_t c, bool title)
 {
-    const case_row *row = title ? find(title_rows, sizeof title_rows / sizeof *title_rows, c) : find(upper_rows, sizeof upper_rows / sizeof *upper_rows, c);
+    const case_row *row = title ? find(title_rows, sizeof title_rows / sizeof *title_rows, c)
+                                : find(upper_rows, sizeof upper_rows / sizeof *upper_rows, c);
     if (!row) {
         out[0] = c < 0x80 ? (c >= 'a' && c <= 'z' ? c - 32 : c) : title ? utf8proc_totitle(c) : utf8proc_toupper(c);
         return 1;
@@ -219,7 +226,8 @@ bool cud_j_unescape(jrun *j, jvalue *text)
                 if (s == end || hex(*s) < 0) return cud_j_fail(j, "a string has \\%c without %d hexadecimal digits", c, count);
                 value = value * 16 + hex(*s);
             }
-            if (value > 0x10ffff || (value >= 0xd800 && value <= 0xdfff)) return cud_j_fail(j, "a string has \\%c%0*llx, which is no character", c, count, (long long)value);
+            if (value > 0x10ffff || (value >= 0xd800 && value <= 0xdfff))
+                return cud_j_fail(j, "a string has \\%c%0*llx, which is no character", c, count, (long long)value);
             n += cud_utf8_encode(out + n, (int32_t)value);
         } else if (c == 'N') {
             return cud_j_fail_with(j, CUDDLE_E_UNSUPPORTED, "a string has \\N{...}: names of characters are not supported");

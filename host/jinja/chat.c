@@ -45,8 +45,9 @@ static bool put_calls(jrun *j, jdict *dict, const cuddle_message *m)
         if (!call->name) return wrong(j, "a tool call has no name");
         const char *json = call->arguments ? call->arguments : "{}";
         if (!cud_j_json(j, &arguments, json, strlen(json), "arguments of a tool call")) return false;
-        if (!put_text(j, outer, "id", call->id) || !put_text(j, outer, "type", "function") || !put_text(j, function, "name", call->name) ||
-            !cud_j_put_text(j, function, "arguments", arguments) || !cud_j_put_text(j, outer, "function", j_dict(function)))
+        if (!put_text(j, outer, "id", call->id) || !put_text(j, outer, "type", "function") ||
+            !put_text(j, function, "name", call->name) || !cud_j_put_text(j, function, "arguments", arguments) ||
+            !cud_j_put_text(j, outer, "function", j_dict(function)))
             return false;
         list->item[list->count++] = j_dict(outer);
     }
@@ -58,28 +59,34 @@ static bool message_value(jrun *j, jvalue *out, const cuddle_message *m)
     jdict *dict = cud_j_dict(j);
     jvalue parts;
     if (!dict) return false;
-    if (m->tool_call_count && !m->tool_calls) return wrong(j, "a message has %zu tool calls, but tool_calls is NULL", m->tool_call_count);
+    if (m->tool_call_count && !m->tool_calls)
+        return wrong(j, "a message has %zu tool calls, but tool_calls is NULL", m->tool_call_count);
     if (!put_text(j, dict, "role", m->role) || !put_text(j, dict, "content", m->content)) return false;
     if (m->content_json) {
         if (m->content) return wrong(j, "a message has both content and content_json");
-        if (!cud_j_json(j, &parts, m->content_json, strlen(m->content_json), "content_json") || !cud_j_put_text(j, dict, "content", parts)) return false;
+        if (!cud_j_json(j, &parts, m->content_json, strlen(m->content_json), "content_json") ||
+            !cud_j_put_text(j, dict, "content", parts))
+            return false;
     }
     *out = j_dict(dict);
-    return put_text(j, dict, "reasoning_content", m->reasoning) && put_calls(j, dict, m) && put_text(j, dict, "tool_call_id", m->tool_call_id) &&
-           put_text(j, dict, "name", m->name);
+    return put_text(j, dict, "reasoning_content", m->reasoning) && put_calls(j, dict, m) &&
+           put_text(j, dict, "tool_call_id", m->tool_call_id) && put_text(j, dict, "name", m->name);
 }
 
 /* Members that are null are dropped; reasoning is there under the name templates read, and under gpt-oss's. */
 static bool normalize(jrun *j, jvalue *message, size_t index)
 {
     static const char *const fields[] = { "reasoning_content", "thinking", "reasoning" };
-    if (message->kind != J_DICT) return wrong(j, "messages: element %zu is a %s, expected an object", index, cud_j_kind_name(*message));
+    if (message->kind != J_DICT)
+        return wrong(j, "messages: element %zu is a %s, expected an object", index, cud_j_kind_name(*message));
     jdict *from = message->dict, *dict = cud_j_dict(j);
     jvalue reasoning, other;
     bool has = false;
     for (size_t i = 0; i < 3 && !has; i++) has = cud_j_get_text(j, from, fields[i], &reasoning) && reasoning.kind != J_NONE;
     if (!dict) return false;
-    if (has && !(cud_j_get_text(j, from, "thinking", &other) && other.kind != J_NONE) && !cud_j_put_text(j, dict, "thinking", reasoning)) return false;
+    if (has && !(cud_j_get_text(j, from, "thinking", &other) && other.kind != J_NONE) &&
+        !cud_j_put_text(j, dict, "thinking", reasoning))
+        return false;
     for (size_t i = 0; i < from->count; i++)
         if (from->entry[i].value.kind != J_NONE && !cud_j_put(j, dict, from->entry[i].key, from->entry[i].value)) return false;
     if (has && !cud_j_put_text(j, dict, "reasoning_content", reasoning)) return false;
@@ -112,7 +119,8 @@ static jlist *message_list(jrun *j, const cuddle_message *messages, size_t count
 static bool mark_end(jrun *j, jlist *messages, jvalue *final)
 {
     jvalue message = messages->item[messages->count - 1], content;
-    if (!cud_j_get_text(j, message.dict, "content", &content)) return !j->status && wrong(j, "continue_final_message: the last message has no content");
+    if (!cud_j_get_text(j, message.dict, "content", &content))
+        return !j->status && wrong(j, "continue_final_message: the last message has no content");
     if (cud_j_find(j->template->source, j->template->length, "content", 7) == (size_t)-1)
         return wrong(j, "continue_final_message: the template does not use the content of messages");
     if (content.kind == J_STRING) {
@@ -135,7 +143,8 @@ static bool cut(jrun *j, jvalue final, char *text, size_t *length)
     const size_t bare = sizeof tag - 2; /* a template that trims takes the blank */
     const jvalue stripped = cud_j_strip(final, NULL, true, true);
     size_t at = (size_t)-1;
-    for (size_t from = 0, found; (found = cud_j_find(text + from, *length - from, tag, bare)) != (size_t)-1; from = at + 1) at = from + found;
+    for (size_t from = 0, found; (found = cud_j_find(text + from, *length - from, tag, bare)) != (size_t)-1; from = at + 1)
+        at = from + found;
     if (at == (size_t)-1 || cud_j_find(text, *length, stripped.s, stripped.n) == (size_t)-1) {
         return wrong(j, "continue_final_message: the last message does not appear as it is in what the template writes");
     }
@@ -153,7 +162,8 @@ static bool put_json(jrun *j, jdict *variables, const char *name, const char *js
     if (json && !cud_j_json(j, &value, json, strlen(json), name)) return false;
     if (json && value.kind != J_LIST) return wrong(j, "%s: is a %s, expected a list", name, cud_j_kind_name(value));
     for (size_t i = 0; json && i < value.list->count; i++)
-        if (value.list->item[i].kind != J_DICT) return wrong(j, "%s: element %zu is a %s, expected an object", name, i, cud_j_kind_name(value.list->item[i]));
+        if (value.list->item[i].kind != J_DICT)
+            return wrong(j, "%s: element %zu is a %s, expected an object", name, i, cud_j_kind_name(value.list->item[i]));
     return cud_j_put_text(j, variables, name, value);
 }
 
@@ -173,8 +183,8 @@ static bool put_variables(jrun *j, jdict *variables, const char *json)
     return true;
 }
 
-static bool render(jrun *j, char **text, size_t *length, const cuddle_chat_template *t, const cuddle_message *messages, size_t count,
-                   const cuddle_chat_options *o)
+static bool render(jrun *j, char **text, size_t *length, const cuddle_chat_template *t, const cuddle_message *messages,
+                   size_t count, const cuddle_chat_options *o)
 {
     jdict *variables = cud_j_dict(j);
     jvalue final = j_string("", 0);
@@ -213,11 +223,12 @@ static cuddle_status choose(const jtemplate **out, const cuddle_chat_template *t
         memcpy(names + used, t->entry[i].name, strlen(t->entry[i].name) + 1);
         used += strlen(t->entry[i].name);
     }
-    return cud_fail(err, CUDDLE_E_ARG, "there is no chat template '%.60s'; there are: %s", o->template_name ? o->template_name : "default", names);
+    return cud_fail(err, CUDDLE_E_ARG, "there is no chat template '%.60s'; there are: %s",
+                    o->template_name ? o->template_name : "default", names);
 }
 
-cuddle_status cud_chat_render(char **text, size_t *length, const cuddle_chat_template *t, const cuddle_message *messages, size_t count,
-                              const cuddle_chat_options *o, cuddle_error *err)
+cuddle_status cud_chat_render(char **text, size_t *length, const cuddle_chat_template *t, const cuddle_message *messages,
+                              size_t count, const cuddle_chat_options *o, cuddle_error *err)
 {
     const jtemplate *template;
     const jlimits limits = {
@@ -227,7 +238,9 @@ cuddle_status cud_chat_render(char **text, size_t *length, const cuddle_chat_tem
         .output = o->max_output ? o->max_output : OUTPUT_USUAL,
     };
     if (o->continue_final_message && o->add_generation_prompt)
-        return cud_fail(err, CUDDLE_E_ARG, "continue_final_message and add_generation_prompt are both set: the text ends either within the last message or behind it");
+        return cud_fail(err, CUDDLE_E_ARG,
+                        "continue_final_message and add_generation_prompt are both set: the text ends either within the last "
+                        "message or behind it");
     cuddle_status status = choose(&template, t, o, err);
     if (status) return status;
     const int64_t now = o->now ? o->now : (int64_t)time(NULL);

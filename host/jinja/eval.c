@@ -82,7 +82,8 @@ bool cud_j_arguments(jrun *j, jscope *scope, const jargs *args, jcall *out)
             if (entry->key.kind != J_STRING) return cud_j_fail(j, "'**' needs a dict whose keys are strings");
             for (size_t k = 0; k < args->keywords; k++)
                 if (all[k].length == entry->key.n && memcmp(all[k].name, entry->key.s, entry->key.n) == 0)
-                    return cud_j_fail(j, "the argument '%.*s' is given twice", (int)(all[k].length < 60 ? all[k].length : 60), all[k].name);
+                    return cud_j_fail(j, "the argument '%.*s' is given twice", (int)(all[k].length < 60 ? all[k].length : 60),
+                                      all[k].name);
             all[out->keywords++] = (jkeyword){ entry->key.s, entry->key.n, entry->value };
         }
         keyword = all;
@@ -111,7 +112,9 @@ bool cud_j_call_builtin(jrun *j, jvalue *out, const jbuiltin *b, jvalue self, co
         s += strcspn(s, " ");
         count++;
     }
-    if (call->count > count) return cud_j_fail(j, "'%s' takes at most %zu argument%s, %zu are given", b->name, count, count == 1 ? "" : "s", call->count);
+    if (call->count > count)
+        return cud_j_fail(j, "'%s' takes at most %zu argument%s, %zu are given", b->name, count, count == 1 ? "" : "s",
+                          call->count);
     for (size_t i = 0; i < call->count; i++) arg[i] = call->arg[i];
     for (size_t k = 0; k < call->keywords; k++) {
         size_t i = 0;
@@ -121,7 +124,8 @@ bool cud_j_call_builtin(jrun *j, jvalue *out, const jbuiltin *b, jvalue self, co
         arg[i] = call->keyword[k].value;
     }
     for (size_t i = 0; i < count; i++)
-        if (arg[i].kind == J_MISSING && name[i][length[i]] == '!') return fail_argument(j, b, "needs its argument", name[i], length[i]);
+        if (arg[i].kind == J_MISSING && name[i][length[i]] == '!')
+            return fail_argument(j, b, "needs its argument", name[i], length[i]);
     return b->call(j, out, self, arg, call);
 }
 
@@ -221,10 +225,14 @@ static bool eval_sign(jrun *j, jscope *scope, const jnode *node, jvalue *out)
     if (!cud_j_eval(j, scope, node->a, &v)) return false;
     j->at = node->at;
     const bool negative = node->kind == N_NEGATIVE;
-    if (v.kind == J_FLOAT) *out = j_float(negative ? -v.f : v.f);
-    else if (!j_is_whole(v)) return v.kind == J_UNDEFINED ? cud_j_fail_undefined(j, v) : cud_j_fail(j, "a %s has no sign", cud_j_kind_name(v));
-    else if (negative) return cud_j_arithmetic(j, N_SUB, j_int(0), v, out);
-    else *out = j_int(j_whole(v));
+    if (v.kind == J_FLOAT)
+        *out = j_float(negative ? -v.f : v.f);
+    else if (!j_is_whole(v))
+        return v.kind == J_UNDEFINED ? cud_j_fail_undefined(j, v) : cud_j_fail(j, "a %s has no sign", cud_j_kind_name(v));
+    else if (negative)
+        return cud_j_arithmetic(j, N_SUB, j_int(0), v, out);
+    else
+        *out = j_int(j_whole(v));
     return true;
 }
 
@@ -234,8 +242,10 @@ static bool eval_concat(jrun *j, jscope *scope, const jnode *node, jvalue *out)
     for (uint32_t i = 0; i < node->count; i++) {
         if (!cud_j_eval(j, scope, node->item[i], &part)) return false;
         j->at = node->item[i]->at;
-        if (i == 0 && part.kind == J_STRING) text = j_string(part.s, part.n);
-        else if (!cud_j_append_str(j, &text, part)) return false;
+        if (i == 0 && part.kind == J_STRING)
+            text = j_string(part.s, part.n);
+        else if (!cud_j_append_str(j, &text, part))
+            return false;
     }
     *out = text;
     return true;

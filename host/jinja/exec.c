@@ -22,7 +22,8 @@ static bool unpack(jrun *j, jscope *scope, const jnode *target, jvalue value)
     jlist *list = cud_j_collect(j, value);
     if (!list) return false;
     if (list->count != target->count)
-        return cud_j_fail(j, "%zu value%s cannot be unpacked into %u names", list->count, list->count == 1 ? "" : "s", target->count);
+        return cud_j_fail(j, "%zu value%s cannot be unpacked into %u names", list->count, list->count == 1 ? "" : "s",
+                          target->count);
     for (uint32_t i = 0; i < target->count; i++)
         if (!assign(j, scope, target->item[i], list->item[i])) return false;
     return true;
@@ -42,7 +43,9 @@ static bool assign(jrun *j, jscope *scope, const jnode *target, jvalue value)
     if (target->kind == N_NAME) return cud_j_set(j, scope, target->name, value);
     if (target->kind == N_TUPLE) return unpack(j, scope, target, value);
     const jvalue space = variable(scope, target->name);
-    if (space.kind != J_NAMESPACE) return cud_j_fail(j, "an attribute can only be set on a namespace, '%.60s' is none", space.kind == J_UNDEFINED ? "undefined" : cud_j_kind_name(space));
+    if (space.kind != J_NAMESPACE)
+        return cud_j_fail(j, "an attribute can only be set on a namespace, '%.60s' is none",
+                          space.kind == J_UNDEFINED ? "undefined" : cud_j_kind_name(space));
     if (target->spelled->s[0] == '_') return cud_j_fail(j, "a namespace has no attributes that begin with '_'");
     return cud_j_put(j, space.dict, j_string(target->spelled->s, target->spelled->n), value);
 }
@@ -204,7 +207,8 @@ static jmacro *macro_value(jrun *j, jscope *scope, const jmacro_code *code)
 static bool is_param(const jmacro_code *code, const jkeyword *keyword, size_t *index)
 {
     for (*index = 0; *index < code->count; ++*index)
-        if (code->param[*index]->n == keyword->length && memcmp(code->param[*index]->s, keyword->name, keyword->length) == 0) return true;
+        if (code->param[*index]->n == keyword->length && memcmp(code->param[*index]->s, keyword->name, keyword->length) == 0)
+            return true;
     return false;
 }
 
@@ -215,19 +219,23 @@ static bool bind_extra(jrun *j, jscope *inner, const jmacro_code *code, const jc
     if (code->uses_caller && !code->takes_caller) {
         jvalue caller = j_undefined(J_BY_PARAMETER, "caller", 6);
         for (size_t k = 0; k < call->keywords; k++)
-            if (call->keyword[k].length == 6 && memcmp(call->keyword[k].name, "caller", 6) == 0) caller = call->keyword[k].value, used[k] = true;
+            if (call->keyword[k].length == 6 && memcmp(call->keyword[k].name, "caller", 6) == 0)
+                caller = call->keyword[k].value, used[k] = true;
         if (!cud_j_set(j, inner, j->template->caller, caller)) return false;
     }
     jdict *rest = code->uses_kwargs ? cud_j_dict(j) : NULL;
     for (size_t k = 0; k < call->keywords; k++) {
         const jkeyword *keyword = &call->keyword[k];
         if (used[k]) continue;
-        if (!rest) return !j->status && cud_j_fail(j, "the macro '%.*s' has no parameter '%.*s'", n, name, (int)(keyword->length < 60 ? keyword->length : 60), keyword->name);
+        if (!rest)
+            return !j->status && cud_j_fail(j, "the macro '%.*s' has no parameter '%.*s'", n, name,
+                                            (int)(keyword->length < 60 ? keyword->length : 60), keyword->name);
         if (!cud_j_put(j, rest, j_string(keyword->name, keyword->length), keyword->value)) return false;
     }
     if (rest && !cud_j_set(j, inner, j->template->kwargs, j_dict(rest))) return false;
     if (!code->uses_varargs)
-        return call->count <= code->count || cud_j_fail(j, "the macro '%.*s' takes at most %zu argument%s, %zu are given", n, name, code->count, code->count == 1 ? "" : "s", call->count);
+        return call->count <= code->count || cud_j_fail(j, "the macro '%.*s' takes at most %zu argument%s, %zu are given", n, name,
+                                                        code->count, code->count == 1 ? "" : "s", call->count);
     jlist *more = cud_j_list(j, 0);
     for (size_t i = code->count; more && i < call->count; i++)
         if (!cud_j_push(j, more, call->arg[i])) return false;
@@ -258,7 +266,8 @@ bool cud_j_call_macro(jrun *j, jvalue *out, const jmacro *macro, const jcall *ca
     if (!cud_j_enter(j)) return false;
     for (size_t i = call->count; i < code->count; i++) {
         bool given = false;
-        for (size_t k = 0, index; k < call->keywords; k++) given |= used[k] && is_param(code, &call->keyword[k], &index) && index == i;
+        for (size_t k = 0, index; k < call->keywords; k++)
+            given |= used[k] && is_param(code, &call->keyword[k], &index) && index == i;
         jvalue value;
         if (given || !code->fallback[i]) continue;
         if (!cud_j_eval(j, inner, code->fallback[i], &value) || !cud_j_set(j, inner, code->param[i], value)) return false;

@@ -11,18 +11,26 @@
 FILTER(filter_abs)
 {
     UNUSED;
-    if (self.kind == J_FLOAT) *out = j_float(fabs(self.f));
-    else if (!j_is_whole(self)) return self.kind == J_UNDEFINED ? cud_j_fail_undefined(j, self) : cud_j_fail(j, "'abs' needs a number, not a %s", cud_j_kind_name(self));
-    else if (j_whole(self) < 0) return cud_j_arithmetic(j, N_SUB, j_int(0), self, out);
-    else *out = j_int(j_whole(self));
+    if (self.kind == J_FLOAT)
+        *out = j_float(fabs(self.f));
+    else if (!j_is_whole(self))
+        return self.kind == J_UNDEFINED ? cud_j_fail_undefined(j, self)
+                                        : cud_j_fail(j, "'abs' needs a number, not a %s", cud_j_kind_name(self));
+    else if (j_whole(self) < 0)
+        return cud_j_arithmetic(j, N_SUB, j_int(0), self, out);
+    else
+        *out = j_int(j_whole(self));
     return true;
 }
 
 static bool to_int(jrun *j, jvalue *out, double f, jvalue otherwise)
 {
-    if (!isfinite(f)) *out = otherwise;
-    else if (f >= 9223372036854775808.0 || f < -9223372036854775808.0) return cud_j_fail_with(j, CUDDLE_E_LIMIT, "'int' gives an integer that 64 bits cannot hold");
-    else *out = j_int((int64_t)f);
+    if (!isfinite(f))
+        *out = otherwise;
+    else if (f >= 9223372036854775808.0 || f < -9223372036854775808.0)
+        return cud_j_fail_with(j, CUDDLE_E_LIMIT, "'int' gives an integer that 64 bits cannot hold");
+    else
+        *out = j_int((int64_t)f);
     return true;
 }
 
@@ -60,8 +68,10 @@ FILTER(filter_float)
     double value;
     *out = arg[0].kind == J_MISSING ? j_float(0) : arg[0];
     if (self.kind == J_UNDEFINED) return cud_j_fail_undefined(j, self);
-    if (j_is_number(self)) *out = j_float(j_real(self));
-    else if (self.kind == J_STRING && cud_j_read_real(self.s, self.n, &value)) *out = j_float(value);
+    if (j_is_number(self))
+        *out = j_float(j_real(self));
+    else if (self.kind == J_STRING && cud_j_read_real(self.s, self.n, &value))
+        *out = j_float(value);
     return true;
 }
 
@@ -101,7 +111,9 @@ FILTER(filter_round)
 FILTER(filter_default)
 {
     UNUSED;
-    *out = self.kind == J_UNDEFINED || (j_flag_arg(arg[1], false) && !cud_j_truth(self)) ? (arg[0].kind == J_MISSING ? j_string("", 0) : arg[0]) : self;
+    *out = self.kind == J_UNDEFINED || (j_flag_arg(arg[1], false) && !cud_j_truth(self))
+               ? (arg[0].kind == J_MISSING ? j_string("", 0) : arg[0])
+               : self;
     (void)j;
     return true;
 }
@@ -110,7 +122,8 @@ FILTER(filter_filesizeformat)
 {
     (void)call;
     double bytes = 0;
-    if (self.kind == J_STRING ? !cud_j_read_real(self.s, self.n, &bytes) : !j_is_number(self)) return cud_j_fail(j, "'filesizeformat' needs a number, not a %s", cud_j_kind_name(self));
+    if (self.kind == J_STRING ? !cud_j_read_real(self.s, self.n, &bytes) : !j_is_number(self))
+        return cud_j_fail(j, "'filesizeformat' needs a number, not a %s", cud_j_kind_name(self));
     if (self.kind != J_STRING) bytes = j_real(self);
     const bool binary = j_flag_arg(arg[0], false);
     const double base = binary ? 1024 : 1000;
@@ -121,12 +134,13 @@ FILTER(filter_filesizeformat)
     if (bytes < base) {
         if (!cud_j_append(j, &result, text, (size_t)snprintf(text, sizeof text, "%lld Bytes", (long long)bytes))) return false;
     } else {
-        static const char *const prefix[2][8] = { { "kB", "MB", "GB", "TB", "PB", "EB", "ZB", "YB" }, { "KiB", "MiB", "GiB", "TiB", "PiB", "EiB", "ZiB", "YiB" } };
+        static const char *const prefix[2][8] = { { "kB", "MB", "GB", "TB", "PB", "EB", "ZB", "YB" },
+                                                  { "KiB", "MiB", "GiB", "TiB", "PiB", "EiB", "ZiB", "YiB" } };
         double unit = base * base;
         int i = 0;
         while (i < 7 && bytes >= unit) unit *= base, i++;
-        if (!cud_j_append(j, &result, text, cud_j_print_real(text, base * bytes / unit, 'f', 1, false)) || !cud_j_append_text(j, &result, " ") ||
-            !cud_j_append_text(j, &result, prefix[binary][i]))
+        if (!cud_j_append(j, &result, text, cud_j_print_real(text, base * bytes / unit, 'f', 1, false)) ||
+            !cud_j_append_text(j, &result, " ") || !cud_j_append_text(j, &result, prefix[binary][i]))
             return false;
     }
     *out = result;

@@ -91,7 +91,8 @@ FILTER(filter_sort)
                 const char *comma = memchr(arg[2].s + at, ',', arg[2].n - at);
                 const size_t end = comma ? (size_t)(comma - arg[2].s) : arg[2].n;
                 jvalue part;
-                if (!sort_key(j, &part, list->item[i], j_string(arg[2].s + at, end - at), sensitive) || !cud_j_push(j, parts, part)) return false;
+                if (!sort_key(j, &part, list->item[i], j_string(arg[2].s + at, end - at), sensitive) || !cud_j_push(j, parts, part))
+                    return false;
                 at = end + 1;
             }
             if (!parts || !cud_j_push(j, keys, j_list(parts))) return false;
@@ -154,7 +155,8 @@ FILTER(filter_sum)
     if (total.kind == J_STRING) return cud_j_fail(j, "'sum' does not add strings");
     if (!cud_j_iter(j, &it, self)) return false;
     while (cud_j_next(j, &it, &item))
-        if ((is_given(arg[0]) && !cud_j_path(j, &item, item, arg[0])) || !cud_j_arithmetic(j, N_ADD, total, item, &total)) return false;
+        if ((is_given(arg[0]) && !cud_j_path(j, &item, item, arg[0])) || !cud_j_arithmetic(j, N_ADD, total, item, &total))
+            return false;
     *out = total;
     return !j->status;
 }
@@ -193,7 +195,8 @@ FILTER(filter_dictsort)
     const bool value = j_is_text(by, "value");
     if (!value && !j_is_text(by, "key")) return cud_j_fail(j, "'dictsort' sorts by 'key' or 'value'");
     if (self.kind == J_UNDEFINED) return cud_j_fail_undefined(j, self);
-    if (!items_of(j, &list, self, "dictsort") || !(keys = sort_keys(j, list, j_int(value), j_flag_arg(arg[0], false)))) return false;
+    if (!items_of(j, &list, self, "dictsort") || !(keys = sort_keys(j, list, j_int(value), j_flag_arg(arg[0], false))))
+        return false;
     if (!cud_j_sort(j, list, keys, j_flag_arg(arg[2], false))) return false;
     *out = j_list(list);
     return true;
@@ -274,9 +277,11 @@ FILTER(filter_attr)
     jvalue name;
     if (!cud_j_str(j, &name, arg[0])) return false;
     /* Attributes alone, no items: methods, and what a namespace or loop has. */
-    if (self.kind == J_NAMESPACE || self.kind == J_LOOP || self.kind == J_UNDEFINED) return cud_j_attribute(j, out, self, name.s, name.n);
+    if (self.kind == J_NAMESPACE || self.kind == J_LOOP || self.kind == J_UNDEFINED)
+        return cud_j_attribute(j, out, self, name.s, name.n);
     bool unsafe = false;
-    if (cud_j_find_method((jkind)self.kind, name.s, name.n, &unsafe) || unsafe) return cud_j_attribute(j, out, self, name.s, name.n);
+    if (cud_j_find_method((jkind)self.kind, name.s, name.n, &unsafe) || unsafe)
+        return cud_j_attribute(j, out, self, name.s, name.n);
     *out = j_undefined(J_BY_ATTRIBUTE, name.s, name.n);
     out->of = self.kind;
     return true;
@@ -295,21 +300,29 @@ FILTER(filter_map)
     if (call->count) {
         const jvalue name = call->arg[0];
         if (name.kind == J_STRING) filter = cud_j_find_filter(name.s, name.n);
-        if (!filter) return cud_j_fail_with(j, CUDDLE_E_UNSUPPORTED, "there is no filter '%.*s'", name.kind == J_STRING ? (int)(name.n < 60 ? name.n : 60) : 1, name.kind == J_STRING ? name.s : "?");
+        if (!filter)
+            return cud_j_fail_with(j, CUDDLE_E_UNSUPPORTED, "there is no filter '%.*s'",
+                                   name.kind == J_STRING ? (int)(name.n < 60 ? name.n : 60) : 1,
+                                   name.kind == J_STRING ? name.s : "?");
         rest.arg++, rest.count--;
     } else {
         for (size_t k = 0; k < call->keywords; k++) {
             const jkeyword *keyword = &call->keyword[k];
             const jvalue name = j_string(keyword->name, keyword->length);
-            if (j_is_text(name, "attribute")) attribute = keyword->value;
-            else if (j_is_text(name, "default")) fallback = keyword->value;
-            else return cud_j_fail(j, "'map' has no argument '%.*s'", (int)(name.n < 60 ? name.n : 60), name.s);
+            if (j_is_text(name, "attribute"))
+                attribute = keyword->value;
+            else if (j_is_text(name, "default"))
+                fallback = keyword->value;
+            else
+                return cud_j_fail(j, "'map' has no argument '%.*s'", (int)(name.n < 60 ? name.n : 60), name.s);
         }
         if (attribute.kind == J_MISSING) return cud_j_fail(j, "'map' needs a filter or an attribute");
     }
     for (size_t i = 0; i < list->count; i++) {
         jvalue *result = &results->item[results->count++];
-        if (filter ? !cud_j_call_builtin(j, result, filter, list->item[i], &rest) : !cud_j_path(j, result, list->item[i], attribute)) return false;
+        if (filter ? !cud_j_call_builtin(j, result, filter, list->item[i], &rest)
+                   : !cud_j_path(j, result, list->item[i], attribute))
+            return false;
         if (!filter && result->kind == J_UNDEFINED && fallback.kind != J_NONE) *result = fallback;
     }
     return cud_j_iterator(j, out, results);
@@ -325,8 +338,10 @@ static bool select_by(jrun *j, jvalue *out, jvalue self, const jcall *call, bool
         jvalue value = list->item[i];
         bool holds;
         if (by_attribute && !cud_j_path(j, &value, value, call->arg[0])) return false;
-        if (call->count == skip) holds = cud_j_truth(value);
-        else if (!cud_j_run_test(j, &holds, value, call->arg[skip], call->arg + skip + 1, call->count - skip - 1)) return false;
+        if (call->count == skip)
+            holds = cud_j_truth(value);
+        else if (!cud_j_run_test(j, &holds, value, call->arg[skip], call->arg + skip + 1, call->count - skip - 1))
+            return false;
         if (holds == wanted && !cud_j_push(j, kept, list->item[i])) return false;
     }
     return cud_j_iterator(j, out, kept);

@@ -37,13 +37,16 @@ FILTER(filter_title)
         for (; end < self.n; end += length, first = false) { /* a run of separators or of other characters */
             c = cud_utf8_decode(self.s + end, &length);
             const bool separates = cud_j_is_space(c) || c == '-' || c == '(' || c == '{' || c == '[' || c == '<';
-            if (first) between = separates;
-            else if (separates != between) break;
+            if (first)
+                between = separates;
+            else if (separates != between)
+                break;
         }
         if (!cud_j_change_case(j, &part, j_string(self.s + at, cud_utf8_length((unsigned char)self.s[at])), J_UPPER)) return false;
         if (!cud_j_append(j, &result, part.s, part.n)) return false;
         at += cud_utf8_length((unsigned char)self.s[at]);
-        if (!cud_j_change_case(j, &part, j_string(self.s + at, end - at), J_LOWER) || !cud_j_append(j, &result, part.s, part.n)) return false;
+        if (!cud_j_change_case(j, &part, j_string(self.s + at, end - at), J_LOWER) || !cud_j_append(j, &result, part.s, part.n))
+            return false;
         at = end;
     }
     *out = result;
@@ -104,8 +107,10 @@ FILTER(filter_indent)
     int64_t width = 4;
     const bool first = j_flag_arg(arg[1], false), blank = j_flag_arg(arg[2], false);
     if (!cud_j_soft_str(j, &self, self)) return false;
-    if (arg[0].kind == J_STRING) by = arg[0];
-    else if (!cud_j_int_arg(j, &width, arg[0], "the width") || !cud_j_arithmetic(j, N_MUL, j_string(" ", 1), j_int(width), &by)) return false;
+    if (arg[0].kind == J_STRING)
+        by = arg[0];
+    else if (!cud_j_int_arg(j, &width, arg[0], "the width") || !cud_j_arithmetic(j, N_MUL, j_string(" ", 1), j_int(width), &by))
+        return false;
     if (first && !cud_j_append(j, &result, by.s, by.n)) return false;
     /* Jinja adds a newline before it splits, so the last line counts also when it is empty. */
     for (size_t at = 0, next, line = 0;; at = next, line++) {
@@ -129,9 +134,13 @@ FILTER(filter_center)
     if (fill <= 0) return true;
     const int64_t left = fill / 2 + (fill & width & 1);
     jvalue before, after;
-    if (!cud_j_arithmetic(j, N_MUL, j_string(" ", 1), j_int(left), &before) || !cud_j_arithmetic(j, N_MUL, j_string(" ", 1), j_int(fill - left), &after)) return false;
+    if (!cud_j_arithmetic(j, N_MUL, j_string(" ", 1), j_int(left), &before) ||
+        !cud_j_arithmetic(j, N_MUL, j_string(" ", 1), j_int(fill - left), &after))
+        return false;
     jvalue result = j_string("", 0);
-    if (!cud_j_append(j, &result, before.s, before.n) || !cud_j_append(j, &result, self.s, self.n) || !cud_j_append(j, &result, after.s, after.n)) return false;
+    if (!cud_j_append(j, &result, before.s, before.n) || !cud_j_append(j, &result, self.s, self.n) ||
+        !cud_j_append(j, &result, after.s, after.n))
+        return false;
     result.safe = self.safe;
     *out = result;
     return true;
@@ -147,7 +156,8 @@ FILTER(filter_truncate)
     if (!cud_j_int_arg(j, &length, arg[0], "the length") || !cud_j_text_arg(j, &end, arg[2], "the end")) return false;
     if (arg[3].kind != J_NONE && !cud_j_int_arg(j, &leeway, arg[3], "the leeway")) return false;
     const int64_t count = (int64_t)cud_j_count(self.s, self.n), ending = (int64_t)cud_j_count(end.s, end.n);
-    if (length < ending) return cud_j_fail(j, "'truncate' needs a length of at least %lld, not %lld", (long long)ending, (long long)length);
+    if (length < ending)
+        return cud_j_fail(j, "'truncate' needs a length of at least %lld, not %lld", (long long)ending, (long long)length);
     if (leeway < 0) return cud_j_fail(j, "'truncate' needs a leeway of at least 0, not %lld", (long long)leeway);
     *out = self;
     if (count - leeway <= length) return true;
@@ -190,7 +200,10 @@ static bool append_quoted(jrun *j, jvalue *text, jvalue v, bool query)
         const unsigned char c = (unsigned char)v.s[i];
         const char escaped[] = { '%', digit[c >> 4], digit[c & 15] };
         const bool as_it_is = (c && strchr(plain, c)) || (c == '/' && !query);
-        if (query && c == ' ' ? !cud_j_append_text(j, text, "+") : as_it_is ? !cud_j_append(j, text, v.s + i, 1) : !cud_j_append(j, text, escaped, 3)) return false;
+        if (query && c == ' ' ? !cud_j_append_text(j, text, "+")
+            : as_it_is        ? !cud_j_append(j, text, v.s + i, 1)
+                              : !cud_j_append(j, text, escaped, 3))
+            return false;
     }
     return true;
 }
@@ -212,7 +225,9 @@ FILTER(filter_urlencode)
         if (!pair) return false;
         if (pair->count != 2) return cud_j_fail(j, "'urlencode' needs pairs");
         if (result.n && !cud_j_append_text(j, &result, "&")) return false;
-        if (!append_quoted(j, &result, pair->item[0], true) || !cud_j_append_text(j, &result, "=") || !append_quoted(j, &result, pair->item[1], true)) return false;
+        if (!append_quoted(j, &result, pair->item[0], true) || !cud_j_append_text(j, &result, "=") ||
+            !append_quoted(j, &result, pair->item[1], true))
+            return false;
     }
     *out = result;
     return !j->status;
@@ -239,11 +254,15 @@ FILTER(filter_format)
 FILTER(filter_tojson)
 {
     (void)call;
-    jdump how = { .ascii = j_flag_arg(arg[0], false), .sort = j_flag_arg(arg[3], false), .item = j_text(", "), .key = j_text(": ") };
+    jdump how = {
+        .ascii = j_flag_arg(arg[0], false), .sort = j_flag_arg(arg[3], false), .item = j_text(", "), .key = j_text(": ")
+    };
     if (arg[1].kind != J_MISSING && arg[1].kind != J_NONE) {
         jvalue by = arg[1];
         int64_t width = 0;
-        if (by.kind != J_STRING && (!cud_j_int_arg(j, &width, by, "the indent") || !cud_j_arithmetic(j, N_MUL, j_string(" ", 1), j_int(width), &by))) return false;
+        if (by.kind != J_STRING &&
+            (!cud_j_int_arg(j, &width, by, "the indent") || !cud_j_arithmetic(j, N_MUL, j_string(" ", 1), j_int(width), &by)))
+            return false;
         how.indent = by.s, how.indent_length = by.n;
         how.item = j_text(",");
     }
@@ -251,7 +270,9 @@ FILTER(filter_tojson)
         jlist *pair = cud_j_collect(j, arg[2]);
         if (!pair) return false;
         if (pair->count != 2) return cud_j_fail(j, "'tojson' needs two separators");
-        if (!cud_j_text_arg(j, &how.item, pair->item[0], "a separator") || !cud_j_text_arg(j, &how.key, pair->item[1], "a separator")) return false;
+        if (!cud_j_text_arg(j, &how.item, pair->item[0], "a separator") ||
+            !cud_j_text_arg(j, &how.key, pair->item[1], "a separator"))
+            return false;
     }
     jvalue text = j_string("", 0);
     if (!cud_j_dump(j, &text, self, &how)) return false;

@@ -17,7 +17,7 @@ typedef struct spec {
     char sign; /* '+', ' ' or 0 */
     bool alternate, safe;
     int64_t width, precision; /* -1: none */
-    char group; /* ',' or '_' */
+    char group;               /* ',' or '_' */
     char type;
 } spec;
 
@@ -32,10 +32,17 @@ static bool append_padded(jrun *j, jvalue *text, const spec *s, const char *sign
 {
     const int64_t missing = s->width - (int64_t)strlen(sign) - (int64_t)cud_j_count(body.s, body.n);
     const char align = s->align ? s->align : usual;
-    const int64_t before = align == '>' ? missing : align == '^' ? missing / 2 : 0, after = align == '<' ? missing : align == '^' ? missing - before : 0;
-    if (s->width > WIDTH_MOST) return cud_j_fail_with(j, CUDDLE_E_LIMIT, "a width of %" PRId64 ", at most %d", s->width, (int)WIDTH_MOST);
-    return append_fill(j, text, s->fill, before) && cud_j_append_text(j, text, sign) && append_fill(j, text, s->fill, align == '=' ? missing : 0) &&
-           cud_j_append(j, text, body.s, body.n) && append_fill(j, text, s->fill, after);
+    const int64_t before = align == '>'   ? missing
+                           : align == '^' ? missing / 2
+                                          : 0,
+                  after = align == '<'   ? missing
+                          : align == '^' ? missing - before
+                                         : 0;
+    if (s->width > WIDTH_MOST)
+        return cud_j_fail_with(j, CUDDLE_E_LIMIT, "a width of %" PRId64 ", at most %d", s->width, (int)WIDTH_MOST);
+    return append_fill(j, text, s->fill, before) && cud_j_append_text(j, text, sign) &&
+           append_fill(j, text, s->fill, align == '=' ? missing : 0) && cud_j_append(j, text, body.s, body.n) &&
+           append_fill(j, text, s->fill, after);
 }
 
 static bool append_string(jrun *j, jvalue *text, const spec *s, jvalue body)
@@ -49,7 +56,9 @@ static bool group_digits(jrun *j, jvalue *body, char mark, int size)
 {
     size_t whole = 0;
     jvalue grouped = j_string("", 0);
-    while (whole < body->n && ((body->s[whole] >= '0' && body->s[whole] <= '9') || (size == 4 && body->s[whole] >= 'a' && body->s[whole] <= 'f'))) whole++;
+    while (whole < body->n &&
+           ((body->s[whole] >= '0' && body->s[whole] <= '9') || (size == 4 && body->s[whole] >= 'a' && body->s[whole] <= 'f')))
+        whole++;
     for (size_t i = 0; i < whole; i++) {
         if (i && (whole - i) % (size_t)size == 0 && !cud_j_append(j, &grouped, &mark, 1)) return false;
         if (!cud_j_append(j, &grouped, body->s + i, 1)) return false;
@@ -59,7 +68,10 @@ static bool group_digits(jrun *j, jvalue *body, char mark, int size)
     return true;
 }
 
-static const char *sign_text(const spec *s, bool negative) { return negative ? "-" : s->sign == '+' ? "+" : s->sign == ' ' ? " " : ""; }
+static const char *sign_text(const spec *s, bool negative)
+{
+    return negative ? "-" : s->sign == '+' ? "+" : s->sign == ' ' ? " " : "";
+}
 
 static bool append_integer(jrun *j, jvalue *text, const spec *s, int64_t value)
 {
@@ -72,11 +84,16 @@ static bool append_integer(jrun *j, jvalue *text, const spec *s, int64_t value)
     jvalue body = j_string(digits + sizeof digits - n, n);
     if (s->precision > (int64_t)n && s->precision <= PRECISION_MOST) { /* only printf's has one */
         jvalue longer = j_string("", 0);
-        if (!append_fill(j, &longer, j_text("0"), s->precision - (int64_t)n) || !cud_j_append(j, &longer, body.s, body.n)) return false;
+        if (!append_fill(j, &longer, j_text("0"), s->precision - (int64_t)n) || !cud_j_append(j, &longer, body.s, body.n))
+            return false;
         body = longer;
     }
     if (s->group && !group_digits(j, &body, s->group, base == 10 ? 3 : 4)) return false;
-    snprintf(sign, sizeof sign, "%s%s", sign_text(s, value < 0), s->alternate && base != 10 ? (base == 16 ? (s->type == 'X' ? "0X" : "0x") : base == 8 ? "0o" : "0b") : "");
+    snprintf(sign, sizeof sign, "%s%s", sign_text(s, value < 0),
+             s->alternate && base != 10 ? (base == 16  ? (s->type == 'X' ? "0X" : "0x")
+                                           : base == 8 ? "0o"
+                                                       : "0b")
+                                        : "");
     return append_padded(j, text, s, sign, body, '>');
 }
 
@@ -85,13 +102,17 @@ static bool append_real(jrun *j, jvalue *text, const spec *s, double value)
     char out[J_REAL_MOST];
     const bool percent = s->type == '%', upper = s->type == 'E' || s->type == 'F' || s->type == 'G';
     const char kind = percent || s->type == 'F' || s->type == 'f' ? 'f' : s->type == 'E' || s->type == 'e' ? 'e' : 'g';
-    if (s->precision > PRECISION_MOST) return cud_j_fail_with(j, CUDDLE_E_LIMIT, "a precision of %" PRId64 ", at most %d", s->precision, (int)PRECISION_MOST);
+    if (s->precision > PRECISION_MOST)
+        return cud_j_fail_with(j, CUDDLE_E_LIMIT, "a precision of %" PRId64 ", at most %d", s->precision, (int)PRECISION_MOST);
     const bool negative = signbit(value) && !isnan(value);
     if (percent) value *= 100;
     size_t n;
-    if (!s->type && s->precision < 0) n = cud_j_repr_real(out, fabs(value));
-    else n = cud_j_print_real(out, fabs(value), kind, s->precision >= 0 ? (int)s->precision : 6, s->alternate);
-    if (!s->type && s->precision >= 0 && isfinite(value) && !memchr(out, '.', n) && !memchr(out, 'e', n)) memcpy(out + n, ".0", 2), n += 2;
+    if (!s->type && s->precision < 0)
+        n = cud_j_repr_real(out, fabs(value));
+    else
+        n = cud_j_print_real(out, fabs(value), kind, s->precision >= 0 ? (int)s->precision : 6, s->alternate);
+    if (!s->type && s->precision >= 0 && isfinite(value) && !memchr(out, '.', n) && !memchr(out, 'e', n))
+        memcpy(out + n, ".0", 2), n += 2;
     for (size_t i = 0; upper && i < n; i++)
         if (out[i] >= 'a' && out[i] <= 'z') out[i] = (char)(out[i] - 32);
     if (percent) out[n++] = '%';
@@ -103,7 +124,10 @@ static bool append_real(jrun *j, jvalue *text, const spec *s, double value)
 
 /* ------------------------------------------------------------------------------------------------------------ printf */
 
-typedef struct arguments { jvalue args; size_t at; } arguments;
+typedef struct arguments {
+    jvalue args;
+    size_t at;
+} arguments;
 
 static bool next_argument(jrun *j, arguments *a, jvalue *out)
 {
@@ -136,9 +160,12 @@ static bool to_integer(jrun *j, jvalue value, char type, int64_t *out)
 {
     const bool hexadecimal = type == 'x' || type == 'X' || type == 'o';
     if (value.kind == J_UNDEFINED) return cud_j_fail_undefined(j, value);
-    if (value.kind == J_FLOAT && !hexadecimal && fabs(value.f) < 9e18) *out = (int64_t)value.f;
-    else if (j_is_whole(value)) *out = j_whole(value);
-    else return cud_j_fail(j, "'%%%c' needs %s, not a %s", type, hexadecimal ? "an integer" : "a number", cud_j_kind_name(value));
+    if (value.kind == J_FLOAT && !hexadecimal && fabs(value.f) < 9e18)
+        *out = (int64_t)value.f;
+    else if (j_is_whole(value))
+        *out = j_whole(value);
+    else
+        return cud_j_fail(j, "'%%%c' needs %s, not a %s", type, hexadecimal ? "an integer" : "a number", cud_j_kind_name(value));
     return true;
 }
 
@@ -151,7 +178,9 @@ static bool append_conversion(jrun *j, jvalue *text, spec *s, jvalue value)
     case 'r':
     case 'a':
         if (s->type == 'a') return cud_j_fail_with(j, CUDDLE_E_UNSUPPORTED, "'%%a' is not supported");
-        if (s->type == 's' ? (s->safe ? !cud_j_escape(j, &body, value) : !cud_j_append_str(j, &body, value)) : !cud_j_append_repr(j, &body, value)) return false;
+        if (s->type == 's' ? (s->safe ? !cud_j_escape(j, &body, value) : !cud_j_append_str(j, &body, value))
+                           : !cud_j_append_repr(j, &body, value))
+            return false;
         s->fill = j_text(" ");
         if (s->align == '=') s->align = '>';
         if (s->precision >= 0) body.n = cud_j_offset(body.s, body.n, (size_t)s->precision);
@@ -200,16 +229,21 @@ bool cud_j_printf(jrun *j, jvalue *out, jvalue format, jvalue args)
             if (args.kind != J_DICT) return cud_j_fail(j, "a format with names needs a dict");
             const int found = cud_j_get(j, args.dict, j_string(format.s + begin, at - begin), &value);
             if (found < 0) return false;
-            if (!found) return cud_j_fail(j, "a format needs the value '%.*s'", (int)(at - begin < 60 ? at - begin : 60), format.s + begin);
+            if (!found)
+                return cud_j_fail(j, "a format needs the value '%.*s'", (int)(at - begin < 60 ? at - begin : 60), format.s + begin);
             named = named_any = true;
             at++;
         }
         for (; at < format.n && strchr("#0- +", format.s[at]) && format.s[at]; at++) {
             const char c = format.s[at];
-            if (c == '#') s.alternate = true;
-            else if (c == '-') s.align = '<';
-            else if (c == '+' || (c == ' ' && !s.sign)) s.sign = c;
-            else if (c == '0' && !s.align) s.align = '=', s.fill = j_text("0");
+            if (c == '#')
+                s.alternate = true;
+            else if (c == '-')
+                s.align = '<';
+            else if (c == '+' || (c == ' ' && !s.sign))
+                s.sign = c;
+            else if (c == '0' && !s.align)
+                s.align = '=', s.fill = j_text("0");
         }
         if (s.align == '<') s.fill = j_text(" ");
         if (!read_count(j, format, &at, &a, &s.width)) return false;
@@ -231,8 +265,11 @@ bool cud_j_printf(jrun *j, jvalue *out, jvalue format, jvalue args)
         if (!append_conversion(j, &text, &s, value)) return false;
     }
     if (!cud_j_append(j, &text, format.s + plain, format.n - plain)) return false;
-    const bool unused = args.kind == J_TUPLE ? a.at < args.list->count : a.at == 0 && !named_any && args.kind != J_DICT && args.kind != J_LIST && args.kind != J_RANGE;
-    if (unused) return args.kind == J_UNDEFINED ? cud_j_fail_undefined(j, args) : cud_j_fail(j, "a format has no place for all its values");
+    const bool unused = args.kind == J_TUPLE
+                            ? a.at < args.list->count
+                            : a.at == 0 && !named_any && args.kind != J_DICT && args.kind != J_LIST && args.kind != J_RANGE;
+    if (unused)
+        return args.kind == J_UNDEFINED ? cud_j_fail_undefined(j, args) : cud_j_fail(j, "a format has no place for all its values");
     text.safe = format.safe;
     *out = text;
     return true;
@@ -248,9 +285,12 @@ static bool read_spec(jrun *j, jvalue text, spec *s)
     size_t at = 0;
     const size_t first = text.n ? cud_utf8_length((unsigned char)*text.s) : 0;
     arguments none = { { .kind = J_TUPLE }, 0 };
-    if (text.n > first && is_align(text.s[first])) s->fill = j_string(text.s, first), s->align = text.s[first], at = first + 1;
-    else if (text.n && is_align(*text.s)) s->align = *text.s, at = 1;
-    if (at < text.n && (text.s[at] == '+' || text.s[at] == '-' || text.s[at] == ' ')) s->sign = text.s[at] == '-' ? 0 : text.s[at], at++;
+    if (text.n > first && is_align(text.s[first]))
+        s->fill = j_string(text.s, first), s->align = text.s[first], at = first + 1;
+    else if (text.n && is_align(*text.s))
+        s->align = *text.s, at = 1;
+    if (at < text.n && (text.s[at] == '+' || text.s[at] == '-' || text.s[at] == ' '))
+        s->sign = text.s[at] == '-' ? 0 : text.s[at], at++;
     if (at < text.n && text.s[at] == '#') s->alternate = true, at++;
     if (at < text.n && text.s[at] == '0') {
         if (!s->align) s->align = '=', s->fill = j_text("0");
@@ -274,8 +314,10 @@ static bool append_formatted(jrun *j, jvalue *text, jvalue value, jvalue how)
     if (!how.n) return cud_j_append_str(j, text, value);
     if (!read_spec(j, how, &s)) return false;
     if (value.kind == J_STRING && (!s.type || s.type == 's') && s.align != '=') return append_string(j, text, &s, value);
-    if (j_is_whole(value) && s.precision < 0 && (s.type ? strchr("dxXob", s.type) != NULL : value.kind == J_INT)) return append_integer(j, text, &s, j_whole(value));
-    if (j_is_number(value) && (s.type ? strchr("eEfFgG%", s.type) != NULL : value.kind == J_FLOAT)) return append_real(j, text, &s, j_real(value));
+    if (j_is_whole(value) && s.precision < 0 && (s.type ? strchr("dxXob", s.type) != NULL : value.kind == J_INT))
+        return append_integer(j, text, &s, j_whole(value));
+    if (j_is_number(value) && (s.type ? strchr("eEfFgG%", s.type) != NULL : value.kind == J_FLOAT))
+        return append_real(j, text, &s, j_real(value));
     if (s.type == 'n' || s.type == 'c') return cud_j_fail_with(j, CUDDLE_E_UNSUPPORTED, "the format '%c' is not supported", s.type);
     return cud_j_fail(j, "the format '%.*s' does not fit a %s", (int)(how.n < 40 ? how.n : 40), how.s, cud_j_kind_name(value));
 }
@@ -298,7 +340,8 @@ static bool find_field(jrun *j, jvalue field, const jcall *call, int64_t *next, 
         *next = -1;
     }
     if (number) {
-        if (index >= (int64_t)call->count) return cud_j_fail(j, "a format needs the value %" PRId64 ", %zu are given", index, call->count);
+        if (index >= (int64_t)call->count)
+            return cud_j_fail(j, "a format needs the value %" PRId64 ", %zu are given", index, call->count);
         *out = call->arg[index];
     } else {
         size_t k = 0;
@@ -318,7 +361,8 @@ static bool find_field(jrun *j, jvalue field, const jcall *call, int64_t *next, 
             digits = name.s[i] >= '0' && name.s[i] <= '9';
             whole = whole * 10 + (name.s[i] - '0');
         }
-        if (!item ? !cud_j_attribute(j, out, *out, name.s, name.n) : !cud_j_subscript(j, out, *out, digits ? j_int(whole) : name)) return false;
+        if (!item ? !cud_j_attribute(j, out, *out, name.s, name.n) : !cud_j_subscript(j, out, *out, digits ? j_int(whole) : name))
+            return false;
         at += item;
     }
     return true;
@@ -355,7 +399,8 @@ static bool append_fields(jrun *j, jvalue *text, jvalue format, const jcall *cal
         if (rest.n && *rest.s == '!') {
             conversion = rest.n > 1 ? rest.s[1] : '?';
             rest.s += rest.n > 1 ? 2 : 1, rest.n -= rest.n > 1 ? 2 : 1;
-            if ((conversion != 's' && conversion != 'r') || (rest.n && *rest.s != ':')) return cud_j_fail(j, "a format has !s and !r");
+            if ((conversion != 's' && conversion != 'r') || (rest.n && *rest.s != ':'))
+                return cud_j_fail(j, "a format has !s and !r");
         }
         if (rest.n) rest.s++, rest.n--;
         if (rest.n && level == 2) return cud_j_fail(j, "a format is nested too deep");

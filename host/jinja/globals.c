@@ -19,7 +19,9 @@ GLOBAL(global_range)
     const bool some = step > 0 ? start < stop : start > stop;
     const uint64_t distance = !some ? 0 : step > 0 ? (uint64_t)stop - (uint64_t)start : (uint64_t)start - (uint64_t)stop;
     const uint64_t stride = step > 0 ? (uint64_t)step : -(uint64_t)step, count = distance ? (distance - 1) / stride + 1 : 0;
-    if (count > RANGE_MOST) return cud_j_fail_with(j, CUDDLE_E_LIMIT, "'range' of %llu integers, at most %d", (unsigned long long)count, (int)RANGE_MOST);
+    if (count > RANGE_MOST)
+        return cud_j_fail_with(j, CUDDLE_E_LIMIT, "'range' of %llu integers, at most %d", (unsigned long long)count,
+                               (int)RANGE_MOST);
     jrange *range = cud_j_alloc(j, sizeof *range);
     if (!range) return false;
     *range = (jrange){ start, stop, step, (int64_t)count };
@@ -111,7 +113,9 @@ GLOBAL(global_raise_exception)
 
 /* -------------------------------------------------------------------------------------------------------------- time */
 
-typedef struct civil { int year, month, day, hour, minute, second, weekday, yearday; } civil;
+typedef struct civil {
+    int year, month, day, hour, minute, second, weekday, yearday;
+} civil;
 
 static bool is_leap(int64_t year) { return year % 4 == 0 && (year % 100 != 0 || year % 400 == 0); }
 
@@ -128,7 +132,8 @@ static civil split(int64_t now)
     for (; days >= (is_leap(year) ? 366 : 365); year++) days -= is_leap(year) ? 366 : 365;
     c.year = (int)year;
     c.yearday = (int)days;
-    while (days >= lengths[c.month] + (c.month == 1 && is_leap(year))) days -= lengths[c.month] + (c.month == 1 && is_leap(year)), c.month++;
+    while (days >= lengths[c.month] + (c.month == 1 && is_leap(year)))
+        days -= lengths[c.month] + (c.month == 1 && is_leap(year)), c.month++;
     c.day = (int)days + 1;
     return c;
 }
@@ -161,7 +166,8 @@ static bool append_pattern(jrun *j, jvalue *text, const char *pattern, const civ
 static bool append_field(jrun *j, jvalue *text, char letter, const civil *c)
 {
     static const char *const days[] = { "Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday" };
-    static const char *const months[] = { "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December" };
+    static const char *const months[] = { "January", "February", "March",     "April",   "May",      "June",
+                                          "July",    "August",   "September", "October", "November", "December" };
     const int hour12 = c->hour % 12 ? c->hour % 12 : 12;
     char out[32] = "";
     int year;

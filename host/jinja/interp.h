@@ -5,7 +5,10 @@
 #include "jinja/ast.h"
 #include "jinja/chars.h"
 
-typedef struct jvariable { const jname *name; jvalue value; } jvariable;
+typedef struct jvariable {
+    const jname *name;
+    jvalue value;
+} jvariable;
 struct jscope {
     jscope *parent;
     jvariable *variable;
@@ -23,8 +26,8 @@ typedef struct jmacro {
 typedef struct jloop {
     jvalue *item;
     size_t count, at;
-    int depth; /* from 0 */
-    jvalue changed; /* what loop.changed() was asked with last; J_MISSING before */
+    int depth;         /* from 0 */
+    jvalue changed;    /* what loop.changed() was asked with last; J_MISSING before */
     const jnode *node; /* for recursion */
     jscope *scope;     /* the loop's surroundings */
 } jloop;

@@ -24,7 +24,8 @@ static bool wrong(reader *r, const char *sentence)
 
 static char skip_blanks(reader *r)
 {
-    while (r->at < r->size && (r->text[r->at] == ' ' || r->text[r->at] == '\n' || r->text[r->at] == '\t' || r->text[r->at] == '\r')) r->at++;
+    while (r->at < r->size && (r->text[r->at] == ' ' || r->text[r->at] == '\n' || r->text[r->at] == '\t' || r->text[r->at] == '\r'))
+        r->at++;
     return r->at < r->size ? r->text[r->at] : 0;
 }
 
@@ -42,7 +43,10 @@ static int hex4(const reader *r, size_t at)
     if (r->size - at < 4) return -1;
     for (size_t i = at; i < at + 4; i++) {
         const char c = r->text[i];
-        const int digit = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+        const int digit = c >= '0' && c <= '9'   ? c - '0'
+                          : c >= 'a' && c <= 'f' ? c - 'a' + 10
+                          : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                                 : -1;
         if (digit < 0) return -1;
         value = value * 16 + digit;
     }
@@ -91,9 +95,12 @@ static bool read_string(reader *r, jvalue *out)
             r->at += 2;
             for (const char *p = plain; *p; p += 2)
                 if (*p == c) found = p + 1;
-            if (found) text[n++] = *found;
-            else if (c != 'u') return wrong(r, "an unknown escape in a string");
-            else n += read_escape(r, text + n);
+            if (found)
+                text[n++] = *found;
+            else if (c != 'u')
+                return wrong(r, "an unknown escape in a string");
+            else
+                n += read_escape(r, text + n);
             if (r->run->status) return false;
         }
         *out = j_string(text, n);
@@ -129,7 +136,8 @@ static bool read_number(reader *r, jvalue *out)
     }
     int64_t value;
     bool large;
-    if (!cud_j_read_int(r->text + begin, at - begin, 10, &value, &large) || large) return wrong(r, "an integer that 64 bits cannot hold");
+    if (!cud_j_read_int(r->text + begin, at - begin, 10, &value, &large) || large)
+        return wrong(r, "an integer that 64 bits cannot hold");
     *out = j_int(value);
     return true;
 }
@@ -187,12 +195,18 @@ static bool read_value(reader *r, jvalue *out)
         r->depth--;
         return true;
     }
-    if (take_word(r, "true")) *out = j_bool(true);
-    else if (take_word(r, "false")) *out = j_bool(false);
-    else if (take_word(r, "null")) *out = j_none();
-    else if (take_word(r, "NaN")) *out = j_float((double)NAN);
-    else if (take_word(r, "Infinity")) *out = j_float((double)INFINITY);
-    else return wrong(r, r->at == r->size ? "the JSON ends where a value is expected" : "expected a JSON value");
+    if (take_word(r, "true"))
+        *out = j_bool(true);
+    else if (take_word(r, "false"))
+        *out = j_bool(false);
+    else if (take_word(r, "null"))
+        *out = j_none();
+    else if (take_word(r, "NaN"))
+        *out = j_float((double)NAN);
+    else if (take_word(r, "Infinity"))
+        *out = j_float((double)INFINITY);
+    else
+        return wrong(r, r->at == r->size ? "the JSON ends where a value is expected" : "expected a JSON value");
     return true;
 }
 

@@ -4,7 +4,8 @@
 
 #include "jinja/run.h"
 
-/* Strings without escapes are borrowed from `text`. `what` names it in sentences: "messages: line 3: ...", which are CUDDLE_E_ARG. */
+/* Strings without escapes are borrowed from `text`. `what` names it in sentences: "messages: line 3: ...", which are CUDDLE_E_ARG.
+ */
 bool cud_j_json(jrun *j, jvalue *out, const char *text, size_t size, const char *what);
 
 #endif

@@ -6,12 +6,16 @@
 
 #include <stdio.h>
 
-static const struct { const char *text; jtoken_kind kind; } operators[] = { /* longer ones first */
-    { "//", T_FLOORDIV }, { "**", T_POW }, { "==", T_EQ }, { "!=", T_NE }, { ">=", T_GE }, { "<=", T_LE },
-    { "+", T_ADD }, { "-", T_SUB }, { "/", T_DIV }, { "*", T_MUL }, { "%", T_MOD }, { "~", T_TILDE },
-    { "[", T_LBRACKET }, { "]", T_RBRACKET }, { "(", T_LPAREN }, { ")", T_RPAREN }, { "{", T_LBRACE }, { "}", T_RBRACE },
-    { ">", T_GT }, { "<", T_LT }, { "=", T_ASSIGN }, { ".", T_DOT }, { ":", T_COLON }, { "|", T_PIPE }, { ",", T_COMMA },
-    { ";", T_SEMICOLON },
+static const struct {
+    const char *text;
+    jtoken_kind kind;
+} operators[] = {
+    /* longer ones first */
+    { "//", T_FLOORDIV }, { "**", T_POW },      { "==", T_EQ },    { "!=", T_NE },    { ">=", T_GE },    { "<=", T_LE },
+    { "+", T_ADD },       { "-", T_SUB },       { "/", T_DIV },    { "*", T_MUL },    { "%", T_MOD },    { "~", T_TILDE },
+    { "[", T_LBRACKET },  { "]", T_RBRACKET },  { "(", T_LPAREN }, { ")", T_RPAREN }, { "{", T_LBRACE }, { "}", T_RBRACE },
+    { ">", T_GT },        { "<", T_LT },        { "=", T_ASSIGN }, { ".", T_DOT },    { ":", T_COLON },  { "|", T_PIPE },
+    { ",", T_COMMA },     { ";", T_SEMICOLON },
 };
 enum { OPERATORS = sizeof operators / sizeof *operators };
 
@@ -56,7 +60,8 @@ static size_t skip_white(const jlexer *x, size_t at)
     return at;
 }
 
-/* Where a tag that begins with '-' ends the text before it, or, without a sign, one that stands alone at the beginning of its line. */
+/* Where a tag that begins with '-' ends the text before it, or, without a sign, one that stands alone at the beginning of its line.
+ */
 static size_t text_end(const jlexer *x, size_t begin, size_t end, char sign, bool prints)
 {
     if (sign == '+' || (sign != '-' && prints)) return end;
@@ -78,8 +83,10 @@ static bool tag_end(const jlexer *x, size_t at, const char *mark, bool trims, si
     const size_t begin = at + ((sign == '-' || (sign == '+' && trims)) ? 1 : 0);
     if (!starts(x, begin, mark)) return false;
     at = begin + strlen(mark);
-    if (sign == '-') at = skip_white(x, at);
-    else if (trims && sign != '+' && at < x->size && x->text[at] == '\n') at++;
+    if (sign == '-')
+        at = skip_white(x, at);
+    else if (trims && sign != '+' && at < x->size && x->text[at] == '\n')
+        at++;
     *after = at;
     return true;
 }
@@ -134,7 +141,8 @@ static bool lex_text(jlexer *x, jtoken *out)
     for (;;) {
         const size_t begin = x->at;
         size_t tag = begin;
-        while (tag < x->size && !(x->text[tag] == '{' && tag + 1 < x->size && strchr("%{#", x->text[tag + 1]) && x->text[tag + 1])) tag++;
+        while (tag < x->size && !(x->text[tag] == '{' && tag + 1 < x->size && strchr("%{#", x->text[tag + 1]) && x->text[tag + 1]))
+            tag++;
         if (tag == x->size) {
             x->at = tag;
             *out = tag > begin ? piece(x, T_DATA, begin, tag) : piece(x, T_END, tag, tag);
@@ -224,13 +232,16 @@ static bool lex_number(jlexer *x, jtoken *out)
                                          (x->text[end] == '_' && end + 1 < x->size && digit_of(x->text[end + 1]) < base)))
                     end++;
             } else { /* zeros only: 0123 is two numbers, which is then an error */
-                for (end = begin + 1; end < x->size && (x->text[end] == '0' || (x->text[end] == '_' && end + 1 < x->size && x->text[end + 1] == '0')); end++) {
+                for (end = begin + 1; end < x->size && (x->text[end] == '0' ||
+                                                        (x->text[end] == '_' && end + 1 < x->size && x->text[end + 1] == '0'));
+                     end++) {
                 }
             }
         }
         int64_t value = 0;
         for (; at < end; at++)
-            if (x->text[at] != '_' && (__builtin_mul_overflow(value, base, &value) || __builtin_add_overflow(value, digit_of(x->text[at]), &value)))
+            if (x->text[at] != '_' &&
+                (__builtin_mul_overflow(value, base, &value) || __builtin_add_overflow(value, digit_of(x->text[at]), &value)))
                 return cud_j_fail_with(x->run, CUDDLE_E_LIMIT, "an integer that 64 bits cannot hold");
         out->value = j_int(value);
     }

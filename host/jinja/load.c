@@ -27,12 +27,15 @@ void cud_chat_free(cuddle_chat_template *t)
     free(t);
 }
 
-static cuddle_status add_template(cuddle_chat_template *t, const char *name, const char *text, size_t size, const char *label, cuddle_error *err)
+static cuddle_status add_template(cuddle_chat_template *t, const char *name, const char *text, size_t size, const char *label,
+                                  cuddle_error *err)
 {
     for (int i = 0; i < t->count; i++)
-        if (strcmp(t->entry[i].name, name) == 0) return cud_fail(err, CUDDLE_E_FORMAT, "%s: two templates are named '%.60s'", label, name);
+        if (strcmp(t->entry[i].name, name) == 0)
+            return cud_fail(err, CUDDLE_E_FORMAT, "%s: two templates are named '%.60s'", label, name);
     if (t->count == TEMPLATES_MOST) return cud_fail(err, CUDDLE_E_LIMIT, "%s: more than %d templates", label, (int)TEMPLATES_MOST);
-    if (!t->entry && !(t->entry = calloc(TEMPLATES_MOST, sizeof *t->entry))) return cud_nomem(err, TEMPLATES_MOST * sizeof *t->entry, "chat templates");
+    if (!t->entry && !(t->entry = calloc(TEMPLATES_MOST, sizeof *t->entry)))
+        return cud_nomem(err, TEMPLATES_MOST * sizeof *t->entry, "chat templates");
     chat_entry *entry = &t->entry[t->count];
     entry->name = strdup(name);
     if (!entry->name) return cud_nomem(err, strlen(name) + 1, "a template's name");
@@ -48,7 +51,9 @@ static cuddle_status add_file(cuddle_chat_template *t, const char *name, const c
     char *text = NULL;
     cuddle_status status = cud_source_open_file(&s, path, err);
     if (status) return status;
-    if (s->size > FILE_MOST) status = cud_fail(err, CUDDLE_E_LIMIT, "%s: has %llu bytes, at most %d are read", cud_path_name(path), (unsigned long long)s->size, (int)FILE_MOST);
+    if (s->size > FILE_MOST)
+        status = cud_fail(err, CUDDLE_E_LIMIT, "%s: has %llu bytes, at most %d are read", cud_path_name(path),
+                          (unsigned long long)s->size, (int)FILE_MOST);
     if (!status && !(text = malloc((size_t)s->size + 1))) status = cud_nomem(err, (size_t)s->size + 1, cud_path_name(path));
     if (!status) status = cud_source_read(s, text, 0, (size_t)s->size, err);
     if (!status) status = add_template(t, name, text, (size_t)s->size, cud_path_name(path), err);
@@ -57,7 +62,10 @@ static cuddle_status add_file(cuddle_chat_template *t, const char *name, const c
     return status;
 }
 
-static int is_template(const struct dirent *entry) { return entry->d_name[0] != '.' && cud_path_has_suffix(entry->d_name, ".jinja"); }
+static int is_template(const struct dirent *entry)
+{
+    return entry->d_name[0] != '.' && cud_path_has_suffix(entry->d_name, ".jinja");
+}
 
 static cuddle_status add_folder(cuddle_chat_template *t, const char *folder, cuddle_error *err)
 {
@@ -92,7 +100,8 @@ static cuddle_status add_member(cuddle_chat_template *t, const json_view *in, cu
     }
     json_view list;
     size_t count;
-    if (!json_is_array(value)) return cud_json_wrong(in, "chat_template", err, CUDDLE_E_FORMAT, "a template or a list of named ones");
+    if (!json_is_array(value))
+        return cud_json_wrong(in, "chat_template", err, CUDDLE_E_FORMAT, "a template or a list of named ones");
     cuddle_status status = cud_json_array(&list, &count, in, "chat_template", CUD_JSON_REQUIRED, err);
     for (size_t i = 0; i < count && !status; i++) {
         const json_view element = cud_json_element(&list, i);
@@ -113,7 +122,8 @@ static cuddle_status add_token(cuddle_chat_template *t, const char *name, const 
     int i = 0;
     while (i < t->tokens && strcmp(t->token[i].name, name) != 0) i++;
     if (i == TOKENS_MOST) return cud_fail(err, CUDDLE_E_LIMIT, "more than %d named special tokens", (int)TOKENS_MOST);
-    if (!t->token && !(t->token = calloc(TOKENS_MOST, sizeof *t->token))) return cud_nomem(err, TOKENS_MOST * sizeof *t->token, "special tokens");
+    if (!t->token && !(t->token = calloc(TOKENS_MOST, sizeof *t->token)))
+        return cud_nomem(err, TOKENS_MOST * sizeof *t->token, "special tokens");
     char *copy = strdup(content), *key = i == t->tokens ? strdup(name) : t->token[i].name;
     if (!copy || !key) {
         free(copy);
@@ -135,10 +145,13 @@ static cuddle_status add_token_member(cuddle_chat_template *t, const char *name,
 
 static cuddle_status add_tokens(cuddle_chat_template *t, json_t *root, cuddle_error *err)
 {
-    static const char *const names[] = { "bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token" };
+    static const char *const names[] = {
+        "bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"
+    };
     static const char *const more[] = { "extra_special_tokens", "model_specific_special_tokens" }; /* {"image_token": "<image>"} */
     cuddle_status status = CUDDLE_OK;
-    for (size_t i = 0; i < sizeof names / sizeof *names && !status; i++) status = add_token_member(t, names[i], json_object_get(root, names[i]), err);
+    for (size_t i = 0; i < sizeof names / sizeof *names && !status; i++)
+        status = add_token_member(t, names[i], json_object_get(root, names[i]), err);
     for (size_t i = 0; i < sizeof more / sizeof *more; i++) {
         json_t *object = json_object_get(root, more[i]), *value;
         const char *key;
@@ -193,7 +206,9 @@ static cuddle_status load_folder(cuddle_chat_template *t, const char *folder, cu
     if (!status) status = add_from_json(t, folder, "tokenizer_config.json", true, err);
     if (!status && !t->count) status = add_from_json(t, folder, "chat_template.json", false, err);
     if (!status && !t->count)
-        status = cud_fail(err, CUDDLE_E_UNSUPPORTED, "%s: has no chat template: neither chat_template.jinja nor chat_template in tokenizer_config.json", folder);
+        status =
+            cud_fail(err, CUDDLE_E_UNSUPPORTED,
+                     "%s: has no chat template: neither chat_template.jinja nor chat_template in tokenizer_config.json", folder);
     free(file);
     free(more);
     return status;
@@ -215,8 +230,10 @@ cuddle_status cud_chat_load(cuddle_chat_template **out, const char *path, cuddle
     cuddle_chat_template *t = calloc(1, sizeof *t);
     if (!t) return cud_nomem(err, sizeof *t, "a chat template");
     const cuddle_status status = cud_path_is_directory(path) ? load_folder(t, path, err) : load_file(t, path, err);
-    if (status) cud_chat_free(t);
-    else *out = t;
+    if (status)
+        cud_chat_free(t);
+    else
+        *out = t;
     return status;
 }
 
@@ -226,7 +243,9 @@ cuddle_status cud_chat_parse(cuddle_chat_template **out, const char *text, size_
     cuddle_chat_template *t = calloc(1, sizeof *t);
     if (!t) return cud_nomem(err, sizeof *t, "a chat template");
     const cuddle_status status = add_template(t, "default", text, length, "chat template", err);
-    if (status) cud_chat_free(t);
-    else *out = t;
+    if (status)
+        cud_chat_free(t);
+    else
+        *out = t;
     return status;
 }

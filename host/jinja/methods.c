@@ -117,10 +117,12 @@ METHOD(loop_changed)
 }
 
 static const jbuiltin dict_rows[] = {
-    { "get", "key! default", dict_get }, { "keys", "", dict_keys },     { "values", "", dict_values },
-    { "items", "", dict_items },         { "copy", "", copy },          { "fromkeys", NULL, dict_missing },
+    { "get", "key! default", dict_get }, { "keys", "", dict_keys }, { "values", "", dict_values },
+    { "items", "", dict_items },         { "copy", "", copy },      { "fromkeys", NULL, dict_missing },
 };
-static const jbuiltin list_rows[] = { { "index", "value! start stop", list_index }, { "count", "value!", list_count }, { "copy", "", copy } };
+static const jbuiltin list_rows[] = { { "index", "value! start stop", list_index },
+                                      { "count", "value!", list_count },
+                                      { "copy", "", copy } };
 static const jbuiltin cycler_rows[] = { { "next", "", cycler_next }, { "reset", "", cycler_reset } };
 static const jbuiltin loop_rows[] = { { "cycle", NULL, loop_cycle }, { "changed", NULL, loop_changed } };
 
@@ -140,12 +142,8 @@ const jbuiltin *cud_j_find_method(jkind kind, const char *name, size_t length, b
     *unsafe = false;
     switch (kind) {
     case J_STRING: return cud_j_find_row(cud_j_string_methods, name, length);
-    case J_DICT:
-        *unsafe = among(dict_unsafe, name, length);
-        return cud_j_find_row(J_TABLE(dict_rows), name, length);
-    case J_LIST:
-        *unsafe = among(list_unsafe, name, length);
-        return cud_j_find_row(J_TABLE(list_rows), name, length);
+    case J_DICT: *unsafe = among(dict_unsafe, name, length); return cud_j_find_row(J_TABLE(dict_rows), name, length);
+    case J_LIST: *unsafe = among(list_unsafe, name, length); return cud_j_find_row(J_TABLE(list_rows), name, length);
     case J_TUPLE:
         found = cud_j_find_row(J_TABLE(list_rows), name, length);
         return found && found->call != copy ? found : NULL; /* tuples have no copy() */
@@ -160,17 +158,29 @@ bool cud_j_loop_attribute(jrun *j, jvalue *out, jloop *loop, const char *name, s
     const jvalue asked = j_string(name, length);
     const int64_t at = (int64_t)loop->at, count = (int64_t)loop->count;
     (void)j;
-    if (j_is_text(asked, "index")) *out = j_int(at + 1);
-    else if (j_is_text(asked, "index0")) *out = j_int(at);
-    else if (j_is_text(asked, "revindex")) *out = j_int(count - at);
-    else if (j_is_text(asked, "revindex0")) *out = j_int(count - at - 1);
-    else if (j_is_text(asked, "first")) *out = j_bool(at == 0);
-    else if (j_is_text(asked, "last")) *out = j_bool(at + 1 >= count);
-    else if (j_is_text(asked, "length")) *out = j_int(count);
-    else if (j_is_text(asked, "depth")) *out = j_int(loop->depth + 1);
-    else if (j_is_text(asked, "depth0")) *out = j_int(loop->depth);
-    else if (j_is_text(asked, "previtem")) *out = at > 0 ? loop->item[at - 1] : j_undefined(J_BY_EMPTY, "", 0);
-    else if (j_is_text(asked, "nextitem")) *out = at + 1 < count ? loop->item[at + 1] : j_undefined(J_BY_EMPTY, "", 0);
-    else return false;
+    if (j_is_text(asked, "index"))
+        *out = j_int(at + 1);
+    else if (j_is_text(asked, "index0"))
+        *out = j_int(at);
+    else if (j_is_text(asked, "revindex"))
+        *out = j_int(count - at);
+    else if (j_is_text(asked, "revindex0"))
+        *out = j_int(count - at - 1);
+    else if (j_is_text(asked, "first"))
+        *out = j_bool(at == 0);
+    else if (j_is_text(asked, "last"))
+        *out = j_bool(at + 1 >= count);
+    else if (j_is_text(asked, "length"))
+        *out = j_int(count);
+    else if (j_is_text(asked, "depth"))
+        *out = j_int(loop->depth + 1);
+    else if (j_is_text(asked, "depth0"))
+        *out = j_int(loop->depth);
+    else if (j_is_text(asked, "previtem"))
+        *out = at > 0 ? loop->item[at - 1] : j_undefined(J_BY_EMPTY, "", 0);
+    else if (j_is_text(asked, "nextitem"))
+        *out = at + 1 < count ? loop->item[at + 1] : j_undefined(J_BY_EMPTY, "", 0);
+    else
+        return false;
     return true;
 }

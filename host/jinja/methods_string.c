@@ -17,7 +17,8 @@ static bool strip(jrun *j, jvalue *out, jvalue self, jvalue chars, bool left, bo
 {
     if (chars.kind == J_NONE) chars.kind = J_MISSING;
     jvalue set = j_string("", 0);
-    if (!cud_j_text_arg(j, &set, chars, "the characters to strip") || !cud_j_step(j, (self.n / 32 + 1) * (set.n / 8 + 1))) return false;
+    if (!cud_j_text_arg(j, &set, chars, "the characters to strip") || !cud_j_step(j, (self.n / 32 + 1) * (set.n / 8 + 1)))
+        return false;
     *out = cud_j_strip(self, chars.kind == J_MISSING ? NULL : &set, left, right);
     return true;
 }
@@ -239,7 +240,9 @@ static bool window(jrun *j, jvalue *out, size_t *from, jvalue self, jvalue start
     *out = self;
     if (!cud_j_bytes(j, self.n)) return false;
     if (start.kind == J_NONE && stop.kind == J_NONE) return true;
-    if ((start.kind != J_NONE && !cud_j_int_arg(j, &ignored, start, "the start")) || (stop.kind != J_NONE && !cud_j_int_arg(j, &ignored, stop, "the end"))) return false;
+    if ((start.kind != J_NONE && !cud_j_int_arg(j, &ignored, start, "the start")) ||
+        (stop.kind != J_NONE && !cud_j_int_arg(j, &ignored, stop, "the end")))
+        return false;
     const int64_t count = (int64_t)cud_j_count(self.s, self.n);
     const size_t taken = cud_j_slice_range(count, start, stop, 1, &first);
     *beyond = start.kind != J_NONE && j_whole(start) > count;
@@ -306,7 +309,8 @@ METHOD(string_count)
         *out = j_int(beyond ? 0 : (int64_t)cud_j_count(in.s, in.n) + 1);
         return true;
     }
-    for (size_t at = 0, found; (found = cud_j_find(in.s + at, in.n - at, what.s, what.n)) != (size_t)-1; at += found + what.n) count++;
+    for (size_t at = 0, found; (found = cud_j_find(in.s + at, in.n - at, what.s, what.n)) != (size_t)-1; at += found + what.n)
+        count++;
     *out = j_int(count);
     return true;
 }
@@ -314,7 +318,9 @@ METHOD(string_count)
 static bool at_edge(jrun *j, bool *out, jvalue in, jvalue what, bool end)
 {
     if (what.kind == J_UNDEFINED) return cud_j_fail_undefined(j, what);
-    if (what.kind != J_STRING) return cud_j_fail(j, "'%s' needs a string or a tuple of strings, not a %s", end ? "endswith" : "startswith", cud_j_kind_name(what));
+    if (what.kind != J_STRING)
+        return cud_j_fail(j, "'%s' needs a string or a tuple of strings, not a %s", end ? "endswith" : "startswith",
+                          cud_j_kind_name(what));
     *out = what.n <= in.n && memcmp(in.s + (end ? in.n - what.n : 0), what.s, what.n) == 0;
     return true;
 }
@@ -349,7 +355,9 @@ METHOD(string_replace)
     (void)call;
     int64_t most = -1;
     jvalue old = j_string("", 0), new = old;
-    if (!cud_j_text_arg(j, &old, arg[0], "what to replace") || !cud_j_text_arg(j, &new, arg[1], "the replacement") || !cud_j_int_arg(j, &most, arg[2], "the number of replacements")) return false;
+    if (!cud_j_text_arg(j, &old, arg[0], "what to replace") || !cud_j_text_arg(j, &new, arg[1], "the replacement") ||
+        !cud_j_int_arg(j, &most, arg[2], "the number of replacements"))
+        return false;
     if (self.safe && !cud_j_escape(j, &new, new)) return false;
     return cud_j_replace(j, out, self, old, new, most);
 }
@@ -386,8 +394,11 @@ static bool pad(jrun *j, jvalue *out, jvalue self, const jvalue *arg, int where)
     *out = self;
     if (missing <= 0) return true;
     const int64_t left = where < 0 ? 0 : where > 0 ? missing : missing / 2 + (missing & width & 1);
-    if (!cud_j_arithmetic(j, N_MUL, fill, j_int(left), &before) || !cud_j_arithmetic(j, N_MUL, fill, j_int(missing - left), &after)) return false;
-    if (!cud_j_append(j, &result, before.s, before.n) || !cud_j_append(j, &result, self.s, self.n) || !cud_j_append(j, &result, after.s, after.n)) return false;
+    if (!cud_j_arithmetic(j, N_MUL, fill, j_int(left), &before) || !cud_j_arithmetic(j, N_MUL, fill, j_int(missing - left), &after))
+        return false;
+    if (!cud_j_append(j, &result, before.s, before.n) || !cud_j_append(j, &result, self.s, self.n) ||
+        !cud_j_append(j, &result, after.s, after.n))
+        return false;
     result.safe = self.safe;
     *out = result;
     return true;
@@ -422,7 +433,9 @@ METHOD(string_zfill)
     if (missing <= 0) return true;
     const size_t sign = self.n && (*self.s == '-' || *self.s == '+');
     if (!cud_j_arithmetic(j, N_MUL, j_text("0"), j_int(missing), &zeros)) return false;
-    if (!cud_j_append(j, &result, self.s, sign) || !cud_j_append(j, &result, zeros.s, zeros.n) || !cud_j_append(j, &result, self.s + sign, self.n - sign)) return false;
+    if (!cud_j_append(j, &result, self.s, sign) || !cud_j_append(j, &result, zeros.s, zeros.n) ||
+        !cud_j_append(j, &result, self.s + sign, self.n - sign))
+        return false;
     *out = result;
     return true;
 }
@@ -442,7 +455,8 @@ METHOD(string_expandtabs)
         } else if (size > 0) {
             jvalue blanks;
             const int64_t count = size - column % size;
-            if (!cud_j_arithmetic(j, N_MUL, j_text(" "), j_int(count), &blanks) || !cud_j_append(j, &result, blanks.s, blanks.n)) return false;
+            if (!cud_j_arithmetic(j, N_MUL, j_text(" "), j_int(count), &blanks) || !cud_j_append(j, &result, blanks.s, blanks.n))
+                return false;
             column += count;
         }
     }

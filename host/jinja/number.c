@@ -40,8 +40,10 @@ double cud_j_parse_real(const char *text, size_t length)
     const size_t wide = decimal_point(point);
     size_t n = 0;
     for (size_t i = 0; i < length && n + 16 < sizeof copy; i++) {
-        if (text[i] != '.') copy[n++] = text[i];
-        else memcpy(copy + n, point, wide), n += wide;
+        if (text[i] != '.')
+            copy[n++] = text[i];
+        else
+            memcpy(copy + n, point, wide), n += wide;
     }
     copy[n] = 0;
     return strtod(copy, NULL);

@@ -13,7 +13,8 @@ size_t cud_j_repr_real(char out[J_REAL_MOST], double value);
 size_t cud_j_print_real(char out[J_REAL_MOST], double value, char kind, int digits, bool alternate);
 /* Digits, '.', exponent as in Python's grammar, checked before. */
 double cud_j_parse_real(const char *text, size_t length);
-/* float(str) and int(str, base) of Python: blanks around, sign, underscores. False if it is none; for an integer too large, *large. */
+/* float(str) and int(str, base) of Python: blanks around, sign, underscores. False if it is none; for an integer too large, *large.
+ */
 bool cud_j_read_real(const char *text, size_t length, double *out);
 bool cud_j_read_int(const char *text, size_t length, int base, int64_t *out, bool *large);
 /* round(value, digits): half to even on the exact value. */

@@ -112,7 +112,8 @@ bool cud_j_equal(jrun *j, jvalue a, jvalue b, bool *out)
         j->depth--;
         break;
     case J_RANGE:
-        *out = a.range->count == b.range->count && (!a.range->count || (a.range->start == b.range->start && (a.range->count == 1 || a.range->step == b.range->step)));
+        *out = a.range->count == b.range->count &&
+               (!a.range->count || (a.range->start == b.range->start && (a.range->count == 1 || a.range->step == b.range->step)));
         break;
     case J_METHOD: *out = a.method->function == b.method->function && cud_j_same(a.method->self, b.method->self); break;
     default: *out = cud_j_same(a, b); break;
@@ -136,8 +137,10 @@ bool cud_j_order(jrun *j, jvalue a, jvalue b, int *out)
         bool same = true;
         size_t i = 0;
         for (; i < a.list->count && i < b.list->count; i++)
-            if (!cud_j_equal(j, a.list->item[i], b.list->item[i], &same)) return false;
-            else if (!same) break;
+            if (!cud_j_equal(j, a.list->item[i], b.list->item[i], &same))
+                return false;
+            else if (!same)
+                break;
         j->depth--;
         if (!same) return cud_j_order(j, a.list->item[i], b.list->item[i], out);
         *out = (a.list->count > b.list->count) - (a.list->count < b.list->count);
@@ -155,7 +158,8 @@ bool cud_j_contains(jrun *j, jvalue in, jvalue what, bool *out)
     *out = false;
     if (in.kind == J_STRING) {
         if (what.kind == J_UNDEFINED) return cud_j_fail_undefined(j, what);
-        if (what.kind != J_STRING) return cud_j_fail(j, "'in' asks a string for a %s; only a string can be in it", cud_j_kind_name(what));
+        if (what.kind != J_STRING)
+            return cud_j_fail(j, "'in' asks a string for a %s; only a string can be in it", cud_j_kind_name(what));
         *out = cud_j_find(in.s, in.n, what.s, what.n) != (size_t)-1;
         return cud_j_bytes(j, in.n);
     }
@@ -166,8 +170,10 @@ bool cud_j_contains(jrun *j, jvalue in, jvalue what, bool *out)
     }
     if (!cud_j_iter(j, &it, in)) return false;
     while (!*out && cud_j_next(j, &it, &item))
-        if (!cud_j_same(item, what) && !cud_j_equal(j, item, what, out)) return false;
-        else if (cud_j_same(item, what)) *out = true;
+        if (!cud_j_same(item, what) && !cud_j_equal(j, item, what, out))
+            return false;
+        else if (cud_j_same(item, what))
+            *out = true;
     return !j->status;
 }
 
@@ -188,8 +194,10 @@ bool cud_j_compare(jrun *j, jcompare how, jvalue a, jvalue b, bool *out)
     default: break;
     }
     if (!cud_j_order(j, a, b, &order)) return false;
-    if (is_nan(a) || is_nan(b)) *out = false;
-    else *out = how == J_LT ? order < 0 : how == J_LE ? order <= 0 : how == J_GT ? order > 0 : order >= 0;
+    if (is_nan(a) || is_nan(b))
+        *out = false;
+    else
+        *out = how == J_LT ? order < 0 : how == J_LE ? order <= 0 : how == J_GT ? order > 0 : order >= 0;
     return true;
 }
 
@@ -207,8 +215,10 @@ bool cud_j_hash(jrun *j, jvalue v, uint64_t *out)
     case J_BOOL:
     case J_INT: *out = (uint64_t)j_whole(v) * 0x9e3779b97f4a7c15u; return true;
     case J_FLOAT:
-        if (v.f >= -9e18 && v.f <= 9e18 && v.f == floor(v.f)) *out = (uint64_t)(int64_t)v.f * 0x9e3779b97f4a7c15u; /* as the integer it equals */
-        else *out = hash_bytes((const char *)&v.f, sizeof v.f);
+        if (v.f >= -9e18 && v.f <= 9e18 && v.f == floor(v.f))
+            *out = (uint64_t)(int64_t)v.f * 0x9e3779b97f4a7c15u; /* as the integer it equals */
+        else
+            *out = hash_bytes((const char *)&v.f, sizeof v.f);
         return true;
     case J_STRING: *out = hash_bytes(v.s, v.n); return cud_j_bytes(j, 4 * v.n);
     case J_TUPLE: {
@@ -245,7 +255,10 @@ static const char *sign_of(jnode_kind how)
     }
 }
 
-static bool too_large(jrun *j, jnode_kind how) { return cud_j_fail_with(j, CUDDLE_E_LIMIT, "the result of '%s' is an integer that 64 bits cannot hold", sign_of(how)); }
+static bool too_large(jrun *j, jnode_kind how)
+{
+    return cud_j_fail_with(j, CUDDLE_E_LIMIT, "the result of '%s' is an integer that 64 bits cannot hold", sign_of(how));
+}
 
 static bool whole_power(jrun *j, int64_t base, int64_t exponent, jvalue *out)
 {
@@ -298,8 +311,10 @@ static bool numbers(jrun *j, jnode_kind how, jvalue a, jvalue b, jvalue *out)
     case N_FLOORDIV:
     case N_MOD: {
         double rest = fmod(x, y), quotient = (x - rest) / y; /* as CPython does it */
-        if (rest != 0 && (y < 0) != (rest < 0)) rest += y, quotient -= 1;
-        else if (rest == 0) rest = copysign(0, y);
+        if (rest != 0 && (y < 0) != (rest < 0))
+            rest += y, quotient -= 1;
+        else if (rest == 0)
+            rest = copysign(0, y);
         double whole = 0;
         if (quotient != 0) {
             whole = floor(quotient);
@@ -312,7 +327,8 @@ static bool numbers(jrun *j, jnode_kind how, jvalue a, jvalue b, jvalue *out)
     }
     default:
         if (x == 0 && y < 0) return cud_j_fail(j, "zero to a negative power");
-        if (x < 0 && isfinite(x) && isfinite(y) && y != floor(y)) return cud_j_fail_with(j, CUDDLE_E_UNSUPPORTED, "a negative number to a power that is not whole is complex");
+        if (x < 0 && isfinite(x) && isfinite(y) && y != floor(y))
+            return cud_j_fail_with(j, CUDDLE_E_UNSUPPORTED, "a negative number to a power that is not whole is complex");
         result = pow(x, y);
         if (isinf(result) && isfinite(x) && isfinite(y)) return cud_j_fail(j, "the result of '**' is out of range");
         break;
@@ -378,10 +394,14 @@ bool cud_j_arithmetic(jrun *j, jnode_kind how, jvalue a, jvalue b, jvalue *out)
 static bool number_attribute(jvalue *out, jvalue of, jvalue name)
 {
     const jvalue self = of.kind == J_BOOL ? j_int(of.b) : of;
-    if (j_is_text(name, "real") || (j_is_text(name, "numerator") && j_is_whole(of))) *out = self;
-    else if (j_is_text(name, "imag")) *out = of.kind == J_FLOAT ? j_float(0) : j_int(0);
-    else if (j_is_text(name, "denominator") && j_is_whole(of)) *out = j_int(1);
-    else return false;
+    if (j_is_text(name, "real") || (j_is_text(name, "numerator") && j_is_whole(of)))
+        *out = self;
+    else if (j_is_text(name, "imag"))
+        *out = of.kind == J_FLOAT ? j_float(0) : j_int(0);
+    else if (j_is_text(name, "denominator") && j_is_whole(of))
+        *out = j_int(1);
+    else
+        return false;
     return true;
 }
 
@@ -470,9 +490,12 @@ bool cud_j_subscript(jrun *j, jvalue *out, jvalue of, jvalue key)
     int found = own_item(j, out, of, key);
     if (!found && key.kind == J_STRING) found = own_attribute(j, out, of, key.s, key.n);
     if (found) return found > 0;
-    if (key.kind == J_STRING) *out = j_undefined(J_BY_ATTRIBUTE, key.s, key.n);
-    else if (j_is_whole(key)) *out = j_undefined(J_BY_INDEX, "", (size_t)j_whole(key));
-    else *out = j_undefined(J_BY_KEY, "", 0);
+    if (key.kind == J_STRING)
+        *out = j_undefined(J_BY_ATTRIBUTE, key.s, key.n);
+    else if (j_is_whole(key))
+        *out = j_undefined(J_BY_INDEX, "", (size_t)j_whole(key));
+    else
+        *out = j_undefined(J_BY_KEY, "", 0);
     out->of = of.kind;
     return true;
 }
@@ -489,7 +512,8 @@ size_t cud_j_slice_range(int64_t count, jvalue start, jvalue stop, int64_t step,
         bound[i] = at < low ? low : at > high ? high : at;
     }
     *first = bound[0];
-    const uint64_t distance = step > 0 ? (bound[1] > bound[0] ? (uint64_t)(bound[1] - bound[0]) : 0) : (bound[0] > bound[1] ? (uint64_t)(bound[0] - bound[1]) : 0);
+    const uint64_t distance = step > 0 ? (bound[1] > bound[0] ? (uint64_t)(bound[1] - bound[0]) : 0)
+                                       : (bound[0] > bound[1] ? (uint64_t)(bound[0] - bound[1]) : 0);
     const uint64_t stride = step > 0 ? (uint64_t)step : -(uint64_t)step;
     return (size_t)(distance ? (distance - 1) / stride + 1 : 0);
 }
@@ -510,8 +534,8 @@ static bool slice_text(jrun *j, jvalue *out, jvalue of, int64_t first, size_t ta
         if (i + 1 == taken) break;
         if (!cud_j_step(j, 1)) return false;
         for (int64_t k = 0; k < step; k++) at += cud_utf8_length((unsigned char)of.s[at]);
-        for (int64_t k = 0; k > step; k--)
-            do at--;
+        for (int64_t k = 0; k > step; k--) do
+                at--;
             while (((unsigned char)of.s[at] & 0xc0) == 0x80);
     }
     *out = text;

@@ -22,8 +22,8 @@ bool cud_j_slice(jrun *j, jvalue *out, jvalue of, jvalue start, jvalue stop, jva
 /* Resolves start and stop as slice.indices() does; returns the number of elements. */
 size_t cud_j_slice_range(int64_t count, jvalue start, jvalue stop, int64_t step, int64_t *first);
 
-bool cud_j_str(jrun *j, jvalue *out, jvalue value);       /* str(value), a string */
-bool cud_j_repr(jrun *j, jvalue *out, jvalue value);      /* repr(value) */
+bool cud_j_str(jrun *j, jvalue *out, jvalue value);  /* str(value), a string */
+bool cud_j_repr(jrun *j, jvalue *out, jvalue value); /* repr(value) */
 bool cud_j_append_str(jrun *j, jvalue *text, jvalue value);
 bool cud_j_append_repr(jrun *j, jvalue *text, jvalue value);
 typedef struct jdump {
@@ -39,8 +39,8 @@ size_t cud_j_find(const char *s, size_t n, const char *what, size_t length); /* 
 bool cud_j_escape(jrun *j, jvalue *out, jvalue text);                        /* for HTML; safe text stays */
 bool cud_j_replace(jrun *j, jvalue *out, jvalue text, jvalue old, jvalue new, int64_t most);
 jvalue cud_j_strip(jvalue text, const jvalue *chars, bool left, bool right); /* chars: NULL or a string */
-bool cud_j_printf(jrun *j, jvalue *out, jvalue format, jvalue args); /* format % args */
-bool cud_j_format(jrun *j, jvalue *out, jvalue format, const jcall *call); /* str.format */
+bool cud_j_printf(jrun *j, jvalue *out, jvalue format, jvalue args);         /* format % args */
+bool cud_j_format(jrun *j, jvalue *out, jvalue format, const jcall *call);   /* str.format */
 
 /* Calls. */
 bool cud_j_call(jrun *j, jvalue *out, jvalue callee, const jcall *call);

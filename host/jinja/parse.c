@@ -34,7 +34,8 @@ bool cud_j_is_name(const jparser *p, const char *name) { return p->token.kind ==
 bool cud_j_unexpected(jparser *p, const char *expected)
 {
     p->run.at = p->token.at;
-    if (p->token.kind != T_NAME) return cud_j_fail(&p->run, "unexpected %s, expected %s", cud_j_token_name(p->token.kind), expected);
+    if (p->token.kind != T_NAME)
+        return cud_j_fail(&p->run, "unexpected %s, expected %s", cud_j_token_name(p->token.kind), expected);
     const size_t n = p->token.value.n;
     return cud_j_fail(&p->run, "unexpected '%.*s', expected %s", (int)(n < 60 ? n : 60), p->token.value.s, expected);
 }
@@ -44,7 +45,10 @@ bool cud_j_expect(jparser *p, jtoken_kind kind)
     return p->token.kind == kind ? cud_j_advance(p) : cud_j_unexpected(p, cud_j_token_name(kind));
 }
 
-bool cud_j_expect_name(jparser *p, const char *name) { return cud_j_is_name(p, name) ? cud_j_advance(p) : cud_j_unexpected(p, name); }
+bool cud_j_expect_name(jparser *p, const char *name)
+{
+    return cud_j_is_name(p, name) ? cud_j_advance(p) : cud_j_unexpected(p, name);
+}
 
 bool cud_j_skip_name(jparser *p, const char *name, bool *found)
 {
@@ -228,7 +232,8 @@ static bool parse_signature(jparser *p, jmacro_code *code)
         } else if (code->count && code->fallback[code->count - 1]) {
             return cud_j_fail(&p->run, "a parameter without a default follows one that has a default");
         }
-        if (j_is_text(j_string(name->s, name->n), "caller") && !code->fallback[code->count]) return cud_j_fail(&p->run, "the parameter 'caller' needs a default");
+        if (j_is_text(j_string(name->s, name->n), "caller") && !code->fallback[code->count])
+            return cud_j_fail(&p->run, "the parameter 'caller' needs a default");
         code->count++;
     }
     return cud_j_advance(p);
@@ -327,12 +332,21 @@ static jnode *parse_print(jparser *p, jnode *node)
     return node;
 }
 
-static const struct { const char *name; jnode_kind kind; jnode *(*parse)(jparser *p, jnode *node); } statements[] = {
-    { "if", N_IF, parse_if },           { "for", N_FOR, parse_for },
-    { "set", N_SET, parse_set },        { "macro", N_MACRO, parse_macro },
-    { "call", N_CALL_BLOCK, parse_call_block }, { "filter", N_FILTER_BLOCK, parse_filter_block },
-    { "with", N_WITH, parse_with },     { "generation", N_SCOPE, parse_generation },
-    { "break", N_BREAK, parse_jump },   { "continue", N_CONTINUE, parse_jump },
+static const struct {
+    const char *name;
+    jnode_kind kind;
+    jnode *(*parse)(jparser *p, jnode *node);
+} statements[] = {
+    { "if", N_IF, parse_if },
+    { "for", N_FOR, parse_for },
+    { "set", N_SET, parse_set },
+    { "macro", N_MACRO, parse_macro },
+    { "call", N_CALL_BLOCK, parse_call_block },
+    { "filter", N_FILTER_BLOCK, parse_filter_block },
+    { "with", N_WITH, parse_with },
+    { "generation", N_SCOPE, parse_generation },
+    { "break", N_BREAK, parse_jump },
+    { "continue", N_CONTINUE, parse_jump },
     { "print", N_SCOPE, parse_print },
 };
 static const char *const refused[] = { "block", "extends", "include", "import", "from", "autoescape" };
@@ -347,15 +361,15 @@ static jnode *parse_statement(jparser *p)
     }
     const int n = (int)(p->token.value.n < 60 ? p->token.value.n : 60);
     for (size_t i = 0; i < sizeof refused / sizeof *refused; i++)
-        if (cud_j_is_name(p, refused[i])) return cud_j_fail_with(&p->run, CUDDLE_E_UNSUPPORTED, "the statement '%s' is not supported in chat templates", refused[i]), NULL;
+        if (cud_j_is_name(p, refused[i]))
+            return cud_j_fail_with(&p->run, CUDDLE_E_UNSUPPORTED, "the statement '%s' is not supported in chat templates",
+                                   refused[i]),
+                   NULL;
     cud_j_fail(&p->run, "there is no statement '%.*s'", n, p->token.value.s);
     return NULL;
 }
 
-static bool all_known(jparser *p)
-{
-    return !p->unknown || cud_j_fail_unknown(&p->run, p->unknown);
-}
+static bool all_known(jparser *p) { return !p->unknown || cud_j_fail_unknown(&p->run, p->unknown); }
 
 static bool is_end(const jparser *p, const char *const *ends)
 {
@@ -451,8 +465,10 @@ cuddle_status cud_j_parse(jtemplate **out, const char *text, size_t size, const 
     }
     t->memory = p.run.memory;
     free(bucket);
-    if (p.run.status) cud_j_template_free(t);
-    else *out = t;
+    if (p.run.status)
+        cud_j_template_free(t);
+    else
+        *out = t;
     return p.run.status;
 }
 

@@ -17,7 +17,12 @@ static jnode *pair(jparser *p, jnode_kind kind, jnode *a, jnode *b)
 }
 
 /* Levels from or to pow, each a row: what stands between two operands of the level below. */
-typedef struct level { jtoken_kind token[4]; const char *name; jnode_kind kind[4]; int count; } level;
+typedef struct level {
+    jtoken_kind token[4];
+    const char *name;
+    jnode_kind kind[4];
+    int count;
+} level;
 static const level levels[] = {
     { .name = "or", .kind = { N_OR }, .count = 1 },
     { .name = "and", .kind = { N_AND }, .count = 1 },
@@ -161,7 +166,10 @@ static jargs *parse_args(jparser *p)
     if (!args || !cud_j_expect(p, T_LPAREN)) return NULL;
     *args = (jargs){ 0 };
     jnodes plain = { 0 }, named = { 0 };
-    struct { const jname **item; size_t room; } names = { 0 };
+    struct {
+        const jname **item;
+        size_t room;
+    } names = { 0 };
     bool first = true;
     while (p->token.kind != T_RPAREN) {
         if (!first) {
@@ -188,7 +196,9 @@ static jargs *parse_args(jparser *p)
                 names.item = grown, names.room = room;
             }
             for (size_t i = 0; i < named.count; i++)
-                if (names.item[i] == name) return cud_j_fail(&p->run, "the argument '%.*s' is given twice", (int)(name->n < 60 ? name->n : 60), name->s), NULL;
+                if (names.item[i] == name)
+                    return cud_j_fail(&p->run, "the argument '%.*s' is given twice", (int)(name->n < 60 ? name->n : 60), name->s),
+                           NULL;
             names.item[named.count] = name;
             if (!cud_j_add_node(p, &named, cud_j_parse_expression(p, true))) return NULL;
         } else {
@@ -223,7 +233,8 @@ static const jname *parse_called(jparser *p)
     if (p->token.kind != T_NAME) return cud_j_unexpected(p, "a name"), NULL;
     const jvalue first = p->token.value;
     if (!cud_j_advance(p)) return NULL;
-    if (p->token.kind == T_DOT) return cud_j_fail_with(&p->run, CUDDLE_E_UNSUPPORTED, "names of filters and tests have no dots here"), NULL;
+    if (p->token.kind == T_DOT)
+        return cud_j_fail_with(&p->run, CUDDLE_E_UNSUPPORTED, "names of filters and tests have no dots here"), NULL;
     return cud_j_name(p, first.s, first.n);
 }
 
@@ -285,8 +296,8 @@ static jnode *parse_test(jparser *p, jnode *node)
     }
     if (!negated) return test;
     jnode *not = cud_j_node(p, N_NOT, test->at);
-    if (not) not->a = test;
-    return not;
+    if (not ) not ->a = test;
+    return not ;
 }
 
 /* ------------------------------------------------------------------------------------------ what follows an operand */
@@ -361,9 +372,12 @@ static jnode *parse_call(jparser *p, jnode *callee)
 static jnode *parse_postfix(jparser *p, jnode *node)
 {
     while (node) {
-        if (p->token.kind == T_DOT || p->token.kind == T_LBRACKET) node = parse_subscript(p, node);
-        else if (p->token.kind == T_LPAREN) node = parse_call(p, node);
-        else break;
+        if (p->token.kind == T_DOT || p->token.kind == T_LBRACKET)
+            node = parse_subscript(p, node);
+        else if (p->token.kind == T_LPAREN)
+            node = parse_call(p, node);
+        else
+            break;
     }
     return node;
 }
@@ -381,10 +395,14 @@ static jnode *parse_unary(jparser *p, bool filters)
     }
     node = parse_postfix(p, node);
     while (node && filters) {
-        if (p->token.kind == T_PIPE) node = cud_j_parse_filters(p, node, false);
-        else if (cud_j_is_name(p, "is")) node = parse_test(p, node);
-        else if (p->token.kind == T_LPAREN) node = parse_call(p, node);
-        else break;
+        if (p->token.kind == T_PIPE)
+            node = cud_j_parse_filters(p, node, false);
+        else if (cud_j_is_name(p, "is"))
+            node = parse_test(p, node);
+        else if (p->token.kind == T_LPAREN)
+            node = parse_call(p, node);
+        else
+            break;
     }
     return p->run.status ? NULL : node;
 }
@@ -481,7 +499,8 @@ static jnode *parse_primary(jparser *p, bool namespaces)
 
 static bool ends_tuple(const jparser *p, const char *end)
 {
-    return p->token.kind == T_PRINT_END || p->token.kind == T_BLOCK_END || p->token.kind == T_RPAREN || (end && cud_j_is_name(p, end));
+    return p->token.kind == T_PRINT_END || p->token.kind == T_BLOCK_END || p->token.kind == T_RPAREN ||
+           (end && cud_j_is_name(p, end));
 }
 
 static jnode *finish_tuple(jparser *p, jnodes *items, bool is_tuple, bool may_be_empty, uint32_t at)
@@ -514,7 +533,9 @@ static bool check_target(jparser *p, const jnode *node)
 {
     p->run.at = node->at;
     if (node->kind == N_NAMESPACE_ATTR) return true;
-    if (node->kind == N_NAME) return !p->inside_for || !j_is_text(j_string(node->name->s, node->name->n), "loop") || cud_j_fail(&p->run, "'loop' cannot be set in a loop");
+    if (node->kind == N_NAME)
+        return !p->inside_for || !j_is_text(j_string(node->name->s, node->name->n), "loop") ||
+               cud_j_fail(&p->run, "'loop' cannot be set in a loop");
     if (node->kind != N_TUPLE) return cud_j_fail(&p->run, "only names can be set, and lists of names");
     for (uint32_t i = 0; i < node->count; i++)
         if (!check_target(p, node->item[i])) return false;

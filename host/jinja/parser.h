@@ -12,11 +12,14 @@ typedef struct jparser {
     jtoken token, next; /* the current one; the one behind it, if it was looked at */
     bool has_next;
     int depth;
-    bool soft;   /* inside a condition: an unknown filter or test fails when it is reached */
+    bool soft;            /* inside a condition: an unknown filter or test fails when it is reached */
     const jnode *unknown; /* the first filter or test that does not exist and is not soft */
-    int loops;   /* that break and continue could end */
+    int loops;            /* that break and continue could end */
     int inside_for;
-    struct jopen_macro { jmacro_code *code; struct jopen_macro *outer; } *macro; /* that are being parsed */
+    struct jopen_macro {
+        jmacro_code *code;
+        struct jopen_macro *outer;
+    } * macro;      /* that are being parsed */
     jname **bucket; /* [J_BUCKETS] */
 } jparser;
 enum { J_BUCKETS = 256 };
@@ -36,7 +39,10 @@ jnode *cud_j_node(jparser *p, jnode_kind kind, uint32_t at);
 bool cud_j_deeper(jparser *p); /* undone by depth-- */
 
 /* A growing list of nodes; its memory is the template's. */
-typedef struct jnodes { jnode **item; size_t count, room; } jnodes;
+typedef struct jnodes {
+    jnode **item;
+    size_t count, room;
+} jnodes;
 bool cud_j_add_node(jparser *p, jnodes *list, jnode *node);
 
 jnode *cud_j_parse_expression(jparser *p, bool conditional);

@@ -28,7 +28,8 @@ bool cud_j_render(jrun *j, const jdict *variables, char **text, size_t *length)
         const int found = cud_j_get(j, variables, j_string(name->s, name->n), &value);
         if (found < 0 || (found && !cud_j_set(j, globals, name, value))) return false;
     }
-    /* What the template sets goes into a scope of its own, as in Jinja; both outlive every macro, which lives no longer than this call. */
+    /* What the template sets goes into a scope of its own, as in Jinja; both outlive every macro, which lives no longer than this
+     * call. */
     cud_j_scope(&scope, globals);
     if (!cud_j_run(j, &scope, &j->template->body, &flow) || !cud_j_write(j, "", 0)) return false;
     j->output[j->length] = 0;

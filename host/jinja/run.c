@@ -9,8 +9,10 @@ void cud_j_place(const jtemplate *t, uint32_t at, int *line, int *column)
 {
     *line = *column = 1;
     for (uint32_t i = 0; i < at && i < t->length; i++) {
-        if (t->source[i] == '\n') ++*line, *column = 1;
-        else *column += ((unsigned char)t->source[i] & 0xc0) != 0x80;
+        if (t->source[i] == '\n')
+            ++*line, *column = 1;
+        else
+            *column += ((unsigned char)t->source[i] & 0xc0) != 0x80;
     }
 }
 
@@ -52,7 +54,8 @@ bool cud_j_fail_undefined(jrun *j, jvalue v)
     case J_BY_NAME: return cud_j_fail(j, "'%.*s' is undefined", n, v.s);
     case J_BY_ATTRIBUTE: return cud_j_fail(j, "a %s has no attribute or key '%.*s'", cud_j_kind_name(owner), n, v.s);
     case J_BY_INDEX: return cud_j_fail(j, "a %s has no element %lld", cud_j_kind_name(owner), (long long)(int64_t)v.n);
-    case J_BY_UNSAFE: return cud_j_fail(j, "the attribute '%.*s' of a %s is out of reach for templates", n, v.s, cud_j_kind_name(owner));
+    case J_BY_UNSAFE:
+        return cud_j_fail(j, "the attribute '%.*s' of a %s is out of reach for templates", n, v.s, cud_j_kind_name(owner));
     case J_BY_PARAMETER: return cud_j_fail(j, "the parameter '%.*s' was not given", n, v.s);
     case J_BY_EMPTY: return cud_j_fail(j, "an empty sequence has no such element");
     case J_BY_ELSE: return cud_j_fail(j, "an inline if whose condition is false has no else");
@@ -79,8 +82,10 @@ bool cud_j_enter(jrun *j)
 
 static void *no_memory(jrun *j, size_t size)
 {
-    if (!j->memory.denied) cud_j_fail_with(j, CUDDLE_E_LIMIT, "the template needs more than %zu bytes of memory", j->memory.most);
-    else if (!j->status) j->status = cud_nomem(j->err, size, "a chat template");
+    if (!j->memory.denied)
+        cud_j_fail_with(j, CUDDLE_E_LIMIT, "the template needs more than %zu bytes of memory", j->memory.most);
+    else if (!j->status)
+        j->status = cud_nomem(j->err, size, "a chat template");
     return NULL;
 }
 

@@ -27,7 +27,8 @@ struct jrun {
     cuddle_error *err;
 };
 
-/* Each returns false, so that `return cud_j_fail(...)` ends what cannot go on. The sentence begins with the place in the template. */
+/* Each returns false, so that `return cud_j_fail(...)` ends what cannot go on. The sentence begins with the place in the template.
+ */
 bool cud_j_fail(jrun *j, const char *format, ...) CUD_PRINTF(2, 3); /* the template is wrong: CUDDLE_E_FORMAT */
 bool cud_j_fail_with(jrun *j, cuddle_status status, const char *format, ...) CUD_PRINTF(3, 4);
 /* The template used a value that is undefined. */

@@ -21,13 +21,20 @@ bool cud_j_escape(jrun *j, jvalue *out, jvalue text)
     size_t from = 0, at = 0;
     for (; at < plain.n; at++) {
         const char c = plain.s[at];
-        const char *escaped = c == '&' ? "&amp;" : c == '<' ? "&lt;" : c == '>' ? "&gt;" : c == '\'' ? "&#39;" : c == '"' ? "&#34;" : NULL;
+        const char *escaped = c == '&'    ? "&amp;"
+                              : c == '<'  ? "&lt;"
+                              : c == '>'  ? "&gt;"
+                              : c == '\'' ? "&#39;"
+                              : c == '"'  ? "&#34;"
+                                          : NULL;
         if (!escaped) continue;
         if (!cud_j_append(j, &result, plain.s + from, at - from) || !cud_j_append_text(j, &result, escaped)) return false;
         from = at + 1;
     }
-    if (from == 0) result = plain;
-    else if (!cud_j_append(j, &result, plain.s + from, plain.n - from)) return false;
+    if (from == 0)
+        result = plain;
+    else if (!cud_j_append(j, &result, plain.s + from, plain.n - from))
+        return false;
     result.safe = 1;
     *out = result;
     return true;
@@ -42,14 +49,17 @@ bool cud_j_replace(jrun *j, jvalue *out, jvalue text, jvalue old, jvalue new, in
         const size_t found = cud_j_find(text.s + at, text.n - at, old.s, old.n);
         if (found == (size_t)-1) break;
         at += found;
-        if (!cud_j_step(j, 1) || !cud_j_append(j, &result, text.s + from, at - from) || !cud_j_append(j, &result, new.s, new.n)) return false;
+        if (!cud_j_step(j, 1) || !cud_j_append(j, &result, text.s + from, at - from) || !cud_j_append(j, &result, new.s, new.n))
+            return false;
         from = at + old.n;
         /* Nothing is found between all characters, and at both ends. */
         at = old.n ? from : at < text.n ? at + cud_utf8_length((unsigned char)text.s[at]) : at + 1;
         most -= most > 0;
     }
-    if (from == 0 && result.n == 0) result = text;
-    else if (from < text.n && !cud_j_append(j, &result, text.s + from, text.n - from)) return false;
+    if (from == 0 && result.n == 0)
+        result = text;
+    else if (from < text.n && !cud_j_append(j, &result, text.s + from, text.n - from))
+        return false;
     *out = result;
     return true;
 }

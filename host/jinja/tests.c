@@ -88,15 +88,15 @@ TEST(test_iterable)
 TEST(test_sequence) /* has a length and elements */
 {
     UNUSED;
-    return answer(out, self.kind == J_STRING || self.kind == J_LIST || self.kind == J_TUPLE || self.kind == J_DICT || self.kind == J_RANGE ||
-                           self.kind == J_UNDEFINED);
+    return answer(out, self.kind == J_STRING || self.kind == J_LIST || self.kind == J_TUPLE || self.kind == J_DICT ||
+                           self.kind == J_RANGE || self.kind == J_UNDEFINED);
 }
 
 TEST(test_callable)
 {
     UNUSED;
-    return answer(out, self.kind == J_FUNCTION || self.kind == J_METHOD || self.kind == J_MACRO || self.kind == J_LOOP || self.kind == J_JOINER ||
-                           self.kind == J_UNDEFINED);
+    return answer(out, self.kind == J_FUNCTION || self.kind == J_METHOD || self.kind == J_MACRO || self.kind == J_LOOP ||
+                           self.kind == J_JOINER || self.kind == J_UNDEFINED);
 }
 
 TEST(test_escaped)

@@ -1,6 +1,6 @@
 /* str(), repr() and json.dumps() of values. */
-#include "jinja/number.h"
 #include "jinja/interp.h"
+#include "jinja/number.h"
 #include "jinja/operators.h"
 #include "text/unicode.h"
 
@@ -19,14 +19,18 @@ static bool append_repr_text(jrun *j, jvalue *text, jvalue v)
     for (; at < v.n; at += length) {
         const int32_t c = cud_utf8_decode(v.s + at, &length);
         char escape[16] = "";
-        if (c == '\\' || c == quote) snprintf(escape, sizeof escape, "\\%c", (char)c);
-        else if (c == '\n' || c == '\r' || c == '\t') snprintf(escape, sizeof escape, "\\%c", c == '\n' ? 'n' : c == '\r' ? 'r' : 't');
-        else if (!cud_j_is_printable(c)) snprintf(escape, sizeof escape, c < 0x100 ? "\\x%02x" : c < 0x10000 ? "\\u%04x" : "\\U%08x", (unsigned)c);
+        if (c == '\\' || c == quote)
+            snprintf(escape, sizeof escape, "\\%c", (char)c);
+        else if (c == '\n' || c == '\r' || c == '\t')
+            snprintf(escape, sizeof escape, "\\%c", c == '\n' ? 'n' : c == '\r' ? 'r' : 't');
+        else if (!cud_j_is_printable(c))
+            snprintf(escape, sizeof escape, c < 0x100 ? "\\x%02x" : c < 0x10000 ? "\\u%04x" : "\\U%08x", (unsigned)c);
         if (!*escape) continue;
         if (!cud_j_append(j, text, v.s + plain, at - plain) || !cud_j_append_text(j, text, escape)) return false;
         plain = at + length;
     }
-    return cud_j_append(j, text, v.s + plain, v.n - plain) && cud_j_append(j, text, &quote, 1) && (!v.safe || cud_j_append_text(j, text, ")"));
+    return cud_j_append(j, text, v.s + plain, v.n - plain) && cud_j_append(j, text, &quote, 1) &&
+           (!v.safe || cud_j_append_text(j, text, ")"));
 }
 
 static bool append_items(jrun *j, jvalue *text, const jlist *list, const char *open, const char *close)
@@ -61,8 +65,10 @@ static bool append_view(jrun *j, jvalue *text, jvalue v)
 static bool append_range(jrun *j, jvalue *text, const jrange *range)
 {
     char out[96];
-    if (range->step == 1) snprintf(out, sizeof out, "range(%" PRId64 ", %" PRId64 ")", range->start, range->stop);
-    else snprintf(out, sizeof out, "range(%" PRId64 ", %" PRId64 ", %" PRId64 ")", range->start, range->stop, range->step);
+    if (range->step == 1)
+        snprintf(out, sizeof out, "range(%" PRId64 ", %" PRId64 ")", range->start, range->stop);
+    else
+        snprintf(out, sizeof out, "range(%" PRId64 ", %" PRId64 ", %" PRId64 ")", range->start, range->stop, range->step);
     return cud_j_append_text(j, text, out);
 }
 
@@ -84,20 +90,27 @@ bool cud_j_append_repr(jrun *j, jvalue *text, jvalue v)
     case J_STRING: done = append_repr_text(j, text, v); break;
     case J_LIST: done = append_items(j, text, v.list, "[", "]"); break;
     case J_TUPLE: done = append_items(j, text, v.list, "(", v.list->count == 1 ? ",)" : ")"); break;
-    case J_DICT: done = cud_j_append_text(j, text, "{") && append_entries(j, text, v.dict, true, true, ": ") && cud_j_append_text(j, text, "}"); break;
+    case J_DICT:
+        done =
+            cud_j_append_text(j, text, "{") && append_entries(j, text, v.dict, true, true, ": ") && cud_j_append_text(j, text, "}");
+        break;
     case J_VIEW: done = append_view(j, text, v); break;
     case J_RANGE: done = append_range(j, text, v.range); break;
     case J_NAMESPACE:
-        done = cud_j_append_text(j, text, "<Namespace {") && append_entries(j, text, v.dict, true, true, ": ") && cud_j_append_text(j, text, "}>");
+        done = cud_j_append_text(j, text, "<Namespace {") && append_entries(j, text, v.dict, true, true, ": ") &&
+               cud_j_append_text(j, text, "}>");
         break;
     case J_MACRO:
-        if (!v.macro->code->name) done = cud_j_append_text(j, text, "<Macro 'caller'>");
+        if (!v.macro->code->name)
+            done = cud_j_append_text(j, text, "<Macro 'caller'>");
         else
-            done = cud_j_append_text(j, text, "<Macro ") && append_repr_text(j, text, j_string(v.macro->code->name->s, v.macro->code->name->n)) &&
+            done = cud_j_append_text(j, text, "<Macro ") &&
+                   append_repr_text(j, text, j_string(v.macro->code->name->s, v.macro->code->name->n)) &&
                    cud_j_append_text(j, text, ">");
         break;
     case J_LOOP:
-        done = cud_j_append(j, text, number, (size_t)snprintf(number, sizeof number, "<LoopContext %zu/%zu>", v.loop->at + 1, v.loop->count));
+        done = cud_j_append(j, text, number,
+                            (size_t)snprintf(number, sizeof number, "<LoopContext %zu/%zu>", v.loop->at + 1, v.loop->count));
         break;
     case J_ITERATOR:
     case J_FUNCTION:
@@ -118,8 +131,10 @@ bool cud_j_append_str(jrun *j, jvalue *text, jvalue v)
 bool cud_j_str(jrun *j, jvalue *out, jvalue v)
 {
     jvalue text = j_string("", 0);
-    if (v.kind == J_STRING) text = j_string(v.s, v.n);
-    else if (!cud_j_append_str(j, &text, v)) return false;
+    if (v.kind == J_STRING)
+        text = j_string(v.s, v.n);
+    else if (!cud_j_append_str(j, &text, v))
+        return false;
     *out = text;
     return true;
 }
@@ -143,11 +158,14 @@ static bool dump_text(jrun *j, jvalue *text, jvalue v, const jdump *how)
         int32_t c = (unsigned char)v.s[at];
         if (c >= 0x80 && how->ascii) c = cud_utf8_decode(v.s + at, &length);
         char escape[16] = "";
-        if (c == '"' || c == '\\') snprintf(escape, sizeof escape, "\\%c", (char)c);
+        if (c == '"' || c == '\\')
+            snprintf(escape, sizeof escape, "\\%c", (char)c);
         else if (c < 0x20) {
             static const char names[] = "btn\0fr";
-            if (c >= 8 && c <= 13 && c != 11) snprintf(escape, sizeof escape, "\\%c", names[c - 8]);
-            else snprintf(escape, sizeof escape, "\\u%04x", (unsigned)c);
+            if (c >= 8 && c <= 13 && c != 11)
+                snprintf(escape, sizeof escape, "\\%c", names[c - 8]);
+            else
+                snprintf(escape, sizeof escape, "\\u%04x", (unsigned)c);
         } else if (how->ascii && c > 0xffff) {
             snprintf(escape, sizeof escape, "\\u%04x\\u%04x", (unsigned)(0xd7c0 + (c >> 10)), (unsigned)(0xdc00 | (c & 0x3ff)));
         } else if (how->ascii && c >= 0x7f + 1) {
@@ -254,7 +272,9 @@ static bool dump(jrun *j, jvalue *text, jvalue v, const jdump *how, int level)
     case J_LIST:
     case J_TUPLE: done = dump_list(j, text, v.list, how, level); break;
     case J_DICT: done = dump_dict(j, text, v.dict, how, level); break;
-    default: done = cud_j_fail(j, "tojson: a%s %s is not JSON serializable", v.kind == J_UNDEFINED ? "n" : "", cud_j_kind_name(v)); break;
+    default:
+        done = cud_j_fail(j, "tojson: a%s %s is not JSON serializable", v.kind == J_UNDEFINED ? "n" : "", cud_j_kind_name(v));
+        break;
     }
     j->depth--;
     return done;

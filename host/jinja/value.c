@@ -165,7 +165,8 @@ bool cud_j_drop(jrun *j, jdict **dict, const char *key)
     if (!cud_j_get_text(j, *dict, key, &value)) return !j->status;
     jdict *copy = cud_j_dict(j);
     for (size_t i = 0; copy && i < (*dict)->count; i++)
-        if (!j_is_text((*dict)->entry[i].key, key) && !cud_j_put(j, copy, (*dict)->entry[i].key, (*dict)->entry[i].value)) return false;
+        if (!j_is_text((*dict)->entry[i].key, key) && !cud_j_put(j, copy, (*dict)->entry[i].key, (*dict)->entry[i].value))
+            return false;
     *dict = copy;
     return copy != NULL;
 }

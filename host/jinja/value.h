@@ -1,6 +1,6 @@
-/* What Jinja expressions are made of: Python's values, as far as a chat template can see them. Values are plain data that point into
- * the arena of the rendering (or of the template, or at text of the caller's); nothing that is built is changed afterwards, apart from
- * namespaces and the positions of iterators. */
+/* What Jinja expressions are made of: Python's values, as far as a chat template can see them. Values are plain data that point
+ * into the arena of the rendering (or of the template, or at text of the caller's); nothing that is built is changed afterwards,
+ * apart from namespaces and the positions of iterators. */
 #ifndef CUD_JINJA_VALUE_H
 #define CUD_JINJA_VALUE_H
 
@@ -36,15 +36,15 @@ typedef enum jkind {
     J_JOINER
 } jkind;
 
-typedef enum jundefined { /* why a value is undefined */
-    J_BY_NAME,      /* no variable of this name */
-    J_BY_ATTRIBUTE, /* no attribute or key s of a value whose kind is `of` */
-    J_BY_INDEX,     /* no element number n */
-    J_BY_UNSAFE,    /* an attribute the sandbox keeps away */
-    J_BY_PARAMETER, /* a macro's parameter that was not given */
-    J_BY_EMPTY,     /* first or last of nothing */
-    J_BY_ELSE,      /* an inline if without an else */
-    J_BY_KEY        /* no such key, which is no string */
+typedef enum jundefined {                 /* why a value is undefined */
+                          J_BY_NAME,      /* no variable of this name */
+                          J_BY_ATTRIBUTE, /* no attribute or key s of a value whose kind is `of` */
+                          J_BY_INDEX,     /* no element number n */
+                          J_BY_UNSAFE,    /* an attribute the sandbox keeps away */
+                          J_BY_PARAMETER, /* a macro's parameter that was not given */
+                          J_BY_EMPTY,     /* first or last of nothing */
+                          J_BY_ELSE,      /* an inline if without an else */
+                          J_BY_KEY        /* no such key, which is no string */
 } jundefined;
 
 typedef enum jview { J_KEYS, J_VALUES, J_ITEMS } jview;
@@ -72,21 +72,42 @@ typedef struct jvalue {
     };
 } jvalue;
 
-typedef struct jlist { jvalue *item; size_t count, room; } jlist;
-typedef struct jentry { jvalue key, value; uint64_t hash; } jentry;
+typedef struct jlist {
+    jvalue *item;
+    size_t count, room;
+} jlist;
+typedef struct jentry {
+    jvalue key, value;
+    uint64_t hash;
+} jentry;
 typedef struct jdict { /* in the order of insertion */
     jentry *entry;
     size_t count, room;
     uint32_t *index; /* open addressing, entry + 1; NULL while there are few */
     size_t slots;
 } jdict;
-typedef struct jiterator { jlist *list; size_t at; } jiterator;
-typedef struct jrange { int64_t start, stop, step, count; } jrange;
-typedef struct jmethod { jvalue self; const struct jbuiltin *function; } jmethod;
-typedef struct jcycler { jlist *items; size_t at; } jcycler; /* a joiner: items[0] is the separator, at: was it asked before? */
+typedef struct jiterator {
+    jlist *list;
+    size_t at;
+} jiterator;
+typedef struct jrange {
+    int64_t start, stop, step, count;
+} jrange;
+typedef struct jmethod {
+    jvalue self;
+    const struct jbuiltin *function;
+} jmethod;
+typedef struct jcycler {
+    jlist *items;
+    size_t at;
+} jcycler; /* a joiner: items[0] is the separator, at: was it asked before? */
 
 /* What a call passes. */
-typedef struct jkeyword { const char *name; size_t length; jvalue value; } jkeyword;
+typedef struct jkeyword {
+    const char *name;
+    size_t length;
+    jvalue value;
+} jkeyword;
 typedef struct jcall {
     const jvalue *arg;
     size_t count;
@@ -94,8 +115,8 @@ typedef struct jcall {
     size_t keywords;
 } jcall;
 
-/* A filter, test, method or global. `params` are the names of its arguments, separated by spaces, '!' behind those that must be given;
- * NULL: it takes what is in `call` as it is. arg[] has them in this order, J_MISSING where nothing was given. */
+/* A filter, test, method or global. `params` are the names of its arguments, separated by spaces, '!' behind those that must be
+ * given; NULL: it takes what is in `call` as it is. arg[] has them in this order, J_MISSING where nothing was given. */
 enum { J_PARAMS_MOST = 6 };
 typedef struct jbuiltin {
     const char *name, *params;
@@ -115,10 +136,13 @@ static inline jvalue j_undefined(jundefined why, const char *s, size_t n)
 {
     return (jvalue){ .kind = J_UNDEFINED, .aux = (uint8_t)why, .s = s, .n = n };
 }
-static inline bool j_is_text(jvalue v, const char *text) { return v.kind == J_STRING && v.n == strlen(text) && memcmp(v.s, text, v.n) == 0; }
+static inline bool j_is_text(jvalue v, const char *text)
+{
+    return v.kind == J_STRING && v.n == strlen(text) && memcmp(v.s, text, v.n) == 0;
+}
 static inline bool j_is_number(jvalue v) { return v.kind == J_INT || v.kind == J_FLOAT || v.kind == J_BOOL; }
 static inline bool j_is_whole(jvalue v) { return v.kind == J_INT || v.kind == J_BOOL; }
-static inline int64_t j_whole(jvalue v) { return v.kind == J_BOOL ? v.b : v.i; } /* of an int or bool */
+static inline int64_t j_whole(jvalue v) { return v.kind == J_BOOL ? v.b : v.i; }               /* of an int or bool */
 static inline double j_real(jvalue v) { return v.kind == J_FLOAT ? v.f : (double)j_whole(v); } /* of any number */
 
 /* ---- lists and dicts. Functions that take a jrun fail through it and return false or NULL then. ---- */
@@ -130,11 +154,14 @@ bool cud_j_put(jrun *j, jdict *dict, jvalue key, jvalue value); /* replaces; a k
 int cud_j_get(jrun *j, const jdict *dict, jvalue key, jvalue *out);
 bool cud_j_put_text(jrun *j, jdict *dict, const char *key, jvalue value);
 bool cud_j_get_text(jrun *j, const jdict *dict, const char *key, jvalue *out); /* true if it is there */
-bool cud_j_drop(jrun *j, jdict **dict, const char *key); /* a copy without that key, if it has it */
-bool cud_j_iterator(jrun *j, jvalue *out, jlist *list); /* a lazy sequence of these */
+bool cud_j_drop(jrun *j, jdict **dict, const char *key);                       /* a copy without that key, if it has it */
+bool cud_j_iterator(jrun *j, jvalue *out, jlist *list);                        /* a lazy sequence of these */
 
 /* ---- iteration ---- */
-typedef struct jiter { jvalue of; size_t at; } jiter;
+typedef struct jiter {
+    jvalue of;
+    size_t at;
+} jiter;
 bool cud_j_iter(jrun *j, jiter *it, jvalue value); /* fails for what cannot be iterated */
 bool cud_j_next(jrun *j, jiter *it, jvalue *out);  /* false at the end, and after a failure */
 bool cud_j_is_iterable(jvalue value);

@@ -1,6 +1,6 @@
 /* The chat template part of cuddle.h: checks of arguments, the rest is host/jinja. */
-#include "core/options.h"
 #include "jinja/chat.h"
+#include "core/options.h"
 
 static cuddle_status missing(cuddle_error *err, const char *function, const char *what)
 {
@@ -37,8 +37,9 @@ void cuddle_chat_options_init(cuddle_chat_options *options)
     if (options) *options = (cuddle_chat_options){ .struct_size = sizeof *options, .add_generation_prompt = 1 };
 }
 
-cuddle_status cuddle_chat_template_render(char **text, size_t *length, const cuddle_chat_template *t, const cuddle_message *messages,
-                                          size_t count, const cuddle_chat_options *options, cuddle_error *err)
+cuddle_status cuddle_chat_template_render(char **text, size_t *length, const cuddle_chat_template *t,
+                                          const cuddle_message *messages, size_t count, const cuddle_chat_options *options,
+                                          cuddle_error *err)
 {
     cuddle_chat_options own;
     size_t unused;

@@ -10,35 +10,38 @@
 #include "cuddle.h"
 
 typedef struct render_options {
-    option_strings tools, documents, template, set;
+    const char *tools, *documents, *template;
+    option_strings set;
     int no_generation_prompt, continues, tokens;
     int64_t now;
 } render_options;
 static const option_row render_rows[] = {
-    { "tools", OPTION_STRINGS, offsetof(render_options, tools), 0, 0, "FILE", "a JSON list of tools, as functions in JSON schema" },
-    { "documents", OPTION_STRINGS, offsetof(render_options, documents), 0, 0, "FILE", "a JSON list of documents, for templates that know them" },
+    { "tools", OPTION_STRING, offsetof(render_options, tools), 0, 0, "FILE", "a JSON list of tools, as functions in JSON schema" },
+    { "documents", OPTION_STRING, offsetof(render_options, documents), 0, 0, "FILE",
+      "a JSON list of documents, for templates that know them" },
     { "set", OPTION_STRINGS, offsetof(render_options, set), 0, 0, "NAME=VALUE",
       "a further variable, as enable_thinking=false; VALUE is JSON, or else text" },
-    { "template", OPTION_STRINGS, offsetof(render_options, template), 0, 0, "NAME",
+    { "template", OPTION_STRING, offsetof(render_options, template), 0, 0, "NAME",
       "which of the checkpoint's templates; else \"tool_use\" where there are tools and one of that name, else \"default\"" },
     { "no-generation-prompt", OPTION_FLAG, offsetof(render_options, no_generation_prompt), 0, 0, "",
       "do not end with what begins the assistant's answer" },
-    { "continue", OPTION_FLAG, offsetof(render_options, continues), 0, 0, "", "end within the last message, for the model to go on with it" },
-    { "tokens", OPTION_FLAG, offsetof(render_options, tokens), 0, 0, "", "print token ids; no special tokens are added to those the template writes" },
+    { "continue", OPTION_FLAG, offsetof(render_options, continues), 0, 0, "",
+      "end within the last message, for the model to go on with it" },
+    { "tokens", OPTION_FLAG, offsetof(render_options, tokens), 0, 0, "",
+      "print token ids; no special tokens are added to those the template writes" },
     { "now", OPTION_INT64, offsetof(render_options, now), 0, 253402300799.0, "SECONDS",
       "the time that templates see, in seconds since 1970; 0: the clock" },
     { 0 },
 };
 
-/* An option that names one file; its text, or NULL. */
-static int read_option(input *in, const command *c, const option_strings *option, const char *name, const char **out)
+/* The text of the file that an option names, if it was given. */
+static int read_option(input *in, const command *c, const char *path, const char *name, const char **out)
 {
-    if (option->count > 1) return usage_error(c, "--%s may be given once", name);
-    if (!option->count) return 0;
-    const int code = input_read_file(in, c, option->item[0], name);
+    if (!path) return 0;
+    const int code = input_read_file(in, c, path, name);
     if (code) return code;
     if (strlen(in->text) != in->length) {
-        say("%s: holds a NUL byte", option->item[0]);
+        say("%s: holds a NUL byte", path);
         return EXIT_FAILED;
     }
     *out = in->text;
@@ -94,8 +97,10 @@ static int render(const char *model, const render_options *own, cuddle_chat_opti
     if (cuddle_chat_template_load(&t, model, &err) != CUDDLE_OK ||
         cuddle_chat_template_render(&text, &length, t, NULL, 0, options, &err) != CUDDLE_OK)
         code = say_error(&err);
-    else if (own->tokens) code = print_tokens(model, text, length);
-    else out_text(text, length);
+    else if (own->tokens)
+        code = print_tokens(model, text, length);
+    else
+        out_text(text, length);
     if (!code && !own->tokens && out_is_terminal()) out_printf("\n");
     cuddle_text_free(text);
     cuddle_chat_template_free(t);
@@ -106,9 +111,15 @@ int verb_render(int argc, char **argv)
 {
     render_options own = { 0 };
     const option_group groups[] = { { "options", render_rows, &own }, { 0 } };
-    const command c = { "render", "MODEL [MESSAGES]", "Prints the text that a chat becomes, exactly as a model will see it.",
-                        "MODEL is a directory with a chat template, weights or not, or a .jinja file. MESSAGES is a file with a JSON list of messages, "
-                        "[{\"role\": \"user\", \"content\": \"...\"}, ...]; standard input if it is '-' or absent.", 1, 2, groups };
+    const command c = { "render",
+                        "MODEL [MESSAGES]",
+                        "Prints the text that a chat becomes, exactly as a model will see it.",
+                        "MODEL is a directory with a chat template, weights or not, or a .jinja file. MESSAGES is a file with a "
+                        "JSON list of messages, "
+                        "[{\"role\": \"user\", \"content\": \"...\"}, ...]; standard input if it is '-' or absent.",
+                        1,
+                        2,
+                        groups };
     const char *positional[POSITIONAL_MOST];
     int code;
     if (!options_parse(&c, argc, argv, positional, &code)) return code;
@@ -123,12 +134,11 @@ int verb_render(int argc, char **argv)
     const time_t now = own.now ? (time_t)own.now : time(NULL);
     struct tm local;
     if (!own.now && localtime_r(&now, &local)) options.utc_offset = (int)local.tm_gmtoff;
-    if (own.template.count > 1) code = usage_error(&c, "--template may be given once");
-    else code = variables(&set, &c, &own.set);
+    code = variables(&set, &c, &own.set);
     options.variables_json = set;
-    if (own.template.count) options.template_name = own.template.item[0];
-    if (!code) code = read_option(&tools, &c, &own.tools, "tools", &options.tools_json);
-    if (!code) code = read_option(&documents, &c, &own.documents, "documents", &options.documents_json);
+    options.template_name = own.template;
+    if (!code) code = read_option(&tools, &c, own.tools, "tools", &options.tools_json);
+    if (!code) code = read_option(&documents, &c, own.documents, "documents", &options.documents_json);
     if (!code) code = input_read_file(&messages, &c, positional[1], "MESSAGES");
     options.messages_json = messages.text;
     if (!code && strlen(messages.text) != messages.length) {

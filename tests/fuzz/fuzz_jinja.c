@@ -1,5 +1,5 @@
-/* A Jinja template of any bytes; behind a NUL a JSON object of further variables. What compiles is rendered twice under small limits: the
- * results are the same, UTF-8 and within the limit, or the same failure. */
+/* A Jinja template of any bytes; behind a NUL a JSON object of further variables. What compiles is rendered twice under small
+ * limits: the results are the same, UTF-8 and within the limit, or the same failure. */
 #include "core/status.h"
 #include "text/unicode.h"
 
@@ -15,11 +15,14 @@ static void require(bool condition)
     if (!condition) abort();
 }
 
-static const char messages[] =
-    "[{\"role\": \"system\", \"content\": \"Be brief.\"}, {\"role\": \"user\", \"content\": [{\"type\": \"text\", \"text\": \"H\\u00e9llo \\ud83e\\udd17\"}]},"
-    "{\"role\": \"assistant\", \"content\": \" x </think> y\\n\", \"reasoning\": \"r\", \"tool_calls\": [{\"id\": \"1\", \"type\": \"function\", \"function\":"
-    "{\"name\": \"f\", \"arguments\": {\"a\": 1, \"b\": [true, null, 2.5]}}}]}, {\"role\": \"tool\", \"content\": \"42\", \"tool_call_id\": \"1\"}]";
-static const char tools[] = "[{\"type\": \"function\", \"function\": {\"name\": \"f\", \"description\": \"d\", \"parameters\": {\"type\": \"object\", \"properties\":"
+static const char messages[] = "[{\"role\": \"system\", \"content\": \"Be brief.\"}, {\"role\": \"user\", \"content\": [{\"type\": "
+                               "\"text\", \"text\": \"H\\u00e9llo \\ud83e\\udd17\"}]},"
+                               "{\"role\": \"assistant\", \"content\": \" x </think> y\\n\", \"reasoning\": \"r\", \"tool_calls\": "
+                               "[{\"id\": \"1\", \"type\": \"function\", \"function\":"
+                               "{\"name\": \"f\", \"arguments\": {\"a\": 1, \"b\": [true, null, 2.5]}}}]}, {\"role\": \"tool\", "
+                               "\"content\": \"42\", \"tool_call_id\": \"1\"}]";
+static const char tools[] = "[{\"type\": \"function\", \"function\": {\"name\": \"f\", \"description\": \"d\", \"parameters\": "
+                            "{\"type\": \"object\", \"properties\":"
                             "{\"a\": {\"type\": \"integer\"}}, \"required\": [\"a\"]}}}]";
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -50,7 +53,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         require(status == err.status && (status == CUDDLE_OK) == (text != NULL));
         require(cuddle_chat_template_render(&again, &more, t, NULL, 0, &options, &second) == status && more == bytes);
         require(strcmp(err.text, second.text) == 0 && status != CUDDLE_E_INTERNAL && status != CUDDLE_E_NOMEM);
-        if (text) require(bytes <= options.max_output && text[bytes] == 0 && memcmp(text, again, bytes) == 0 && cud_utf8_valid(text, bytes) == bytes);
+        if (text)
+            require(bytes <= options.max_output && text[bytes] == 0 && memcmp(text, again, bytes) == 0 &&
+                    cud_utf8_valid(text, bytes) == bytes);
         cuddle_text_free(text);
         cuddle_text_free(again);
     }
