@@ -6,6 +6,7 @@ expected.json: tests/chat/templates/*.jinja (written for this repository after t
 through a tokenizer's apply_chat_template(). test_jinja and test_chat compare every byte.
     python scripts/make_chat_fixtures.py
 """
+import copy
 import datetime
 import json
 import pathlib
@@ -102,6 +103,7 @@ FEATURES = {
         "{{ [1, 2, 1, 'a', 'A']|unique|list }} {{ names|unique|list }} {{ names|unique(true)|list }} {{ users|unique(attribute='age')|map(attribute='name')|list }}", "{{ [[1], [1]]|unique|list }}", "{{ 'abc'|list }} {{ d|list }} {{ range(3)|list }} {{ nope|list }} {{ (1, 2)|list }}", "{{ 5|list }}", "{{ names|map('upper')|list }} {{ users|map(attribute='name')|list }} {{ users|map(attribute='tags.0')|list }} {{ users|map(attribute='tags', default='none')|list }} {{ l|map('string')|join('+') }} {{ names|map('replace', 'a', 'X')|list }} {{ ll|map('first')|list }} {{ ll|map(attribute=0)|list }} {{ l|map('round', 1)|list }} {{ names|map('default', 'x')|list }} {{ ll|map('join', '-')|list }}", "{{ l|map }}" if False else "{{ l|map('nope')|list }}", "{{ l|map(attribute='x', foo=1)|list }}", "{{ users|map(attribute='zz.y')|list }}",
         "{{ l|select('odd')|list }} {{ l|select|list }} {{ [0, 1, '', 'a']|select|list }} {{ l|reject('odd')|list }} {{ [0, 1]|reject|list }} {{ l|select('gt', 1)|list }} {{ l|select('in', [1, 2])|list }} {{ l|select('equalto', 2)|list }} {{ l|select('==', 2)|list }} {{ names|select('string')|list }}", "{{ users|selectattr('age', 'eq', 30)|map(attribute='name')|list }} {{ users|selectattr('tags')|map(attribute='name')|list }} {{ users|rejectattr('tags')|map(attribute='name')|list }} {{ users|selectattr('tags', 'defined')|list|length }} {{ users|rejectattr('tags', 'defined')|list|length }} {{ users|selectattr('name', 'in', ['Zoe'])|first }}", "{{ users|selectattr|list }}", "{{ l|select('nope')|list }}", "{{ users|selectattr('zz.y')|list }}",
         "{{ d|dictsort }} {{ d|dictsort(true) }} {{ d|dictsort(by='value') }} {{ d|dictsort(reverse=true) }} {{ d|dictsort(false, 'value', true) }}", "{{ d|dictsort(by='x') }}", "{{ l|dictsort }}", "{{ d|items|list }} {% for k, v in d|items %}{{ k }}{{ v }}{% endfor %} {{ nope|items|list }}", "{{ l|items|list }}", "{{ range(7)|batch(3)|list }} {{ range(7)|batch(3, 'x')|list }}", "{{ range(7)|slice(3)|list }} {{ range(7)|slice(3, 'x')|list }}", "{% for g in users|groupby('age') %}{{ g.grouper if false else g[0] }}:{{ g[1]|map(attribute='name')|join(',') }};{% endfor %} {% for k, v in names|groupby(0) %}{{ k }}={{ v|join }} {% endfor %}",
+        "{{ [nope, nope]|sort|length }} {{ blank|sort(attribute='name') }} {{ [none, none]|sort }}", "{{ l|indent }}", "{{ [1]|truncate(5) }} {{ {'a': 1}|truncate(5) }}", "{{ range(9)|list|truncate(3) }}", "{{ 'a' % nope }}", "{{ 5|indent }}", "{{ (nope|truncate(5)).x }}",
         "{{ d|attr('a') }}|{{ s|attr('upper') is callable }} {{ d|attr('items') is callable }}", "{% set it = l|map('string') %}{{ it|list }}{{ it|list }}", "{{ (l|select)|first }} {{ l|map('string')|last }}" if False else "{{ (l|select)|first }}", "{{ (l|select) is iterable }} {{ (l|select) is sequence }} {{ (l|select)[0] }}|", "{{ ([]|select) and 'truthy' }}"[:0] + "{{ 'truthy' if ([]|select) else 'falsy' }}", "{{ 3 in (l|select) }}", "{{ l|select('odd')|map('string')|join(',')|upper }}", "{% for x in l|reverse %}{{ x }}{{ loop.last }}{{ loop.length }}{% endfor %}",
     ],
     "tojson": [
@@ -144,7 +146,8 @@ def features():
     for group, templates in FEATURES.items():
         for template in dict.fromkeys(templates):
             try:
-                output = chat_template_utils._compile_jinja_template(template).render(**VARS)
+                # a copy: `list|indent` changes the list it is given
+                output = chat_template_utils._compile_jinja_template(template).render(**copy.deepcopy(VARS))
                 output.encode()
             except Exception as error:
                 output, why = None, f"{type(error).__name__}: {error}"

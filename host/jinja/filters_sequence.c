@@ -77,30 +77,33 @@ static jlist *sort_keys(jrun *j, const jlist *list, jvalue attribute, bool sensi
     return keys;
 }
 
+/* What an element is sorted by: a list of one key for each attribute, as Jinja has it, so that elements whose keys are equal need
+ * no order. */
+static bool sort_keys_of(jrun *j, jvalue *out, jvalue item, jvalue attributes, bool sensitive)
+{
+    jlist *parts = cud_j_list(j, 1);
+    jvalue part;
+    if (!parts) return false;
+    *out = j_list(parts);
+    if (attributes.kind != J_STRING) return sort_key(j, &part, item, attributes, sensitive) && cud_j_push(j, parts, part);
+    for (size_t at = 0; at <= attributes.n;) {
+        const char *comma = at < attributes.n ? memchr(attributes.s + at, ',', attributes.n - at) : NULL;
+        const size_t end = comma ? (size_t)(comma - attributes.s) : attributes.n;
+        if (!sort_key(j, &part, item, j_string(attributes.s + at, end - at), sensitive) || !cud_j_push(j, parts, part))
+            return false;
+        at = end + 1;
+    }
+    return true;
+}
+
 FILTER(filter_sort)
 {
     (void)call;
-    const bool sensitive = j_flag_arg(arg[1], false);
-    jlist *list = cud_j_collect(j, self), *keys = NULL;
-    if (!list) return false;
-    if (arg[2].kind == J_STRING && memchr(arg[2].s, ',', arg[2].n)) { /* several attributes: a tuple to sort by */
-        keys = cud_j_list(j, list->count);
-        for (size_t i = 0; keys && i < list->count; i++) {
-            jlist *parts = cud_j_list(j, 2);
-            for (size_t at = 0; parts && at <= arg[2].n;) {
-                const char *comma = memchr(arg[2].s + at, ',', arg[2].n - at);
-                const size_t end = comma ? (size_t)(comma - arg[2].s) : arg[2].n;
-                jvalue part;
-                if (!sort_key(j, &part, list->item[i], j_string(arg[2].s + at, end - at), sensitive) || !cud_j_push(j, parts, part))
-                    return false;
-                at = end + 1;
-            }
-            if (!parts || !cud_j_push(j, keys, j_list(parts))) return false;
-        }
-    } else {
-        keys = sort_keys(j, list, arg[2], sensitive);
-    }
-    if (!keys || !cud_j_sort(j, list, keys, j_flag_arg(arg[0], false))) return false;
+    jlist *list = cud_j_collect(j, self), *keys = list ? cud_j_list(j, list->count) : NULL;
+    if (!keys) return false;
+    for (size_t i = 0; i < list->count; i++)
+        if (!sort_keys_of(j, &keys->item[keys->count++], list->item[i], arg[2], j_flag_arg(arg[1], false))) return false;
+    if (!cud_j_sort(j, list, keys, j_flag_arg(arg[0], false))) return false;
     *out = j_list(list);
     return true;
 }
@@ -190,7 +193,7 @@ FILTER(filter_dictsort)
 {
     (void)call;
     jvalue by = j_text("key");
-    jlist *list, *keys;
+    jlist *list = NULL, *keys;
     if (arg[1].kind != J_MISSING) by = arg[1];
     const bool value = j_is_text(by, "value");
     if (!value && !j_is_text(by, "key")) return cud_j_fail(j, "'dictsort' sorts by 'key' or 'value'");

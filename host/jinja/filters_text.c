@@ -106,7 +106,8 @@ FILTER(filter_indent)
     jvalue by, result = j_string("", 0);
     int64_t width = 4;
     const bool first = j_flag_arg(arg[1], false), blank = j_flag_arg(arg[2], false);
-    if (!cud_j_soft_str(j, &self, self)) return false;
+    if (self.kind == J_UNDEFINED) return cud_j_fail_undefined(j, self);
+    if (self.kind != J_STRING) return cud_j_fail(j, "'indent' needs a string, not a %s", cud_j_kind_name(self));
     if (arg[0].kind == J_STRING)
         by = arg[0];
     else if (!cud_j_int_arg(j, &width, arg[0], "the width") || !cud_j_arithmetic(j, N_MUL, j_string(" ", 1), j_int(width), &by))
@@ -151,16 +152,17 @@ FILTER(filter_truncate)
     (void)call;
     int64_t length = 255, leeway = 5;
     jvalue end = j_text("..."), result;
-    if (self.kind == J_UNDEFINED) self = j_string("", 0);
-    if (self.kind != J_STRING) return cud_j_fail(j, "'truncate' needs a string, not a %s", cud_j_kind_name(self));
     if (!cud_j_int_arg(j, &length, arg[0], "the length") || !cud_j_text_arg(j, &end, arg[2], "the end")) return false;
     if (arg[3].kind != J_NONE && !cud_j_int_arg(j, &leeway, arg[3], "the leeway")) return false;
-    const int64_t count = (int64_t)cud_j_count(self.s, self.n), ending = (int64_t)cud_j_count(end.s, end.n);
+    size_t units = 0; /* Jinja takes anything with a length as long as it is short enough */
+    if (!cud_j_length(self, &units)) return cud_j_fail(j, "'truncate' needs a string, not a %s", cud_j_kind_name(self));
+    const int64_t count = (int64_t)units, ending = (int64_t)cud_j_count(end.s, end.n);
     if (length < ending)
         return cud_j_fail(j, "'truncate' needs a length of at least %lld, not %lld", (long long)ending, (long long)length);
     if (leeway < 0) return cud_j_fail(j, "'truncate' needs a leeway of at least 0, not %lld", (long long)leeway);
     *out = self;
     if (count - leeway <= length) return true;
+    if (self.kind != J_STRING) return cud_j_fail(j, "'truncate' needs a string, not a %s", cud_j_kind_name(self));
     result = j_string(self.s, cud_j_offset(self.s, self.n, (size_t)(length - ending)));
     if (!j_flag_arg(arg[1], false)) /* not within a word */
         for (size_t i = result.n; i > 0; i--)

@@ -265,11 +265,10 @@ bool cud_j_printf(jrun *j, jvalue *out, jvalue format, jvalue args)
         if (!append_conversion(j, &text, &s, value)) return false;
     }
     if (!cud_j_append(j, &text, format.s + plain, format.n - plain)) return false;
-    const bool unused = args.kind == J_TUPLE
-                            ? a.at < args.list->count
-                            : a.at == 0 && !named_any && args.kind != J_DICT && args.kind != J_LIST && args.kind != J_RANGE;
-    if (unused)
-        return args.kind == J_UNDEFINED ? cud_j_fail_undefined(j, args) : cud_j_fail(j, "a format has no place for all its values");
+    const bool unused = args.kind == J_TUPLE ? a.at < args.list->count
+                                             : a.at == 0 && !named_any && args.kind != J_DICT && args.kind != J_LIST &&
+                                                   args.kind != J_UNDEFINED && args.kind != J_RANGE;
+    if (unused) return cud_j_fail(j, "a format has no place for all its values");
     text.safe = format.safe;
     *out = text;
     return true;

@@ -366,7 +366,7 @@ METHOD(string_removeprefix)
 {
     (void)call;
     jvalue what = j_string("", 0);
-    bool holds;
+    bool holds = false;
     if (!cud_j_text_arg(j, &what, arg[0], "the prefix") || !at_edge(j, &holds, self, what, false)) return false;
     *out = part(self, holds ? what.n : 0, self.n);
     return true;
@@ -376,7 +376,7 @@ METHOD(string_removesuffix)
 {
     (void)call;
     jvalue what = j_string("", 0);
-    bool holds;
+    bool holds = false;
     if (!cud_j_text_arg(j, &what, arg[0], "the suffix") || !at_edge(j, &holds, self, what, true)) return false;
     *out = part(self, 0, self.n - (holds ? what.n : 0));
     return true;
@@ -535,7 +535,7 @@ METHOD(string_isascii)
 
 static bool run_case_test(jrun *j, jvalue *out, jvalue self, const char *name)
 {
-    bool holds;
+    bool holds = false;
     if (!cud_j_run_test(j, &holds, self, j_text(name), NULL, 0)) return false;
     *out = j_bool(holds);
     return true;

@@ -38,9 +38,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     options.tools_json = tools;
     options.variables_json = variables;
     options.now = 1720105569;
-    options.max_steps = 200000;
-    options.max_memory = 4 << 20;
-    options.max_output = 1 << 20;
+    options.max_steps = 20000;
+    options.max_memory = 2 << 20;
+    options.max_output = 1 << 16;
     cuddle_status status = cuddle_chat_template_parse(&t, template, length, &err);
     require(status == err.status && (status == CUDDLE_OK) == (t != NULL));
     for (int last = 0; t && last < 2; last++) {
