@@ -190,16 +190,16 @@ bool cud_j_call_loop(jrun *j, jvalue *out, const jloop *loop, const jcall *call)
 
 /* ------------------------------------------------------------------------------------------------------------ macros */
 
-static bool keep_scopes(jscope *scope)
+static void keep_scopes(jscope *scope)
 {
     for (; scope && !scope->kept; scope = scope->parent) scope->kept = true;
-    return true;
 }
 
 static jmacro *macro_value(jrun *j, jscope *scope, const jmacro_code *code)
 {
     jmacro *macro = cud_j_alloc(j, sizeof *macro);
-    if (!macro || !keep_scopes(scope)) return NULL;
+    if (!macro) return NULL;
+    keep_scopes(scope);
     *macro = (jmacro){ code, scope };
     return macro;
 }

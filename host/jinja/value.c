@@ -159,18 +159,6 @@ bool cud_j_put_text(jrun *j, jdict *dict, const char *key, jvalue value) { retur
 
 bool cud_j_get_text(jrun *j, const jdict *dict, const char *key, jvalue *out) { return cud_j_get(j, dict, j_text(key), out) == 1; }
 
-bool cud_j_drop(jrun *j, jdict **dict, const char *key)
-{
-    jvalue value;
-    if (!cud_j_get_text(j, *dict, key, &value)) return !j->status;
-    jdict *copy = cud_j_dict(j);
-    for (size_t i = 0; copy && i < (*dict)->count; i++)
-        if (!j_is_text((*dict)->entry[i].key, key) && !cud_j_put(j, copy, (*dict)->entry[i].key, (*dict)->entry[i].value))
-            return false;
-    *dict = copy;
-    return copy != NULL;
-}
-
 /* --------------------------------------------------------------------------------------------------------- iteration */
 
 bool cud_j_is_iterable(jvalue v)

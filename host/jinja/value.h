@@ -154,7 +154,6 @@ bool cud_j_put(jrun *j, jdict *dict, jvalue key, jvalue value); /* replaces; a k
 int cud_j_get(jrun *j, const jdict *dict, jvalue key, jvalue *out);
 bool cud_j_put_text(jrun *j, jdict *dict, const char *key, jvalue value);
 bool cud_j_get_text(jrun *j, const jdict *dict, const char *key, jvalue *out); /* true if it is there */
-bool cud_j_drop(jrun *j, jdict **dict, const char *key);                       /* a copy without that key, if it has it */
 bool cud_j_iterator(jrun *j, jvalue *out, jlist *list);                        /* a lazy sequence of these */
 
 /* ---- iteration ---- */
