@@ -1,6 +1,6 @@
 /* cuddle: runs Hugging Face checkpoints on NVIDIA GPUs and on the CPU, from plain C.
  *
- * Order of this file: conventions, status and errors, the library, safetensors, tokenizer, engine, model, requests.
+ * Order of this file: conventions, status and errors, the library, safetensors, tokenizer, chat templates, engine, model, requests.
  *
  * Conventions
  *   - Types are opaque. A result handed out through the first parameter `out` belongs to the caller, who releases it with the
@@ -264,7 +264,7 @@ typedef struct cuddle_tokenize_options {
     size_t max_text;                /* most bytes of text in one call, CUDDLE_E_LIMIT above; 0 (default): 1 GiB for each text */
     int threads;                    /* of a batch; 1 (default): the calling one; 0: all this process may use */
 } cuddle_tokenize_options;
-CUDDLE_API void cuddle_tokenize_options_init(cuddle_tokenize_options *options);
+CUDDLE_API void cuddle_tokenize_options_init(cuddle_tokenize_options *options, size_t size);
 
 /* cuddle_tokenize() with options, for a text or a pair. */
 CUDDLE_API cuddle_status cuddle_tokenize_with(cuddle_encoding **out, const cuddle_tokenizer *tokenizer, const cuddle_tokenize_input *input,
@@ -292,6 +292,67 @@ CUDDLE_API cuddle_status cuddle_detokenizer_push(cuddle_detokenizer *d, int32_t 
 /* The rest, when no more ids come. */
 CUDDLE_API cuddle_status cuddle_detokenizer_finish(cuddle_detokenizer *d, const char **piece, size_t *length, cuddle_error *err);
 CUDDLE_API void cuddle_detokenizer_free(cuddle_detokenizer *d);
+
+/* --------------------------------------------------------------------------------------------------- chat templates */
+
+/* The chat templates of a checkpoint: Jinja programs that turn messages into the text a model was trained on. They run in a sandbox:
+ * what they compute is bounded, and there is nothing in their reach but what they are given. Immutable: share it between threads. */
+typedef struct cuddle_chat_template cuddle_chat_template;
+
+/* Loads the templates of a checkpoint directory: chat_template.jinja and additional_chat_templates/NAME.jinja, else chat_template in
+ * tokenizer_config.json (a text, or a list of named ones), else in chat_template.json; and the special tokens they may speak of
+ * (bos_token, ...) from tokenizer_config.json and special_tokens_map.json. Or one file, NAME.jinja, with the special tokens of its
+ * folder. A checkpoint without templates is CUDDLE_E_UNSUPPORTED. A template that does not compile fails with its line and column.
+ * Release with cuddle_chat_template_free(). */
+CUDDLE_API cuddle_status cuddle_chat_template_load(cuddle_chat_template **out, const char *path, cuddle_error *err);
+/* A template from memory, without special tokens; `variables` of the options can bring them. */
+CUDDLE_API cuddle_status cuddle_chat_template_parse(cuddle_chat_template **out, const char *text, size_t length, cuddle_error *err);
+CUDDLE_API void cuddle_chat_template_free(cuddle_chat_template *t);
+/* Names of the templates, "default" being the one of a checkpoint that has a single one; NULL out of range. */
+CUDDLE_API const char *cuddle_chat_template_name(const cuddle_chat_template *t, int index);
+
+typedef struct cuddle_tool_call {
+    const char *name;
+    const char *arguments; /* JSON, usually an object; NULL: {} */
+    const char *id;        /* NULL: none */
+} cuddle_tool_call;
+
+/* One message. Strings are NUL-terminated; NULL: the message does not have that. */
+typedef struct cuddle_message {
+    const char *role;         /* "system", "user", "assistant", "tool", ... */
+    const char *content;      /* text */
+    const char *content_json; /* instead of it: a JSON list of parts, [{"type": "text", "text": "..."}, {"type": "image"}] */
+    const char *reasoning;    /* what an assistant thought; templates see it as reasoning_content and as thinking */
+    const cuddle_tool_call *tool_calls; /* of an assistant */
+    size_t tool_call_count;
+    const char *tool_call_id; /* role "tool": the call that this is the result of */
+    const char *name;         /* role "tool": the tool's name; else the speaker's */
+} cuddle_message;
+
+typedef struct cuddle_chat_options {
+    size_t struct_size;
+    const char *template_name;  /* NULL (default): "tool_use" if there are tools and there is one, else "default" */
+    const char *messages_json;  /* instead of messages: a JSON list of objects as OpenAI's API and transformers have them */
+    const char *tools_json;     /* a JSON list of tools, {"type": "function", "function": {...}}; NULL (default): no tools */
+    const char *documents_json; /* a JSON list of objects, for templates that know documents */
+    const char *variables_json; /* a JSON object: further variables, such as {"enable_thinking": false}; they win over special tokens */
+    int add_generation_prompt;  /* 1 (default): end with what begins an assistant's message */
+    int continue_final_message; /* 1: end within the last message, for the model to go on with it; add_generation_prompt must be 0 then */
+    int64_t now;                /* for strftime_now(): seconds since 1970; 0 (default): the clock */
+    int utc_offset;             /* seconds that local time is ahead of UTC; 0 (default): templates see UTC */
+    /* Bounds on what a template may do; 0 (default): 50 million steps, 256 MiB, 64 MiB. Reaching one is CUDDLE_E_LIMIT. */
+    uint64_t max_steps;
+    size_t max_memory, max_output;
+} cuddle_chat_options;
+CUDDLE_API void cuddle_chat_options_init(cuddle_chat_options *options, size_t size);
+
+/* Renders messages[0..count) as transformers' apply_chat_template() does, byte for byte. options may be NULL. *text is NUL-terminated
+ * and released with cuddle_text_free(); *length may be NULL. The template writes the special tokens, so the text is tokenized with
+ * CUDDLE_TOKENIZE_NO_SPECIAL (or no_special of a request). What a template does wrong, or refuses (raise_exception), is CUDDLE_E_FORMAT
+ * with its line and column; arguments that are wrong are CUDDLE_E_ARG. Needs up to 2 MiB of stack. */
+CUDDLE_API cuddle_status cuddle_chat_template_render(char **text, size_t *length, const cuddle_chat_template *t,
+                                                     const cuddle_message *messages, size_t count, const cuddle_chat_options *options,
+                                                     cuddle_error *err);
 
 /* ------------------------------------------------------------------------------------------------------------ engine */
 

@@ -56,7 +56,7 @@ build_cuda() {
 run_tsan_tests() {
     local fixed=()
     if setarch "$(uname -m)" -R true 2>/dev/null; then fixed=(setarch "$(uname -m)" -R); fi
-    "${fixed[@]}" ctest --test-dir build/tsan --output-on-failure --no-tests=error -j2 -R 'engine|cancel|pool|server|cuda_load|threads'
+    "${fixed[@]}" ctest --test-dir build/tsan --output-on-failure --no-tests=error -j2 -R 'engine|cancel|pool|server|cuda_load|threads|chat'
 }
 
 # Cross-built for aarch64, the tests under qemu-user; nightly.sh has the two slowest too. Packages of a foreign architecture are installed

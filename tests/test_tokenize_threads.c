@@ -28,7 +28,7 @@ START_TEST(gives_the_same_in_order_on_any_number_of_threads)
     static const int threads[] = { 1, 2, 5, 0 };
     cuddle_tokenizer *t = NULL;
     cuddle_tokenize_options o;
-    cuddle_tokenize_options_init(&o);
+    cuddle_tokenize_options_init(&o, sizeof o);
     make_texts();
     ck_ok(cuddle_tokenizer_load(&t, test_path("tokenizers/llama3"), &err));
     o.threads = threads[_i];
@@ -52,7 +52,7 @@ START_TEST(reports_the_lowest_failure)
     static char slow[1 << 20];
     cuddle_tokenizer *t = NULL;
     cuddle_tokenize_options o;
-    cuddle_tokenize_options_init(&o);
+    cuddle_tokenize_options_init(&o, sizeof o);
     make_texts();
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) text[bad[i]][0] = '\xff';
     memset(slow, 'a', sizeof slow); /* text 40 fails long after 41 does */

@@ -71,7 +71,7 @@ static bool is(json_t *object, const char *key, const char *value)
 
 static void read_settings(cuddle_tokenize_options *o, json_t *item)
 {
-    cuddle_tokenize_options_init(o);
+    cuddle_tokenize_options_init(o, sizeof *o);
     json_t *cut = json_object_get(item, "truncation"), *pad = json_object_get(item, "padding");
     if (!json_is_true(json_object_get(item, "add_special"))) o->add_special = CUDDLE_ADD_SPECIAL_OFF;
     if (cut) {
@@ -274,7 +274,7 @@ START_TEST(adds_a_special_token_once_if_asked)
     cuddle_tokenizer *t =
         load("{" MODEL ", " TEMPLATE "}", "{\"add_bos_token\": true, \"add_eos_token\": true, \"bos_token\": \"<s>\"}", NULL, NULL);
     cuddle_tokenize_options o;
-    cuddle_tokenize_options_init(&o);
+    cuddle_tokenize_options_init(&o, sizeof o);
     GIVES(t, &o, "ab", NULL, 3, 0, 1, 4); /* add_bos_token does not add to what the post-processor adds */
     GIVES(t, NULL, "ab", NULL, 3, 0, 1, 4);
     GIVES(t, &o, "<s>ab</s>", NULL, 3, 3, 0, 1, 4, 4); /* as the reference does it */
@@ -300,7 +300,7 @@ START_TEST(obeys_the_file_only_if_asked)
              "\"pad_id\": 5, \"pad_type_id\": 2, \"pad_token\": \"<p>\"}, " MODEL ", " TEMPLATE "}",
              NULL, NULL, NULL);
     cuddle_tokenize_options o;
-    cuddle_tokenize_options_init(&o);
+    cuddle_tokenize_options_init(&o, sizeof o);
     ck_assert_int_eq(cuddle_tokenizer_special(t, CUDDLE_SPECIAL_PAD), 5);
     GIVES(t, &o, "abcab", NULL, 3, 0, 1, 2, 0, 1, 4);
     o.truncation = CUDDLE_TRUNCATE_AS_FILE;
@@ -326,7 +326,7 @@ START_TEST(reads_lengths_sides_and_names)
              "\"bos_token\": {\"content\": \"<s>\"}, \"eos_token\": null, \"image_token\": \"<image>\", \"cls_token\": \"b\"}",
              NULL, NULL);
     cuddle_tokenize_options o;
-    cuddle_tokenize_options_init(&o);
+    cuddle_tokenize_options_init(&o, sizeof o);
     ck_assert_uint_eq(cuddle_tokenizer_max_length(t), 3);
     ck_assert_int_eq(cuddle_tokenizer_special(t, CUDDLE_SPECIAL_BOS), 3);
     ck_assert_int_eq(cuddle_tokenizer_special(t, CUDDLE_SPECIAL_EOS), -1);
@@ -467,7 +467,7 @@ START_TEST(refuses_wrong_calls)
     o.struct_size = sizeof(size_t) + sizeof(cuddle_add_special); /* of an older header: the rest keeps its defaults */
     ck_ok(cuddle_tokenize_with(&e, t, &in, &o, &err));
     cuddle_encoding_free(e);
-    cuddle_tokenize_options_init(NULL);
+    cuddle_tokenize_options_init(NULL, sizeof(cuddle_tokenize_options));
     cuddle_tokenizer_free(t);
 }
 END_TEST
@@ -481,7 +481,7 @@ START_TEST(bounds_the_windows)
     memset(text, 'a', LENGTH);
     cuddle_encoding *e = NULL;
     cuddle_tokenize_options o;
-    cuddle_tokenize_options_init(&o);
+    cuddle_tokenize_options_init(&o, sizeof o);
     o.truncation = CUDDLE_TRUNCATE_LONGEST_FIRST;
     cuddle_tokenize_input in = { text, LENGTH, NULL, 0 };
     o.max_length = 1000, o.stride = 999;
@@ -511,7 +511,7 @@ static cuddle_status everything(void)
     cuddle_tokenizer *t = NULL;
     cuddle_encoding *e[2] = { NULL, NULL };
     cuddle_tokenize_options o;
-    cuddle_tokenize_options_init(&o);
+    cuddle_tokenize_options_init(&o, sizeof o);
     o.truncation = CUDDLE_TRUNCATE_LONGEST_FIRST, o.max_length = 9, o.stride = 1;
     o.padding = CUDDLE_PAD_FIXED, o.pad_id = 0, o.pad_length = 12;
     o.offsets = CUDDLE_OFFSETS_CHARACTERS;

@@ -96,7 +96,7 @@ static void check_named(const char *name, const cuddle_tokenizer *t, json_t *roo
     const cuddle_tokenize_input in = { "Hello", 5, "world", 5 };
     cuddle_tokenize_options o;
     cuddle_encoding *e = NULL;
-    cuddle_tokenize_options_init(&o);
+    cuddle_tokenize_options_init(&o, sizeof o);
     o.padding = CUDDLE_PAD_FIXED, o.pad_length = 99, o.pad_id = 0;
     ck_ok(cuddle_tokenize_with(&e, t, &in, &o, &err));
     ck_assert_msg(!e->attention[0] == json_is_true(json_object_get(root, "left")), "%s: padding on the wrong side", name);

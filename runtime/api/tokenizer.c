@@ -52,17 +52,17 @@ cuddle_status cuddle_tokenize(cuddle_encoding **out, const cuddle_tokenizer *tok
     return cud_tokenizer_encode(out, tokenizer, text ? text : "", length, flags, err);
 }
 
-void cuddle_tokenize_options_init(cuddle_tokenize_options *options)
+void cuddle_tokenize_options_init(cuddle_tokenize_options *options, size_t size)
 {
-    if (!options) return;
-    *options = (cuddle_tokenize_options){ .struct_size = sizeof *options, .add_special = CUDDLE_ADD_SPECIAL_ON, .pad_id = -1, .threads = 1 };
+    const cuddle_tokenize_options defaults = { .add_special = CUDDLE_ADD_SPECIAL_ON, .pad_id = -1, .threads = 1 };
+    cud_options_init(options, size, &defaults, sizeof defaults);
 }
 
 static cuddle_status read_options(cud_settings *out, int *threads, const cuddle_tokenizer *tokenizer, const cuddle_tokenize_input *inputs,
                                   size_t count, const cuddle_tokenize_options *options, cuddle_error *err)
 {
     cuddle_tokenize_options o;
-    cuddle_tokenize_options_init(&o);
+    cuddle_tokenize_options_init(&o, sizeof o);
     if (options) {
         const cuddle_status status = cud_options_copy(&o, sizeof o, options, "cuddle_tokenize_options", err);
         if (status) return status;

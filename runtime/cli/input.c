@@ -69,6 +69,11 @@ int input_file(input *in, const char *path, const char *what)
     return code;
 }
 
+int input_read_file(input *in, const command *c, const char *path, const char *what)
+{
+    return !path || strcmp(path, "-") == 0 ? input_read(in, c, path, what) : input_file(in, path, what);
+}
+
 int input_ids(int32_t **out, size_t *count, const input *in)
 {
     static const char between[] = " \t\r\n,";

@@ -18,6 +18,8 @@ typedef struct input {
 int input_read(input *in, const command *c, const char *argument, const char *what);
 /* All of a file. */
 int input_file(input *in, const char *path, const char *what);
+/* input_read() with the name of a file as the argument. */
+int input_read_file(input *in, const command *c, const char *path, const char *what);
 /* Reads the token ids in the text, separated by white space or commas; *out is the caller's to free, after a failure too. Returns an exit
  * code, 0 to go on. */
 int input_ids(int32_t **out, size_t *count, const input *in);

@@ -14,6 +14,7 @@ static const struct { const char *name; int (*run)(int argc, char **argv); const
     { "plan", verb_plan, "the memory a model would take, from its headers alone" },
     { "tokenize", verb_tokenize, "turn text into token ids, or back" },
     { "detokenize", verb_detokenize, "turn token ids into text" },
+    { "render", verb_render, "what a chat becomes: the text that a model will see" },
     { "bench", verb_bench, "measure loading, prefill and decoding" },
     { "doctor", verb_doctor, "what this build and this machine offer" },
 };
@@ -39,7 +40,7 @@ int main(int argc, char **argv)
     }
     const char *name = argc > 1 ? argv[1] : NULL;
     if (!name) {
-        say("a verb is missing: run, inspect, plan, tokenize, detokenize, bench or doctor (see cuddle --help)");
+        say("a verb is missing: run, inspect, plan, tokenize, detokenize, render, bench or doctor (see cuddle --help)");
         return EXIT_USAGE;
     }
     if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0) return print_help();
@@ -53,7 +54,7 @@ int main(int argc, char **argv)
             return verbs[i].run(argc - 2, argv + 2);
         }
     char shown[128];
-    say("unknown %s '%s': expected run, inspect, plan, tokenize, detokenize, bench or doctor (see cuddle --help)", *name == '-' ? "option" : "verb",
+    say("unknown %s '%s': expected run, inspect, plan, tokenize, detokenize, render, bench or doctor (see cuddle --help)", *name == '-' ? "option" : "verb",
         clean_line(shown, sizeof shown, name));
     return EXIT_USAGE;
 }

@@ -36,6 +36,7 @@ static const char *expected(const option_row *row, char *out, size_t size)
     case OPTION_FLOAT: snprintf(out, size, "a number from %g to %g", row->least, row->most); break;
     case OPTION_CHOICE:
     case OPTION_WORD: snprintf(out, size, "one of %s", row->values); break;
+    case OPTION_STRING:
     case OPTION_STRINGS: snprintf(out, size, "a string that is not empty"); break;
     }
     return out;
@@ -122,6 +123,9 @@ static int set_value(const option_row *row, void *base, const char *text)
     case OPTION_WORD:
         *(const char **)target = text;
         return word_index(row->values, text) >= 0;
+    case OPTION_STRING:
+        *(const char **)target = text;
+        return *text != 0;
     case OPTION_STRINGS: {
         option_strings *list = target;
         if (!*text || list->count == OPTION_STRINGS_MOST) return 0;

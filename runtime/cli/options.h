@@ -15,6 +15,7 @@ typedef enum option_kind { /* and the type of its target */
     OPTION_FLOAT,  /* float in [least, most] */
     OPTION_CHOICE, /* int: the index of one of `values`, "auto|off|on" */
     OPTION_WORD,   /* const char *: one of `values`; a value spelled "cuda[:N]" may carry a number */
+    OPTION_STRING, /* const char *: not empty */
     OPTION_STRINGS /* option_strings: may be given more than once */
 } option_kind;
 

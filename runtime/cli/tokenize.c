@@ -106,7 +106,7 @@ static int encode(const cuddle_tokenizer *tokenizer, const input *in, const toke
     cuddle_error err;
     size_t count;
     cuddle_tokenize_options o;
-    cuddle_tokenize_options_init(&o);
+    cuddle_tokenize_options_init(&o, sizeof o);
     if (own->no_special) o.add_special = CUDDLE_ADD_SPECIAL_OFF;
     if (own->offsets) o.offsets = CUDDLE_OFFSETS_CHARACTERS;
     if (own->lines) o.threads = 0;

@@ -8,6 +8,7 @@ int verb_inspect(int argc, char **argv);
 int verb_plan(int argc, char **argv);
 int verb_tokenize(int argc, char **argv);
 int verb_detokenize(int argc, char **argv);
+int verb_render(int argc, char **argv);
 int verb_bench(int argc, char **argv);
 int verb_doctor(int argc, char **argv);
 

@@ -52,7 +52,7 @@ same() { # WHAT FOUND EXPECTED
 expect version 0 "$cuddle" --version
 grep -q -E '^cuddle [0-9]+\.[0-9]+\.[0-9]+$' "$work/out" || bad "not a version"
 expect help 0 "$cuddle" --help
-for verb in run inspect plan tokenize detokenize bench doctor; do
+for verb in run inspect plan tokenize detokenize render bench doctor; do
     grep -q "^  $verb " "$work/out" || bad "$verb is not listed"
 done
 expect "no verb" 2 "$cuddle" && one_sentence
@@ -77,6 +77,7 @@ help_lists inspect json
 help_lists plan json $model_options
 help_lists tokenize json tokens count offsets file lines pair max-length no-special decode
 help_lists detokenize json file no-special
+help_lists render tools documents set template no-generation-prompt continue tokens now
 # shellcheck disable=SC2086
 help_lists bench prompt-tokens generate batch repeat only-load cold bandwidth no-probe json $model_options
 help_lists doctor
@@ -86,7 +87,7 @@ usage() { # SENTENCE COMMAND...
     shift
     expect "usage: $*" 2 "$cuddle" "$@" && one_sentence && holds "$wanted"
 }
-for verb in run inspect plan tokenize detokenize bench doctor; do
+for verb in run inspect plan tokenize detokenize render bench doctor; do
     usage "unknown option --no-such-thing" $verb --no-such-thing
     usage "unknown option -x" $verb -x m
 done
@@ -224,6 +225,43 @@ cp "$model"/tokenizer*.json "$work/tokenizer"
 expect "tokenize without weights" 0 "$cuddle" tokenize "$work/tokenizer" "In the beginning"
 same "the ids" "$(cat "$work/out")" "$ids"
 
+# --------------------------------------------------------------------------------------------------------------- render
+mkdir "$work/chat"
+cp "$model"/tokenizer*.json "$work/chat"
+cp "$tests/chat/templates/qwen2.5.jinja" "$work/chat/chat_template.jinja"
+printf '[{"role": "user", "content": "Hi"}]' >"$work/chat/messages"
+turn='<|im_start|>user
+Hi<|im_end|>'
+expect "render" 0 "$cuddle" render "$work/chat" "$work/chat/messages" --no-generation-prompt
+same "the text" "$(tail -n 2 "$work/out")" "$turn"
+name="render from standard input"
+"$cuddle" render "$work/chat" <"$work/chat/messages" >"$work/out" 2>"$work/err"
+same "the text" "$(tail -n 3 "$work/out")" "$turn
+<|im_start|>assistant"
+expect "render --tokens" 0 "$cuddle" render "$work/chat" "$work/chat/messages" --tokens
+ids=$(cat "$work/out")
+expect "render" 0 "$cuddle" render "$work/chat" "$work/chat/messages"
+cp "$work/out" "$work/chat/text"
+name="render --tokens adds nothing"
+"$cuddle" tokenize "$work/chat" --no-special <"$work/chat/text" >"$work/out" 2>"$work/err"
+same "the ids" "$ids" "$(cat "$work/out")"
+printf '[{"type": "function", "function": {"name": "f"}}]' >"$work/chat/tools"
+expect "render --tools" 0 "$cuddle" render "$work/chat" "$work/chat/messages" --tools "$work/chat/tools"
+grep -q -F '{"type": "function", "function": {"name": "f"}}' "$work/out" || bad "the tool is not there"
+printf '{{ a }} {{ b }} {{ documents }} {{ strftime_now("%%F") }}{{ messages[0].content }}!' >"$work/x.jinja"
+printf '[{"text": "d"}]' >"$work/chat/documents"
+expect "render --set" 0 "$cuddle" render "$work/x.jinja" "$work/chat/messages" --set a=true --set 'b=x y' --documents "$work/chat/documents" --now 1720105569
+same "the text" "$(cat "$work/out")" "True x y [{'text': 'd'}] 2024-07-04Hi!"
+expect "render --continue" 0 "$cuddle" render "$work/x.jinja" "$work/chat/messages" --continue --now 1
+same "the text" "$(cat "$work/out")" "  None 1970-01-01Hi"
+usage "--set expects NAME=VALUE, but 'x' was given" render "$work/chat" "$work/chat/messages" --set x
+usage "--tools expects a string that is not empty" render "$work/chat" "$work/chat/messages" --tools=
+expect "render: no such template" 1 "$cuddle" render "$work/chat" "$work/chat/messages" --template rag && one_sentence && holds "there are: default"
+expect "render: no template" 1 "$cuddle" render "$model" "$work/chat/messages" && one_sentence && holds "has no chat template"
+expect "render: no messages" 1 "$cuddle" render "$work/chat" "$work/nothing-here" && one_sentence && holds nothing-here
+printf 'a\n{{ raise_exception("no") }}' >"$work/x.jinja"
+expect "render: the template refuses" 1 "$cuddle" render "$work/x.jinja" "$work/chat/messages" && one_sentence && holds "x.jinja: line 2, column 4: the template refuses: no"
+
 # ------------------------------------------------------------------------------------------------------------------ run
 expect "run" 0 "$cuddle" run "$model" "In the beginning" --max-tokens 8 --temperature 0
 text=$(cat "$work/out")
@@ -327,6 +365,7 @@ closed inspect "$cuddle" inspect "$model"
 closed "inspect --json" "$cuddle" inspect --json "$model"
 closed plan "$cuddle" plan "$model"
 closed tokenize "$cuddle" tokenize "$model" "In the beginning"
+closed render "$cuddle" render "$work/chat" "$work/chat/messages"
 closed run "$cuddle" run "$model" "In the beginning" --max-tokens 100
 closed "run --json" "$cuddle" run "$model" "In the beginning" --max-tokens 10 --json
 closed doctor "$cuddle" doctor
