@@ -244,7 +244,7 @@ START_TEST(a_failed_strip_is_made_good)
     bool failed = true;
     for (long nth = 1; failed; nth++) {
         op_env e;
-        ck_assert(op_open(&e, cud_cpu_best_isa(), 2));
+        ck_assert(op_open(&e, (int)cud_cpu_best_isa(), 2));
         e.ex.deterministic = false;
         const weight w = joined(&e, CUDDLE_F32, n);
         const tensor x = rows_of_x(&e, CUDDLE_F32, 128), out = op_empty(&e, CUDDLE_F32, 2, 128, w.n, 0, 0);
