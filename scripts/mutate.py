@@ -63,7 +63,8 @@ def main() -> None:
     tally = {family: [0, 0, 0] for family in places}  # tried, compiled, killed
     survivors = []
     with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
-        limits = dict(pool.map(lambda pair: time_limit(target, *pair), [(v, t) for t in sorted(tests) for v in target.variants]))
+        judges = {(test, v.name): v for family in {f for f, _ in work} for test in target.families[family].tests for v in target.judges(family)}
+        limits = dict(pool.map(lambda pair: time_limit(target, judges[pair], pair[0]), sorted(judges)))
         runs = {pool.submit(try_mutant, builder, limits, *item): item[0] for item in work}
         for future in concurrent.futures.as_completed(runs):
             site, verdict, seconds = future.result()

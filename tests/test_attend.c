@@ -1,4 +1,7 @@
 #include "op_support.h"
+#ifndef OP_ON_CUDA
+#include "cpu/backend.h"
+#endif
 
 enum { MAX_SEQUENCES = 4 };
 
@@ -546,12 +549,43 @@ START_TEST(recording_touches_nothing_and_bounds_smaller_steps)
 }
 END_TEST
 
+#ifndef OP_ON_CUDA
+/* The CPU's sum of values takes rows of one range together: those it was given, and none of what lies behind them. Whole numbers: exact. */
+START_TEST(sums_leave_what_is_behind_their_rows)
+{
+    enum { MOST = 9, KEYS = 6, DIM = 70 };
+    op_env e;
+    if (!op_open(&e, _i, 1)) return;
+    for (int c = 0; c < MOST * 3 * 3; c++) {
+        const int rows = c / 9 + 1, run = c / 3 % 3 * 2 + 1, dim = (int[]){ 3, 32, DIM }[c % 3]; /* run: rows next to each other with one range */
+        int first[MOST + 1], last[MOST + 1];
+        float p[(MOST + 1) * KEYS], v[KEYS * DIM], out[(MOST + 1) * DIM];
+        for (int r = 0; r <= rows; r++) first[r] = r / run % 2, last[r] = KEYS - r / run % 3;
+        first[rows] = first[rows - 1], last[rows] = last[rows - 1];
+        for (int i = 0; i < (MOST + 1) * KEYS; i++) p[i] = (float)(i * 5 % 7 - 3);
+        for (int i = 0; i < KEYS * dim; i++) v[i] = (float)(i * 3 % 11 - 5);
+        for (int i = 0; i < (MOST + 1) * dim; i++) out[i] = (float)(i % 13);
+        ((cpu_backend *)e.b)->attend(&(attend_sum){ .out = out, .p = p, .v = v, .format = WF_F32, .out_stride = dim, .p_stride = KEYS, .v_stride = dim,
+                                                    .dim = dim, .first = first, .last = last, .rows = rows });
+        for (int i = 0; i < (MOST + 1) * dim; i++) {
+            const int r = i / dim;
+            float want = (float)(i % 13);
+            for (int j = r < rows ? first[r] : KEYS; r < rows && j < last[r]; j++) want += p[r * KEYS + j] * v[j * dim + i % dim];
+            if (out[i] != want) ck_abort_msg("%d rows of %d, runs of %d: row %d, element %d", rows, dim, run, r, i % dim);
+        }
+    }
+    op_close(&e);
+}
+END_TEST
+#endif
+
 int main(void)
 {
     TCase *tc;
     Suite *s = op_suite("attend", &tc);
     tcase_add_loop_test(tc, matches_hand_value, 0, OP_LEVELS);
 #ifndef OP_ON_CUDA
+    tcase_add_loop_test(tc, sums_leave_what_is_behind_their_rows, 0, OP_LEVELS);
     tcase_add_loop_test(tc, a_row_of_minus_infinities_is_no_number, 0, OP_LEVELS);
 #endif
     tcase_add_loop_test(tc, matches_double_for_every_scene_and_type, 0, OP_LEVELS);

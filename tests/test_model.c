@@ -164,6 +164,38 @@ START_TEST(parameters_are_counted)
 }
 END_TEST
 
+START_TEST(steps_run_as_the_model_was_asked_to)
+{
+    for (int deterministic = 0; deterministic < 2; deterministic++) {
+        model *m = open_with("parity/llama/base", (model_options){ .max_sequences = 1, .max_batch = 8, .deterministic = deterministic }, 1 << 30);
+        exec ex;
+        cud_model_exec(&ex, m, EXEC_RUN);
+        ck_assert_int_eq(ex.deterministic, deterministic);
+        ck_assert_ptr_eq(ex.backend, m->backend);
+        close_model(m);
+    }
+}
+END_TEST
+
+START_TEST(a_model_leaves_no_memory)
+{
+    static const char *const names[] = { "parity/llama/base", "parity/gpt2/base" };
+    for (int i = 0; i < 2 * 2; i++) {
+        cuddle_error err = { CUDDLE_OK, "" };
+        test_count_memory();
+        model *m = open_with(names[i % 2], (model_options){ .max_sequences = 2, .max_batch = 8, .load = CUDDLE_LOAD_READ }, 1 << 30);
+        if (i < 2) {
+            ck_ok(cud_model_allocate(m, &err));
+            ck_ok(cud_model_load(m, NULL, NULL, &err));
+        }
+        close_model(m);
+        const test_memory left = test_counted_memory();
+        ck_assert_int_eq(left.now, 0);
+        ck_assert_int_gt(left.peak, (long long)sizeof(model));
+    }
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("model");
@@ -171,6 +203,8 @@ int main(void)
     tcase_add_test(tc, the_cache_takes_half_of_what_is_free);
     tcase_add_test(tc, a_step_has_room_for_what_it_may_hold);
     tcase_add_test(tc, parameters_are_counted);
+    tcase_add_test(tc, steps_run_as_the_model_was_asked_to);
+    tcase_add_test(tc, a_model_leaves_no_memory);
     tcase_add_test(tc, layers_have_their_places_in_the_cache);
     tcase_add_test(tc, seats_have_their_marks);
     suite_add_tcase(suite, tc);

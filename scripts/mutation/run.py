@@ -153,7 +153,7 @@ def try_mutant(builder: Builder, limits: dict[str, Limit], family: str, site: Si
         lines[site.number - 1] = site.new
         changed.write_text("\n".join(lines) + "\n")
         sources = builder.sources(family, site.file)
-        for variant in target.variants:
+        for variant in target.judges(family):
             objects = [builder.object(scratch, variant, variant.object.format(source)) for source in sources]
             for test in target.families[family].tests:
                 program = builder.program(scratch, variant, test, site.file, objects) if None not in objects else None

@@ -17,6 +17,7 @@ class Family:
     tests: list[str]  # without their variant, the cheapest first
     sources: list[str] = field(default_factory=list)  # to compile then; none: all that include the file
     share: int = 1  # of the sample, for families of many places
+    judges: tuple[str, ...] = ()  # variants whose tests are asked; none: all
 
 
 @dataclass
@@ -71,6 +72,9 @@ class Target:
                 raise SystemExit(f"{name} of family {family} has nothing to mutate")
             found += places
         return found
+
+    def judges(self, family: str) -> list[Variant]:
+        return [v for v in self.variants if v.name in self.families[family].judges] or self.variants
 
     def key(self, site: Site) -> str:
         return f"{site.file}:{site.kind}:{site.shown if self.table_shows_new else site.old.strip()}"
