@@ -1,4 +1,7 @@
 #include "op_support.h"
+#ifndef OP_ON_CUDA
+#include "cpu/backend.h"
+#endif
 
 static const struct { int64_t m, n, k; } shapes[] = { { 0, 3, 5 },    { 1, 1, 1 },    { 1, 5, 3 },    { 2, 4, 16 },    { 3, 7, 33 },
                                                       { 1, 70, 512 }, { 5, 65, 100 }, { 7, 64, 257 }, { 33, 130, 64 }, { 97, 70, 40 },
@@ -320,11 +323,46 @@ START_TEST(widening_takes_room_for_its_rows)
 END_TEST
 #endif
 
+#ifndef OP_ON_CUDA
+/* The CPU's kernels write the columns they were given and leave what is beside them. Whole numbers: exact. */
+START_TEST(kernels_leave_what_is_beside_their_columns)
+{
+    enum { ROWS = 7, COLS = 300, K = 37, BESIDE = 600, STRIDE = COLS + BESIDE };
+    op_env e;
+    if (!op_open(&e, _i, 1)) return;
+    float *x = op_host(&e, ROWS * K * sizeof(float)), *out = op_host(&e, ROWS * STRIDE * sizeof(float));
+    float *w = op_host(&e, (K + 1) * STRIDE * sizeof(float));
+    for (int i = 0; i < ROWS * K; i++) x[i] = (float)(i * 5 % 7 - 3);
+    for (int i = 0; i < (K + 1) * STRIDE; i++) w[i] = (float)(i * 3 % 11 - 5);
+    for (int c = 0; c < ROWS * 5 * 2; c++) {
+        const int rows = c / 10 + 1, cols = (int[]){ 1, 5, 70, 256, COLS }[c / 2 % 5], w_stride = c % 2 ? STRIDE : K;
+        const linear_kernels *kernels = ((cpu_backend *)e.b)->linear;
+        for (int i = 0; i < ROWS * STRIDE; i++) out[i] = 0.5f;
+        (c % 2 ? kernels->transposed : kernels->panel)[WF_F32](&(linear_panel){
+            .x = x, .w = w, .out = out, .x_stride = K, .w_stride = w_stride, .out_stride = STRIDE, .rows = rows, .cols = cols, .k = K });
+        for (int i = 0; i < ROWS * STRIDE; i++) {
+            const int r = i / STRIDE, n = i % STRIDE;
+            float want = 0.5f;
+            if (r < rows && n < cols) {
+                want = 0;
+                for (int k = 0; k < K; k++) want += x[r * K + k] * w[c % 2 ? k * w_stride + n : n * w_stride + k];
+            }
+            if (out[i] != want) ck_abort_msg("%d rows, %d columns%s: row %d, column %d", rows, cols, c % 2 ? ", transposed" : "", r, n);
+        }
+    }
+    op_close(&e);
+}
+END_TEST
+#endif
+
 int main(void)
 {
     TCase *tc;
     Suite *s = op_suite("linear", &tc);
     tcase_add_loop_test(tc, matches_hand_value, 0, OP_LEVELS);
+#ifndef OP_ON_CUDA
+    tcase_add_loop_test(tc, kernels_leave_what_is_beside_their_columns, 0, OP_LEVELS);
+#endif
     tcase_add_loop_test(tc, matches_double_for_every_shape_and_type, 0, OP_LEVELS);
     tcase_add_loop_test(tc, applies_every_epilogue, 0, OP_LEVELS);
     tcase_add_loop_test(tc, joins_segments, 0, OP_LEVELS);
