@@ -648,9 +648,12 @@ int main(void)
     tcase_add_test(tc, what_is_long_but_flat_is_fine);
     tcase_add_test(tc, limits_are_exact_about_output);
     suite_add_tcase(suite, tc);
-    tc = tcase_create("memory and threads");
+    tc = tcase_create("memory");
     tcase_set_timeout(tc, 0);
     tcase_add_test(tc, every_failing_allocation_is_an_error);
+    suite_add_tcase(suite, tc);
+    tc = tcase_create("threads");
+    tcase_set_timeout(tc, 0);
     tcase_add_test(tc, threads_share_a_template);
     suite_add_tcase(suite, tc);
     const int result = test_run(suite);
