@@ -378,7 +378,7 @@ def trimming():
     """White space in tokens, some of them with offsets that mean nothing because unknown characters before them are dropped."""
     vocab = ["<s>", "</s>", "Ġ", "a", "Ċ", "▁", "ĠĠ", "ĠĠĠ", "ĊĠĠĠ", "ĠĠĠa", "aĠ"]
     merges = [("Ġ", "Ġ"), ("ĠĠ", "Ġ"), ("Ċ", "ĠĠĠ"), ("ĠĠĠ", "a"), ("a", "Ġ")]
-    texts = ["", "Ġ", "Ġa", "ĠĠĠa", "éĠ", "éĊĠĠĠ", "ééĊĠĠĠ", "éééĊĠĠĠ", "ééééĊĠĠĠa", "éĠĠĠaaĠ", "🤗🤗ĊĠĠĠ", "🤗ĠĠĠ", "aĠĠĠ", "aĠaĠ", "▁Ġa"]
+    texts = ["", "Ġ", "Ġa", "ĠĠĠa", "éĠ", "éĊĠĠĠ", "ééĊĠĠĠ", "éééĊĠĠĠ", "ééééĊĠĠĠa", "éĠĠĠaaĠ", "🤗🤗ĊĠĠĠ", "🤗ĠĠĠ", "aĠĠĠ", "aĠaĠ", "▁Ġa", "▁éa▁a▁▁", "▁already▁there ▁", "▁ ▁▁a b▁"]
     for name, space in [("trim-prefix-space", True), ("trim", False)]:
         t = Tokenizer(models.BPE(vocab={token: i for i, token in enumerate(vocab)}, merges=merges))
         t.post_processor = processors.RobertaProcessing(*ends(t, "<s>", "</s>"), trim_offsets=True, add_prefix_space=space)

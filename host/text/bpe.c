@@ -161,8 +161,12 @@ static size_t bpe_cut(const void *config, const char *word, size_t length)
     return c->cuts_at_space ? find_cut(word, length) : length;
 }
 
+/* Characters without a token must not be dropped: the offsets of what follows them in a word are then those of the shorter word. */
 static bool can_cut(const bpe_config *c, const cud_vocab *vocab)
 {
+    bool all_bytes = c->byte_fallback;
+    for (int i = 0; i < 256; i++) all_bytes &= c->byte[i] >= 0;
+    if (c->unk < 0 && !all_bytes) return false;
     if (c->prefix || c->suffix || c->ignore_merges || cud_vocab_find(vocab, space_mark, SPACE_MARK) < 0) return false;
     for (uint32_t i = 0; i < vocab->count; i++) {
         const cud_vocab_entry *e = &vocab->entry[i];
