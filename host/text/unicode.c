@@ -2,6 +2,7 @@
 
 #include "text/unicode_tables.h"
 
+#include <string.h>
 #include <utf8proc.h>
 
 bool cud_is_white(int32_t c)
@@ -11,30 +12,32 @@ bool cud_is_white(int32_t c)
            c == 0x205f || c == 0x3000;
 }
 
-static bool in(const cud_range *range, size_t count, int32_t c)
+/* Index of the first range that does not end before c. Ranges of both kinds, `stride` bytes each, begin with their two ends. */
+static size_t find(const void *ranges, size_t stride, size_t count, int32_t c)
 {
     size_t from = 0, to = count;
     while (from < to) {
         const size_t middle = from + (to - from) / 2;
-        if (range[middle].end < c)
+        cud_range range;
+        memcpy(&range, (const char *)ranges + middle * stride, sizeof range);
+        if (range.end < c)
             from = middle + 1;
         else
             to = middle;
     }
-    return from < count && range[from].begin <= c;
+    return from;
+}
+
+static bool in(const cud_range *range, size_t count, int32_t c)
+{
+    const size_t at = find(range, sizeof *range, count, c);
+    return at < count && range[at].begin <= c;
 }
 
 int cud_class(const cud_class_range *range, size_t count, int32_t c)
 {
-    size_t from = 0, to = count;
-    while (from < to) {
-        const size_t middle = from + (to - from) / 2;
-        if (range[middle].end < c)
-            from = middle + 1;
-        else
-            to = middle;
-    }
-    return from < count && range[from].begin <= c ? range[from].class : 0;
+    const size_t at = find(range, sizeof *range, count, c);
+    return at < count && range[at].begin <= c ? range[at].class : 0;
 }
 
 bool cud_is_word(int32_t c)
