@@ -388,16 +388,40 @@ CUDDLE_API const char *cuddle_engine_device_name(const cuddle_engine *engine);
 CUDDLE_API int cuddle_engine_deterministic(const cuddle_engine *engine); /* 1 or 0: what AUTO became */
 CUDDLE_API int cuddle_engine_cpu_threads(const cuddle_engine *engine);
 
-typedef struct cuddle_engine_stats {
+/* Bucket i counts values of at most cuddle_histogram_bound(i) that are above that of i - 1. */
+#define CUDDLE_HISTOGRAM_BUCKETS 25
+typedef struct cuddle_histogram {
+    uint64_t count;
+    double sum;
+    uint64_t buckets[CUDDLE_HISTOGRAM_BUCKETS];
+} cuddle_histogram;
+CUDDLE_API double cuddle_histogram_bound(int bucket); /* 1, 2 and 5 times powers of ten from 1e-5 to 500; infinity for the last one */
+
+typedef struct cuddle_engine_stats { /* since the engine began, but for what says "now" */
     size_t struct_size; /* set by the caller */
     uint64_t steps;
-    uint64_t prompt_tokens;    /* prefilled */
+    uint64_t prompt_tokens;    /* of requests that had their first token */
     uint64_t generated_tokens; /* sampled */
     uint64_t mixed_steps;      /* that held both a prefilling and a decoding sequence */
     int queued, running;       /* requests, now */
-    uint64_t kv_pages_total, kv_pages_used;
+    uint64_t kv_pages_total, kv_pages_used; /* now, of 16 positions each; used: by running requests */
+    uint64_t kv_pages_cached;  /* now; of the unused ones, those whose prefix may be found again */
+    uint64_t submitted, refused; /* requests; refused: the queue was full */
+    uint64_t ended_eos, ended_stop, ended_length, ended_cancelled, ended_failed, ended_deadline; /* requests */
+    uint64_t preempted;        /* times that a request had to give way to another */
+    uint64_t prefix_asked, prefix_hits; /* positions of admitted requests, and those of them that were taken over from others */
+    uint64_t prefix_evicted;   /* pages whose prefix was given up for another use of the page */
+    cuddle_histogram queue_seconds;     /* from submission to the first step */
+    cuddle_histogram first_token_seconds; /* from submission to the first token */
+    cuddle_histogram interval_seconds;  /* between two tokens of a request */
+    cuddle_histogram request_seconds;   /* from submission to the end */
+    cuddle_histogram step_seconds;
 } cuddle_engine_stats;
 CUDDLE_API cuddle_status cuddle_engine_get_stats(cuddle_engine *engine, cuddle_engine_stats *out, cuddle_error *err);
+
+/* Takes no further requests (they are CUDDLE_E_CANCELLED) and waits until the last one has ended; timeout_ms < 0: for ever. CUDDLE_E_BUSY when
+ * the time has passed: cuddle_engine_free() cancels what is left. On an engine without a thread someone else must be stepping it. */
+CUDDLE_API cuddle_status cuddle_engine_drain(cuddle_engine *engine, int timeout_ms, cuddle_error *err);
 
 /* ------------------------------------------------------------------------------------------------------------- model */
 
@@ -433,6 +457,10 @@ typedef struct cuddle_model_options {
     cuddle_progress_fn progress;
     void *progress_user;
     int measure_ceiling; /* 1: before the load, measure what page-locked copies to the device reach at most, for cuddle_load_report; CUDA only */
+    int max_queue;               /* requests that wait; more are CUDDLE_E_BUSY; 0 (default): 65536 */
+    cuddle_toggle prefix_cache;  /* AUTO (default) and ON: a request takes over what others with the same beginning have computed, 16 positions
+                                  * at a time. Such keys and values are those the request would have computed itself: with `deterministic` to
+                                  * the bit. */
 } cuddle_model_options;
 
 CUDDLE_API void cuddle_model_options_init(cuddle_model_options *options, size_t size);
@@ -546,6 +574,10 @@ typedef struct cuddle_generation_options {
     int prompt_logprobs;         /* 1: log-probabilities of the prompt's tokens too */
     const int32_t *suppress;     /* tokens never to produce, in addition to generation_config's */
     size_t suppress_count;
+    int priority;        /* 0 (default); requests of a higher one go first, and running ones of a lower one may have to give way */
+    int timeout_ms;      /* 0 (default): none; else the request ends with CUDDLE_FINISH_DEADLINE when so much time has passed since its submission */
+    uint64_t cache_salt; /* only requests with the same one share prefixes; 0 (default) is one like any other. Set it to a secret of a tenant so that
+                          * others cannot learn from the time to the first token what its prompts begin with. */
 } cuddle_generation_options;
 CUDDLE_API void cuddle_generation_options_init(cuddle_generation_options *options, size_t size);
 
@@ -555,9 +587,10 @@ typedef enum cuddle_finish {
     CUDDLE_FINISH_STOP,     /* a stop string */
     CUDDLE_FINISH_LENGTH,   /* max_tokens or the context */
     CUDDLE_FINISH_CANCELLED,
-    CUDDLE_FINISH_FAILED
+    CUDDLE_FINISH_FAILED,
+    CUDDLE_FINISH_DEADLINE /* timeout_ms passed; what was produced until then is there */
 } cuddle_finish;
-CUDDLE_API const char *cuddle_finish_name(cuddle_finish finish); /* "eos", "stop", "length", "cancelled", "failed", "none" */
+CUDDLE_API const char *cuddle_finish_name(cuddle_finish finish); /* "eos", "stop", "length", "cancelled", "failed", "deadline", "none" */
 
 typedef struct cuddle_request cuddle_request; /* one submitted input: poll it, wait for it, cancel it from any thread */
 
@@ -585,7 +618,7 @@ CUDDLE_API cuddle_status cuddle_request_submit(cuddle_request **out, cuddle_mode
 CUDDLE_API void cuddle_request_cancel(cuddle_request *request);
 CUDDLE_API void cuddle_request_free(cuddle_request *request);
 /* Waits until the request ended; timeout_ms < 0: for ever. CUDDLE_OK when it ended by itself, CUDDLE_E_CANCELLED after a cancel, its
- * failure after one, CUDDLE_E_BUSY when the timeout passed. The last on_event may still be running then; cuddle_request_free() joins it.
+ * failure after one, CUDDLE_E_LIMIT after its own deadline, CUDDLE_E_BUSY when the timeout passed. The last on_event may still be running then; cuddle_request_free() joins it.
  * On an engine without a thread someone else must be stepping it. */
 CUDDLE_API cuddle_status cuddle_request_wait(cuddle_request *request, int timeout_ms, cuddle_error *err);
 /* NONE while it is going on. */
@@ -612,6 +645,8 @@ typedef struct cuddle_result {
     int top_count;
     const float *prompt_logprobs; /* [prompt_count], the first is 0 (it has none); NULL unless asked for */
     double queue_seconds, prefill_seconds, decode_seconds; /* submit to first step, to first token, from there to the end */
+    int cached_tokens; /* of the prompt, taken over from requests before it */
+    int preemptions;   /* times that it had to give way and began anew; its results do not show it */
 } cuddle_result;
 CUDDLE_API cuddle_status cuddle_request_result(cuddle_request *request, cuddle_result *out, cuddle_error *err);
 

@@ -363,12 +363,13 @@ START_TEST(long_prompts_take_turns)
     enum { LENGTH = 36, NEW = 3 };
     cuddle_engine *engine = new_engine(0);
     cuddle_model *h = load_demo(engine);
-    const cuddle_generation_options o = greedy(NEW);
+    cuddle_generation_options o = greedy(NEW);
     int32_t ids[2][LENGTH], alone[2][NEW];
     for (int i = 0; i < 2 * LENGTH; i++) ids[i / LENGTH][i % LENGTH] = 20 + i * 7 % 100;
     for (int together = 0; together < 2; together++) {
         cuddle_request *r[2];
         int first[2][2] = { { 0, 0 }, { 0, 0 } };
+        o.cache_salt = (uint64_t)together; /* nothing is taken over from the first round */
         for (int i = 0; i < 2; i++) {
             r[i] = submit_ids(h, ids[i], LENGTH, &o, note_step, first[i]);
             if (!together && i == 0) {

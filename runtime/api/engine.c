@@ -71,16 +71,29 @@ cuddle_status cuddle_engine_get_stats(cuddle_engine *engine, cuddle_engine_stats
     REQUIRE(engine, "cuddle_engine_get_stats", "engine");
     REQUIRE(out, "cuddle_engine_get_stats", "out");
     pthread_mutex_lock(&engine->lock);
-    cuddle_engine_stats s = { .steps = engine->steps, .prompt_tokens = engine->prompt_tokens, .generated_tokens = engine->generated_tokens,
-                              .mixed_steps = engine->mixed_steps };
+    cuddle_engine_stats s = engine->stats;
     for (const cuddle_model *h = engine->models; h; h = h->list_next) {
-        s.queued += h->queue_count;
-        s.running += h->running_count;
-        s.kv_pages_total += (uint64_t)h->pages;
-        s.kv_pages_used += (uint64_t)(h->pages - h->free_count);
+        const scheduler *of = &h->scheduler;
+        const page_pool *pool = &of->pool;
+        if (h->detached) continue;
+        s.queued += of->waiting_count;
+        s.running += of->running_count;
+        s.kv_pages_total += (uint64_t)pool->count;
+        s.kv_pages_used += (uint64_t)(pool->count - cud_pages_available(pool));
+        s.kv_pages_cached += (uint64_t)pool->idle_count;
+        if (h->m) cud_stats_add_scheduler(&s, of);
     }
     pthread_mutex_unlock(&engine->lock);
     return cud_result_copy(out, &s, sizeof s, "cuddle_engine_stats", err);
+}
+
+double cuddle_histogram_bound(int bucket) { return cud_histogram_bound(bucket); }
+
+cuddle_status cuddle_engine_drain(cuddle_engine *engine, int timeout_ms, cuddle_error *err)
+{
+    cud_error_clear(err);
+    REQUIRE(engine, "cuddle_engine_drain", "engine");
+    return cud_engine_drain(engine, timeout_ms, err);
 }
 
 /* ------------------------------------------------------------------------------------------------------------- model */

@@ -14,6 +14,7 @@ const char *cuddle_finish_name(cuddle_finish finish)
     case CUDDLE_FINISH_LENGTH: return "length";
     case CUDDLE_FINISH_CANCELLED: return "cancelled";
     case CUDDLE_FINISH_FAILED: return "failed";
+    case CUDDLE_FINISH_DEADLINE: return "deadline";
     }
     return "?";
 }
@@ -46,6 +47,8 @@ static cuddle_status outcome(const cuddle_request *r, cuddle_error *err)
 {
     if (r->finish == CUDDLE_FINISH_FAILED) return cud_fail(err, r->failure.status, "%s", r->failure.text);
     if (r->finish == CUDDLE_FINISH_CANCELLED) return cud_fail(err, CUDDLE_E_CANCELLED, "the request was cancelled");
+    if (r->finish == CUDDLE_FINISH_DEADLINE)
+        return cud_fail(err, CUDDLE_E_LIMIT, "the request's timeout of %d ms passed after %d tokens", r->g.timeout_ms, r->task.count - r->prompt_count);
     return CUDDLE_OK;
 }
 
@@ -112,13 +115,14 @@ cuddle_status cuddle_request_result(cuddle_request *request, cuddle_result *out,
     const cuddle_result result = {
         .finish = r->finish,
         .prompt_ids = r->ids, .prompt_count = (size_t)r->prompt_count,
-        .ids = r->ids + r->prompt_count, .count = (size_t)(r->count - r->prompt_count),
+        .ids = r->ids + r->prompt_count, .count = (size_t)(r->task.count - r->prompt_count),
         .text = !text ? NULL : r->text.data ? r->text.data : "", .text_length = r->text.length,
         .logprobs = r->logprobs, .top_logprobs = r->top_logprobs, .top_count = r->g.logprobs > 0 ? r->g.logprobs : 0,
         .prompt_logprobs = r->prompt_logprobs,
         .queue_seconds = (r->started > 0 ? r->started : r->ended) - r->submitted,
         .prefill_seconds = r->first_token > 0 ? r->first_token - r->started : 0,
         .decode_seconds = r->first_token > 0 ? r->ended - r->first_token : 0,
+        .cached_tokens = r->cached, .preemptions = r->task.preemptions,
     };
     return cud_result_copy(out, &result, sizeof result, "cuddle_result", err);
 }

@@ -6,32 +6,36 @@
 
 /* ------------------------------------------------------------------------------------------------------- one step */
 
-/* Ends what was cancelled, or everything if the load failed or the device did. The lock is held. Returns how many ended; they stay referenced in `ended`. */
+/* Why a request has to end before the next step; NONE: it need not. The lock is held. */
+static cuddle_finish due(const cuddle_model *h, const cuddle_request *r, double now)
+{
+    if (r->cancelled) return CUDDLE_FINISH_CANCELLED;
+    if (h->engine->lost.status || h->state == CUDDLE_MODEL_FAILED) return CUDDLE_FINISH_FAILED;
+    return r->deadline > 0 && r->deadline <= now ? CUDDLE_FINISH_DEADLINE : CUDDLE_FINISH_NONE;
+}
+
+/* Any request for which that is so; NULL if there is none. */
+static cuddle_request *first_due(const cuddle_model *h, double now)
+{
+    const scheduler *s = &h->scheduler;
+    for (task *t = s->first_waiting; t; t = t->next)
+        if (due(h, cud_request_of(t), now)) return cud_request_of(t);
+    for (int i = 0; i < s->running_count; i++)
+        if (due(h, cud_request_of(s->running[i]), now)) return cud_request_of(s->running[i]);
+    return NULL;
+}
+
+/* Ends them. The lock is held. Returns how many ended; they stay referenced in `ended`. */
 static int sweep(cuddle_model *h, cuddle_request **ended, int room)
 {
+    const double now = cud_now();
     int count = 0;
-    const cuddle_error *lost = h->engine->lost.status ? &h->engine->lost : NULL;
-    for (cuddle_request **link = &h->queue_head; *link && count < room;) {
-        cuddle_request *r = *link;
-        if (!r->cancelled && h->state != CUDDLE_MODEL_FAILED && !lost) {
-            link = &r->queue_next;
-            continue;
-        }
-        cud_request_remove(r); /* relinks *link */
-        cud_request_end(r, r->cancelled ? CUDDLE_FINISH_CANCELLED : CUDDLE_FINISH_FAILED, lost ? lost : &h->failure);
+    for (cuddle_request *r; count < room && (r = first_due(h, now));) {
+        const cuddle_error *why = h->engine->lost.status ? &h->engine->lost : &h->failure;
+        cud_scheduler_remove(&h->scheduler, &r->task);
+        cud_request_end(r, due(h, r, now), why);
         r->in_step = true;
         ended[count++] = r; /* the scheduler's handle goes over to us */
-    }
-    for (int i = 0; i < h->running_count && count < room;) {
-        cuddle_request *r = h->running[i];
-        if (!r->cancelled && !lost && h->state != CUDDLE_MODEL_FAILED) {
-            i++;
-            continue;
-        }
-        cud_request_remove(r);
-        cud_request_end(r, r->cancelled ? CUDDLE_FINISH_CANCELLED : CUDDLE_FINISH_FAILED, lost ? lost : &h->failure);
-        r->in_step = true;
-        ended[count++] = r;
     }
     return count;
 }
@@ -90,16 +94,25 @@ static void publish(produced *p)
 {
     cuddle_request *r = p->request;
     cuddle_engine *e = r->model->engine;
-    const int fresh = r->count - p->tokens_from;
-    if (fresh > 0 && r->first_token <= 0) r->first_token = cud_now();
-    e->generated_tokens += (uint64_t)fresh;
-    if (p->tokens_from == r->prompt_count) e->prompt_tokens += (uint64_t)r->step_rows;
+    cuddle_engine_stats *stats = &e->stats;
+    const double now = cud_now();
+    const int fresh = r->task.count - p->tokens_from;
+    if (fresh > 0 && r->first_token <= 0) {
+        r->first_token = now;
+        stats->prompt_tokens += (uint64_t)r->prompt_count;
+        cud_histogram_add(&stats->first_token_seconds, now - r->submitted);
+    } else if (fresh > 0) {
+        cud_histogram_add(&stats->interval_seconds, now - r->last_token);
+    }
+    if (fresh > 0) r->last_token = now;
+    stats->generated_tokens += (uint64_t)fresh;
+    cud_scheduler_done(&r->model->scheduler, &r->task);
     if (p->finish != CUDDLE_FINISH_FAILED) {
         if (cud_text_append(&r->text, r->made.data ? r->made.data + r->text.length : "", r->released - r->text.length, &p->failure))
             p->finish = CUDDLE_FINISH_FAILED;
     }
     if (p->finish) {
-        cud_request_remove(r);
+        cud_scheduler_remove(&r->model->scheduler, &r->task);
         cud_request_end(r, p->finish, &p->failure);
     } else {
         pthread_cond_broadcast(&r->changed);
@@ -113,15 +126,23 @@ static void tell(const produced *p)
     if (!r->on_event) return;
     const cuddle_event event = {
         .text = r->made.data ? r->made.data + p->text_from : "", .length = r->text.length - p->text_from,
-        .tokens = r->ids + p->tokens_from, .token_count = (size_t)(r->count - p->tokens_from), .finish = p->finish,
+        .tokens = r->ids + p->tokens_from, .token_count = (size_t)(r->task.count - p->tokens_from), .finish = p->finish,
     };
     if (event.length || event.token_count || event.finish) r->on_event(r, &event, r->user);
 }
 
 static void tell_end(cuddle_request *r)
 {
-    const cuddle_event event = { .text = "", .tokens = r->ids + r->count, .finish = r->finish };
+    const cuddle_event event = { .text = "", .tokens = r->ids + r->task.count, .finish = r->finish };
     if (r->on_event) r->on_event(r, &event, r->user);
+}
+
+/* While it loads, a step blocks who runs it until the weights are there: fit for a thread of the engine's own that no other model needs. */
+bool cud_engine_open(const cuddle_model *h)
+{
+    if (h->state == CUDDLE_MODEL_READY) return true;
+    const cuddle_engine *e = h->engine;
+    return h->state == CUDDLE_MODEL_LOADING && h->open_early && e->has_thread && e->models == h && !h->list_next;
 }
 
 /* The next model that has something to do, in turn. */
@@ -129,11 +150,7 @@ static cuddle_model *choose(cuddle_engine *e)
 {
     cuddle_model *start = e->next ? e->next : e->models;
     for (cuddle_model *h = start; h;) {
-        bool wanted = cud_scheduler_has_work(h);
-        const bool idle = !h->stepping && !h->closing;
-        for (const cuddle_request *r = h->queue_head; r && !wanted && idle; r = r->queue_next) wanted = r->cancelled;
-        for (int i = 0; i < h->running_count && !wanted && idle; i++) wanted = h->running[i]->cancelled;
-        if (wanted) {
+        if (!h->stepping && !h->closing && cud_scheduler_has_work(&h->scheduler) && (cud_engine_open(h) || first_due(h, cud_now()))) {
             e->next = h->list_next;
             return h;
         }
@@ -141,6 +158,43 @@ static cuddle_model *choose(cuddle_engine *e)
         if (h == start) break;
     }
     return NULL;
+}
+
+/* The first deadline of a request that no step will look at, as its model is still loading; 0: there is none. */
+static double next_deadline(const cuddle_engine *e)
+{
+    double at = 0;
+    for (const cuddle_model *h = e->models; h; h = h->list_next)
+        for (const task *t = h->scheduler.first_waiting; t; t = t->next) {
+            const cuddle_request *r = cud_request_of(t);
+            if (r->deadline > 0 && (at <= 0 || r->deadline < at)) at = r->deadline;
+        }
+    return at;
+}
+
+/* Notes who has rows in the step that was planned. */
+static int begin_step(cuddle_model *h, bool *mixed)
+{
+    const scheduler *s = &h->scheduler;
+    const double now = cud_now();
+    bool decodes = false, prefills = false;
+    for (int i = 0; i < s->planned_count; i++) {
+        cuddle_request *r = cud_request_of(s->planned[i]);
+        if (r->started <= 0) {
+            r->started = now;
+            cud_histogram_add(&h->engine->stats.queue_seconds, now - r->submitted);
+            r->cached = r->task.computed;
+            r->marked = -1;
+        }
+        if (r->marked_after != r->task.preemptions) r->marked = -1; /* the marks of this seat are another's */
+        r->marked_after = r->task.preemptions;
+        r->in_step = true;
+        h->produced[i] = (produced){ .request = r, .text_from = r->text.length, .tokens_from = r->task.count };
+        if (r->task.computed >= r->prompt_count) decodes = true;
+        else prefills = true;
+    }
+    *mixed = decodes && prefills;
+    return s->planned_count;
 }
 
 /* One step of one model. The lock is held on entry and exit, and not in between. False: there was nothing to do. */
@@ -155,18 +209,11 @@ static bool run_step(cuddle_engine *e)
     atomic_store(&h->m->interrupt, false);
     const int ended_count = sweep(h, ended, ENDED);
     int count = 0, rows = 0;
-    if (cud_scheduler_open(h) && !e->lost.status) {
-        cud_scheduler_admit(h);
-        rows = cud_scheduler_fill(h);
-    }
-    bool decoding = false, prefilling = false;
-    for (int i = 0; i < h->running_count && rows > 0; i++) {
-        cuddle_request *r = h->running[i];
-        if (r->step_rows == 0) continue;
-        r->in_step = true;
-        p[count++] = (produced){ .request = r, .text_from = r->text.length, .tokens_from = r->count };
-        if (r->computed >= r->prompt_count) decoding = true;
-        else prefilling = true;
+    bool mixed = false;
+    const double began = cud_now();
+    if (cud_engine_open(h) && !e->lost.status && (rows = cud_scheduler_plan(&h->scheduler)) > 0) {
+        cud_fill(h);
+        count = begin_step(h, &mixed);
     }
     pthread_mutex_unlock(&e->lock);
 
@@ -181,8 +228,11 @@ static bool run_step(cuddle_engine *e)
         failure = e->lost;
     }
     const bool given_up = status == CUDDLE_E_BUSY; /* for a cancel, while it waited for weights: the requests stay as they are */
-    if (rows > 0 && !given_up) e->steps++;
-    if (decoding && prefilling && !given_up) e->mixed_steps++;
+    if (rows > 0 && !given_up) {
+        e->stats.steps++;
+        e->stats.mixed_steps += mixed;
+        cud_histogram_add(&e->stats.step_seconds, cud_now() - began);
+    }
     for (int i = 0; i < count && !given_up; i++) {
         if (status) {
             p[i].finish = CUDDLE_FINISH_FAILED;
@@ -212,7 +262,7 @@ static void *engine_thread(void *argument)
     cuddle_engine *e = argument;
     pthread_mutex_lock(&e->lock);
     while (!e->stopping)
-        if (!run_step(e)) pthread_cond_wait(&e->work, &e->lock);
+        if (!run_step(e)) cud_condition_wait(&e->work, &e->lock, next_deadline(e));
     pthread_mutex_unlock(&e->lock);
     return NULL;
 }
@@ -224,6 +274,19 @@ cuddle_status cud_engine_step(cuddle_engine *e, bool *worked, cuddle_error *err)
     *worked = run_step(e);
     pthread_mutex_unlock(&e->lock);
     return CUDDLE_OK;
+}
+
+cuddle_status cud_engine_drain(cuddle_engine *e, int timeout_ms, cuddle_error *err)
+{
+    const double until = timeout_ms < 0 ? 0 : cud_now() + 1e-3 * timeout_ms;
+    cuddle_status status = CUDDLE_OK;
+    pthread_mutex_lock(&e->lock);
+    e->draining = true;
+    bool in_time = true;
+    while (e->unfinished > 0 && in_time) in_time = cud_condition_wait(&e->quiet, &e->lock, until);
+    if (e->unfinished > 0) status = cud_fail(err, CUDDLE_E_BUSY, "%d requests are still running after %d ms", e->unfinished, timeout_ms);
+    pthread_mutex_unlock(&e->lock);
+    return status;
 }
 
 /* ------------------------------------------------------------------------------------------------------- lifetime */
@@ -243,6 +306,7 @@ cuddle_status cud_engine_new(cuddle_engine **out, backend *b, cuddle_device_kind
     memcpy(e->device_name, b->device_name, sizeof e->device_name);
     pthread_mutex_init(&e->lock, NULL);
     cud_condition_init(&e->work);
+    cud_condition_init(&e->quiet);
     if (o->threads > 0) {
         if (pthread_create(&e->thread, NULL, engine_thread, e) != 0) {
             e->backend = NULL; /* still the caller's */
@@ -262,6 +326,7 @@ void cud_engine_release(cuddle_engine *e)
     pthread_mutex_unlock(&e->lock);
     if (left > 0) return;
     pthread_cond_destroy(&e->work);
+    pthread_cond_destroy(&e->quiet);
     pthread_mutex_destroy(&e->lock);
     free(e);
 }

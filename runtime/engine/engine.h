@@ -9,11 +9,14 @@
 #include "core/clock.h"
 #include "core/log.h"
 #include "engine/generation.h"
+#include "engine/scheduler.h"
+#include "engine/stats.h"
 #include "models/model.h"
 #include "text/tokenizer.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stddef.h>
 
 enum { CUD_MAX_REPLAYS = 48 };
 
@@ -27,12 +30,13 @@ typedef struct replay_entry { /* a shape of decode step that was seen */
 typedef struct replay_ahead { /* a sequence whose next row is in the device's block */
     const cuddle_request *request;
     int count; /* of its ids by then */
+    int pages, preemptions; /* its pages that the block knows of */
     int row;
 } replay_ahead;
 
 struct cuddle_engine {
     backend *backend; /* NULL once the engine was freed */
-    bool deterministic, has_thread, stopping;
+    bool deterministic, has_thread, stopping, draining;
     int cpu_threads;
     uint64_t memory_budget, memory_planned; /* bytes; 0: no budget */
     logger log;
@@ -42,13 +46,15 @@ struct cuddle_engine {
     cuddle_error lost; /* its device failed for good: nothing runs any more, all requests end with this */
 
     pthread_mutex_t lock;
-    pthread_cond_t work; /* something to do, for the engine's thread */
+    pthread_cond_t work;  /* something to do, for the engine's thread */
+    pthread_cond_t quiet; /* the last request has ended */
     pthread_t thread;
     cuddle_model *models; /* list */
     cuddle_model *next;   /* whose turn it is */
     int handles;          /* the user's and each model's */
+    int unfinished;       /* requests that have not ended */
 
-    uint64_t steps, prompt_tokens, generated_tokens, mixed_steps;
+    cuddle_engine_stats stats; /* what the models in the list count themselves, and what is now, is not in it */
 };
 
 struct cuddle_model {
@@ -79,13 +85,8 @@ struct cuddle_model {
     void *progress_user;
 
     /* running */
-    cuddle_request *queue_head, *queue_tail;
-    cuddle_request **running; /* [caps.sequences] */
-    int running_count, queue_count;
-    int first; /* index into running that the next step begins with, so that none starves */
+    scheduler scheduler;
     bool stepping;
-    int32_t *free_pages;
-    int64_t free_count;
 
     /* [step] */
     step host, device;
@@ -98,7 +99,6 @@ struct cuddle_model {
     /* [step] on backends that pick tokens themselves */
     int32_t *picked;   /* [caps.outputs] */
     uint32_t *marks;   /* [caps.sequences, 2, mark_words]: what was sent to a seat */
-    bool *seats;       /* [caps.sequences]: taken; guarded by the lock */
     replay_entry replays[CUD_MAX_REPLAYS];
     replay_ahead *ahead; /* [caps.sequences] */
     int ahead_count;
@@ -112,29 +112,22 @@ typedef struct text_buffer {
 
 struct cuddle_request {
     cuddle_model *model;
-    cuddle_request *queue_next;
+    task task; /* its counts are the step's while in_step */
     int handles; /* the user's and the scheduler's */
     pthread_cond_t changed;
     cuddle_event_fn on_event;
     void *user;
-    bool running, cancelled;
+    bool cancelled;
     bool in_step; /* part of the step that is running, callbacks included */
     cuddle_finish finish;
     cuddle_error failure;
 
     generation g; /* max_tokens filled in */
     int prompt_count;
-    int count;    /* [step] of ids, prompt included */
-    int computed; /* [step] positions in the KV cache */
-    int32_t *ids; /* [prompt_count + max_tokens] */
-    int32_t *pages; /* [page_count], held while running */
-    int page_count;
-    int seat;   /* among the running: its rows of the device's marks */
-    int marked; /* [step] ids that those are up to date with; -1: none */
-
-    /* [step] its part in the current step */
-    int step_rows, step_outputs, step_first_output;
-    bool step_samples; /* its last row gives a new token */
+    int32_t *ids; /* [prompt_count + max_tokens]; those of the task, which counts them */
+    int marked;   /* [step] ids that the device's marks of its seat are up to date with; -1: none */
+    int marked_after; /* [step] preemptions before it got that seat */
+    int cached; /* positions of its prompt that were taken over from others */
 
     /* [step] output */
     cuddle_detokenizer *detokenizer;
@@ -147,10 +140,19 @@ struct cuddle_request {
     text_buffer text; /* released so far */
     size_t fetched;   /* bytes given out by next_text */
     char *piece;      /* the last of them, owned */
-    double submitted, started, first_token, ended; /* seconds of a monotonic clock; 0: not yet */
+    double submitted, started, first_token, last_token, ended; /* seconds of a monotonic clock; 0: not yet */
+    double deadline;                                           /* likewise; 0: none */
 };
 
+/* The request a task is part of. */
+static inline cuddle_request *cud_request_of(const task *t) { return (cuddle_request *)(void *)((char *)(uintptr_t)t - offsetof(cuddle_request, task)); }
+/* Will the step that is planned give it a new token? */
+static inline bool cud_request_samples(const cuddle_request *r) { return r->task.step_rows > 0 && r->task.computed + r->task.step_rows == r->task.count; }
+
 /* ---- engine.c ---- */
+bool cud_engine_open(const cuddle_model *h); /* may steps of it run? The lock is held. */
+/* Takes no further requests and waits until there are none; CUDDLE_E_BUSY when the time has passed (< 0: never). */
+cuddle_status cud_engine_drain(cuddle_engine *e, int timeout_ms, cuddle_error *err);
 /* Takes the backend. `deterministic` is ON or OFF. */
 cuddle_status cud_engine_new(cuddle_engine **out, backend *b, cuddle_device_kind kind, const cuddle_engine_options *options, cuddle_error *err);
 void cud_engine_free(cuddle_engine *e);
@@ -175,17 +177,12 @@ void cud_request_release(cuddle_request *r); /* one handle; the lock is held */
 void cud_request_end(cuddle_request *r, cuddle_finish finish, const cuddle_error *why);
 /* Marks it to be ended before the next step; the lock is held. */
 void cud_request_mark_cancelled(cuddle_request *r);
-/* Takes the request out of the queue or the running list and gives its pages back; the lock is held, and it is not in a step's compute. */
-void cud_request_remove(cuddle_request *r);
 
-/* ---- scheduler.c: which rows the next step has; the lock is held ---- */
+/* ---- fill.c: rows of a step ---- */
 
-/* Takes queued requests in while there is room. */
-void cud_scheduler_admit(cuddle_model *h);
-bool cud_scheduler_has_work(const cuddle_model *h);
-bool cud_scheduler_open(const cuddle_model *h); /* may steps run? */
-/* Fills h->host from the running requests. Returns the number of rows. */
-int cud_scheduler_fill(cuddle_model *h);
+extern const task_kind cud_generation_kind; /* fills a `step` */
+/* The step of all rows that were planned; the lock is held. */
+void cud_fill(cuddle_model *h);
 
 /* ---- pick.c: tokens picked by the device; [step], no lock ---- */
 

@@ -262,6 +262,9 @@ cuddle_status cud_generation_resolve(generation *g, const cuddle_generation_opti
     }
     g->ignore_eos = o.ignore_eos != 0;
     g->prompt_logprobs = o.prompt_logprobs != 0;
+    if (!status) status = check_count(err, "timeout_ms", g->timeout_ms = o.timeout_ms, 0, INT32_MAX);
+    g->priority = o.priority;
+    g->cache_salt = o.cache_salt;
     if (!status) status = copy_stops(g, &o, err);
     if (!status) status = copy_ids(&g->suppress, &how->suppress_count, config->suppress, config->suppress_count, o.suppress, o.suppress_count,
                                    "suppressed tokens", err);

@@ -41,6 +41,8 @@ typedef struct generation {
     size_t stop_token_count;
     char **stop;
     size_t *stop_length, stop_count, longest_stop;
+    int priority, timeout_ms;
+    uint64_t cache_salt;
 } generation;
 
 /* options may be NULL. CUDDLE_E_ARG names the option that is out of range. Release with cud_generation_free(), also after a failure. */

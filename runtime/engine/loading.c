@@ -42,6 +42,9 @@ static cuddle_status resolve(model_options *out, cuddle_model_options *o, const 
     if (!status) status = check_count(err, "max_sequences", o->max_sequences, 1 << 16);
     if (!status) status = check_count(err, "max_batch", o->max_batch, 1 << 20);
     if (!status) status = check_count(err, "kv_tokens", o->kv_tokens, INT32_MAX);
+    if (!status) status = check_count(err, "max_queue", o->max_queue, INT32_MAX);
+    if (!status && (o->prefix_cache < CUDDLE_AUTO || o->prefix_cache > CUDDLE_ON))
+        status = cud_fail(err, CUDDLE_E_ARG, "prefix_cache is %d, expected AUTO, OFF or ON", (int)o->prefix_cache);
     out->load = o->load;
     out->max_context = o->max_context;
     const bool gpu = e->device == CUDDLE_DEVICE_CUDA; /* which needs more at once to be busy */
@@ -175,11 +178,10 @@ static void *load_thread(void *argument)
 }
 
 /* Everything the scheduler and the steps need on the host. */
-static cuddle_status prepare_host(cuddle_model *h, cuddle_error *err)
+static cuddle_status prepare_host(cuddle_model *h, const cuddle_model_options *o, cuddle_error *err)
 {
     const model *m = h->m;
     const size_t vocabulary = (size_t)m->spec.stack[0].vocabulary, outputs = (size_t)m->caps.outputs;
-    h->pages = m->pages;
     h->max_context = m->max_context;
     const op_table *ops = m->backend->ops;
     cuddle_status status = ops->alloc_host(m->backend, &h->host_block, m->step_bytes, "the step on the host", err);
@@ -194,16 +196,15 @@ static cuddle_status prepare_host(cuddle_model *h, cuddle_error *err)
     if (!status && m->mark_bytes) status = ops->alloc_host(m->backend, &marks, m->mark_bytes, "marks on the host", err);
     h->marks = marks;
     if (status) return status;
-    h->seats = calloc((size_t)m->caps.sequences, sizeof *h->seats);
     h->ahead = calloc((size_t)m->caps.sequences, sizeof *h->ahead);
-    h->running = calloc((size_t)m->caps.sequences, sizeof *h->running);
     h->produced = calloc((size_t)m->caps.sequences, sizeof *h->produced);
-    h->free_pages = malloc((size_t)m->pages * sizeof *h->free_pages);
-    if (!h->running || !h->produced || !h->free_pages || !h->seats || !h->ahead)
-        return cud_nomem(err, (size_t)m->caps.sequences * sizeof *h->produced + (size_t)m->pages * sizeof *h->free_pages, "the scheduler");
-    for (int64_t i = 0; i < m->pages; i++) h->free_pages[i] = (int32_t)(m->pages - 1 - i); /* low numbers are handed out first */
-    h->free_count = m->pages;
-    return cud_sampler_init(&h->sampler, (int)vocabulary, err);
+    if (!h->produced || !h->ahead) return cud_nomem(err, (size_t)m->caps.sequences * sizeof *h->produced, "the results of a step");
+    const scheduler_caps caps = {
+        .tokens = m->caps.tokens, .sequences = m->caps.sequences, .outputs = m->caps.outputs, .queue = o->max_queue ? o->max_queue : 65536,
+        .pages = m->pages, .prefix_cache = o->prefix_cache != CUDDLE_OFF,
+    };
+    status = cud_scheduler_init(&h->scheduler, &caps, err);
+    return status ? status : cud_sampler_init(&h->sampler, (int)vocabulary, err);
 }
 
 /* Counts the plan against the engine's budget. */
@@ -248,7 +249,7 @@ cuddle_status cud_engine_load(cuddle_model **out, cuddle_engine *e, const char *
     if (!status) status = cud_model_open(&h->m, e->backend, path, &o, &e->log, err);
     if (!status) describe(&h->plan, h->m);
     if (!status) status = cud_generation_config_load(&h->config, path, &h->m->spec, &e->log, err);
-    if (!status) status = prepare_host(h, err);
+    if (!status) status = prepare_host(h, &given, err);
     if (!status) status = admit(h, err);
     if (!status) {
         if (pthread_create(&h->loader, NULL, load_thread, h) == 0) h->has_loader = true;
@@ -296,11 +297,14 @@ void cud_engine_detach(cuddle_model *h)
     if (h->has_loader) pthread_join(h->loader, NULL);
 
     pthread_mutex_lock(&e->lock);
-    for (cuddle_request *r; (r = h->queue_head ? h->queue_head : h->running_count ? h->running[0] : NULL);) {
-        cud_request_remove(r);
+    scheduler *s = &h->scheduler;
+    for (task *t; (t = s->first_waiting ? s->first_waiting : s->running_count ? s->running[0] : NULL);) {
+        cuddle_request *r = cud_request_of(t);
+        cud_scheduler_remove(s, t);
         cud_request_end(r, CUDDLE_FINISH_CANCELLED, NULL);
         cud_request_release(r);
     }
+    cud_stats_add_scheduler(&e->stats, s);
     model *m = h->m;
     h->m = NULL;
     pthread_mutex_unlock(&e->lock);
@@ -332,10 +336,8 @@ void cud_engine_release_model(cuddle_model *h)
     cud_tokenizer_free(h->tokenizer);
     cud_generation_config_free(&h->config);
     cud_sampler_free(&h->sampler);
-    free(h->running);
+    cud_scheduler_free(&h->scheduler);
     free(h->produced);
-    free(h->free_pages);
-    free(h->seats);
     free(h->ahead);
     pthread_cond_destroy(&h->changed);
     free(h);

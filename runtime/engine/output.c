@@ -71,7 +71,7 @@ static bool ends(const cuddle_request *r, int32_t token)
 
 static void take_logprobs(cuddle_request *r, const float *logits, int vocabulary, int32_t token)
 {
-    const int at = r->count - r->prompt_count, top = r->g.logprobs;
+    const int at = r->task.count - r->prompt_count, top = r->g.logprobs;
     const double total = cud_log_sum_exp(logits, vocabulary);
     r->logprobs[at] = (float)((double)logits[token] - total);
     if (top == 0) return;
@@ -85,7 +85,7 @@ static void take_logprobs(cuddle_request *r, const float *logits, int vocabulary
 static cuddle_status pick(int32_t *token, cuddle_request *r, cuddle_model *h, float *logits, cuddle_error *err)
 {
     const int vocabulary = h->sampler.vocabulary;
-    const history past = { r->ids, r->count, r->count - r->prompt_count };
+    const history past = { r->ids, r->task.count, r->task.count - r->prompt_count };
     float *raw = h->logits + (size_t)h->m->caps.outputs * (size_t)vocabulary; /* a spare row: log-probabilities are of the untouched logits */
     if (r->g.logprobs >= 0) memcpy(raw, logits, (size_t)vocabulary * sizeof *raw);
     const cuddle_status status = cud_sample(token, &h->sampler, &r->g.how, &past, logits, err);
@@ -98,9 +98,9 @@ static cuddle_status take_token(produced *p, int32_t token, cuddle_error *err)
 {
     cuddle_request *r = p->request;
     cuddle_status status = CUDDLE_OK;
-    r->ids[r->count++] = token;
+    r->ids[r->task.count++] = token;
     bool stopped = false;
-    const bool eos = ends(r, token), full = r->count - r->prompt_count == r->g.max_tokens;
+    const bool eos = ends(r, token), full = r->task.count - r->prompt_count == r->g.max_tokens;
     const char *piece = NULL;
     size_t length = 0;
     if (r->detokenizer && !eos) {
@@ -121,19 +121,19 @@ void cud_output_take(produced *p, cuddle_model *h, bool picked)
 {
     cuddle_request *r = p->request;
     const int vocabulary = h->sampler.vocabulary;
-    float *logits = h->logits + (size_t)r->step_first_output * (size_t)vocabulary;
-    if (r->g.prompt_logprobs && r->computed < r->prompt_count) {
-        for (int i = 0; i < r->step_outputs; i++) {
-            const int position = r->computed + i + 1; /* the token this row predicts */
+    float *logits = h->logits + (size_t)r->task.step_first_output * (size_t)vocabulary;
+    if (r->g.prompt_logprobs && r->task.computed < r->prompt_count) {
+        const int first = r->task.computed + r->task.step_rows - r->task.step_outputs;
+        for (int i = 0; i < r->task.step_outputs; i++) {
+            const int position = first + i + 1; /* the token this row predicts */
             if (position >= r->prompt_count) break;
             const float *row = logits + (size_t)i * (size_t)vocabulary;
             r->prompt_logprobs[position] = (float)((double)row[r->ids[position]] - cud_log_sum_exp(row, vocabulary));
         }
     }
-    r->computed += r->step_rows;
-    if (!r->step_samples) return;
+    if (!cud_request_samples(r)) return;
     int32_t token = 0;
-    float *last = logits + (size_t)(r->step_outputs - 1) * (size_t)vocabulary;
+    float *last = logits + (size_t)(r->task.step_outputs - 1) * (size_t)vocabulary;
     cuddle_status status = picked ? cud_pick_take(&token, h, r, &p->failure) : pick(&token, r, h, last, &p->failure);
     if (!status) status = take_token(p, token, &p->failure);
     if (status) p->finish = CUDDLE_FINISH_FAILED;

@@ -9,7 +9,7 @@ bool cud_pick_on_device(const cuddle_model *h, const produced *p, int count)
     if (!h->m->backend->ops->sample) return false;
     for (int i = 0; i < count; i++) {
         const cuddle_request *r = p[i].request;
-        if (r->step_outputs > 0 && (r->g.logprobs >= 0 || r->step_outputs > 1 || !r->step_samples)) return false;
+        if (r->task.step_outputs > 0 && (r->g.logprobs >= 0 || r->task.step_outputs > 1 || !cud_request_samples(r))) return false;
     }
     return h->host.outputs > 0;
 }
@@ -30,17 +30,17 @@ static cuddle_status update_marks(cuddle_model *h, exec *ex, cuddle_request *r, 
 {
     const model *m = h->m;
     const sampling *how = &r->g.how;
-    const bool first = r->count == r->prompt_count;
-    if (r->marked == r->count && (how->begin_suppress_count == 0 || first)) return CUDDLE_OK;
+    const bool first = r->task.count == r->prompt_count;
+    if (r->marked == r->task.count && (how->begin_suppress_count == 0 || first)) return CUDDLE_OK;
     const size_t words = (size_t)m->mark_words, bytes = words * sizeof(uint32_t);
-    uint32_t *seen = h->marks + 2 * words * (size_t)r->seat, *banned = seen + words;
+    uint32_t *seen = h->marks + 2 * words * (size_t)r->task.seat, *banned = seen + words;
     memset(seen, 0, 2 * bytes);
-    for (int i = 0; i < r->count; i++) set_mark(seen, r->ids[i], h->sampler.vocabulary);
+    for (int i = 0; i < r->task.count; i++) set_mark(seen, r->ids[i], h->sampler.vocabulary);
     for (size_t i = 0; i < how->suppress_count; i++) set_mark(banned, how->suppress[i], h->sampler.vocabulary);
     for (size_t i = 0; i < how->begin_suppress_count && first; i++) set_mark(banned, how->begin_suppress[i], h->sampler.vocabulary);
-    cuddle_status status = ex->ops->upload(ex, cud_model_seen(m, r->seat), seen, bytes, err);
-    if (!status) status = ex->ops->upload(ex, cud_model_banned(m, r->seat), banned, bytes, err);
-    if (!status) r->marked = r->count;
+    cuddle_status status = ex->ops->upload(ex, cud_model_seen(m, r->task.seat), seen, bytes, err);
+    if (!status) status = ex->ops->upload(ex, cud_model_banned(m, r->task.seat), banned, bytes, err);
+    if (!status) r->marked = r->task.count;
     return status;
 }
 
@@ -49,13 +49,13 @@ cuddle_status cud_pick_prepare(cuddle_model *h, exec *ex, const produced *p, int
     cuddle_status status = CUDDLE_OK;
     for (int i = 0; i < count && !status; i++) {
         cuddle_request *r = p[i].request;
-        if (r->step_outputs == 0) continue;
+        if (r->task.step_outputs == 0) continue;
         const sampling *how = &r->g.how;
         const bool marks = needs_marks(how);
-        h->host.sampling[r->step_first_output] = (sample_row){
+        h->host.sampling[r->task.step_first_output] = (sample_row){
             .greedy = how->greedy, .temperature = how->temperature, .top_p = how->top_p, .min_p = how->min_p,
             .repetition_penalty = how->repetition_penalty, .top_k = how->top_k, .seed = { (uint32_t)how->seed, (uint32_t)(how->seed >> 32) },
-            .counter = (uint32_t)(r->count - r->prompt_count), .seat = marks ? r->seat : -1,
+            .counter = (uint32_t)(r->task.count - r->prompt_count), .seat = marks ? r->task.seat : -1,
         };
         if (marks) status = update_marks(h, ex, r, err);
     }
@@ -64,11 +64,11 @@ cuddle_status cud_pick_prepare(cuddle_model *h, exec *ex, const produced *p, int
 
 cuddle_status cud_pick_take(int32_t *token, cuddle_model *h, cuddle_request *r, cuddle_error *err)
 {
-    const int32_t picked = h->picked[r->step_first_output];
+    const int32_t picked = h->picked[r->task.step_first_output];
     if (picked == SAMPLE_NONE)
         return cud_fail(err, CUDDLE_E_FORMAT, "no token is left to choose from: all %d logits are minus infinity", h->sampler.vocabulary);
     if (picked < 0) return cud_fail(err, CUDDLE_E_FORMAT, "the model gave a logit that is not a number for token %d", (int)~picked);
     *token = picked;
-    if (r->marked == r->count) r->marked++; /* the device has marked it */
+    if (r->marked == r->task.count) r->marked++; /* the device has marked it */
     return CUDDLE_OK;
 }

@@ -46,13 +46,23 @@ static void pad(step *s, int bucket)
     s->tokens = s->sequences = s->outputs = bucket;
 }
 
+/* What the device's block holds of a request, `more` tokens from now. */
+static replay_ahead ahead_of(const cuddle_request *r, int more)
+{
+    const task *t = &r->task;
+    return (replay_ahead){ r, t->count + more, t->page_count, t->preemptions, t->step_first_output };
+}
+
 /* Does the device's block hold this step already? */
 static bool is_there(const cuddle_model *h, const produced *p, int count)
 {
     if (h->ahead_count != count) return false;
-    for (int i = 0; i < count; i++)
-        if (h->ahead[i].request != p[i].request || h->ahead[i].count != p[i].request->count || h->ahead[i].row != p[i].request->step_first_output)
+    for (int i = 0; i < count; i++) {
+        const replay_ahead now = ahead_of(p[i].request, 0), *sent = &h->ahead[i];
+        if (sent->request != now.request || sent->count != now.count || sent->row != now.row || sent->pages != now.pages ||
+            sent->preemptions != now.preemptions)
             return false;
+    }
     return true;
 }
 
@@ -116,7 +126,7 @@ cuddle_status cud_replay_run(cuddle_model *h, exec *ex, const produced *p, int c
     }
     e->used = ++h->replay_clock;
     if (status) return status;
-    for (int i = 0; i < count; i++) h->ahead[i] = (replay_ahead){ p[i].request, p[i].request->count + 1, p[i].request->step_first_output };
+    for (int i = 0; i < count; i++) h->ahead[i] = ahead_of(p[i].request, 1);
     h->ahead_count = count;
     return CUDDLE_OK;
 }

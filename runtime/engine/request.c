@@ -56,10 +56,11 @@ static cuddle_status build_prompt(id_list *list, const cuddle_model *h, const cu
     return list->count ? CUDDLE_OK : cud_fail(err, CUDDLE_E_ARG, "the prompt has no tokens");
 }
 
-/* How many tokens may follow, and the pages for all of it. */
+/* How many tokens may follow. */
 static cuddle_status fit(cuddle_request *r, const cuddle_model *h, cuddle_error *err)
 {
-    const int64_t positions = h->pages * CUD_PAGE < h->max_context ? h->pages * CUD_PAGE : h->max_context;
+    const int64_t pages = h->scheduler.caps.pages;
+    const int64_t positions = pages * CUD_PAGE < h->max_context ? pages * CUD_PAGE : h->max_context;
     const int64_t room = positions - r->prompt_count;
     if (room < 1)
         return cud_fail(err, CUDDLE_E_LIMIT, "the prompt has %d tokens, and at most %lld fit with room for an answer", r->prompt_count,
@@ -73,7 +74,6 @@ static cuddle_status fit(cuddle_request *r, const cuddle_model *h, cuddle_error 
         g->max_tokens = c->max_new_tokens ? c->max_new_tokens : c->max_length > r->prompt_count ? c->max_length - r->prompt_count : (int)room;
         if (g->max_tokens > room) g->max_tokens = (int)room;
     }
-    r->page_count = (r->prompt_count + g->max_tokens + CUD_PAGE - 1) / CUD_PAGE;
     return CUDDLE_OK;
 }
 
@@ -95,8 +95,13 @@ static cuddle_status allocate(cuddle_request *r, const cuddle_model *h, id_list 
     if (!ids) return cud_nomem(err, total * sizeof *ids, "a request's tokens");
     r->ids = ids;
     *prompt = (id_list){ 0 };
-    r->pages = calloc((size_t)r->page_count, sizeof *r->pages);
-    bool ok = r->pages != NULL;
+    r->task = (task){
+        .kind = &cud_generation_kind, .ids = ids, .count = r->prompt_count, .outputs_from = r->g.prompt_logprobs ? 0 : r->prompt_count - 1,
+        .priority = r->g.priority, .scope = { .salt = r->g.cache_salt }, .shares = true,
+    };
+    const cuddle_status status = cud_task_init(&r->task, &h->scheduler.caps, (int)total, err);
+    if (status) return status;
+    bool ok = true;
     if (r->g.logprobs >= 0) {
         r->logprobs = calloc(tokens, sizeof *r->logprobs);
         r->top_logprobs = calloc(tokens * (size_t)r->g.logprobs + 1, sizeof *r->top_logprobs);
@@ -117,7 +122,7 @@ static void destroy(cuddle_request *r)
     cud_generation_free(&r->g);
     cud_detokenizer_free(r->detokenizer);
     free(r->ids);
-    free(r->pages);
+    cud_task_free(&r->task);
     free(r->made.data);
     free(r->logprobs);
     free(r->prompt_logprobs);
@@ -136,14 +141,16 @@ static cuddle_status enqueue(cuddle_request *r, cuddle_model *h, cuddle_error *e
     if (h->closing || e->stopping) status = cud_fail(err, CUDDLE_E_CANCELLED, "the engine is being freed");
     else if (e->lost.status) status = cud_fail(err, e->lost.status, "%s", e->lost.text);
     else if (h->state == CUDDLE_MODEL_FAILED) status = cud_fail(err, h->failure.status, "%s", h->failure.text);
+    else if (e->draining) status = cud_fail(err, CUDDLE_E_CANCELLED, "the engine takes no further requests");
     else {
+        status = cud_scheduler_submit(&h->scheduler, &r->task, err);
+        *(status ? &e->stats.refused : &e->stats.submitted) += 1;
+    }
+    if (!status) {
         r->model = h;
         r->handles = 2;
         h->handles++;
-        if (h->queue_tail) h->queue_tail->queue_next = r;
-        else h->queue_head = r;
-        h->queue_tail = r;
-        h->queue_count++;
+        e->unfinished++;
         pthread_cond_signal(&e->work);
     }
     pthread_mutex_unlock(&e->lock);
@@ -162,11 +169,12 @@ cuddle_status cud_request_submit(cuddle_request **out, cuddle_model *h, const cu
     r->submitted = cud_now();
     id_list prompt = { 0 };
     cuddle_status status = cud_generation_resolve(&r->g, options, &h->config, err);
+    if (r->g.timeout_ms > 0) r->deadline = r->submitted + 1e-3 * r->g.timeout_ms;
     if (!status && r->g.logprobs > h->sampler.vocabulary)
         status = cud_fail(err, CUDDLE_E_ARG, "logprobs is %d, but the vocabulary has %d tokens", r->g.logprobs, h->sampler.vocabulary);
     if (!status) status = build_prompt(&prompt, h, segments, count, options && options->no_special, err);
     if (!status) {
-        r->prompt_count = r->count = (int)prompt.count;
+        r->prompt_count = (int)prompt.count;
         status = fit(r, h, err);
     }
     if (!status) status = allocate(r, h, &prompt, err);
@@ -186,9 +194,12 @@ cuddle_status cud_request_submit(cuddle_request **out, cuddle_model *h, const cu
 void cud_request_end(cuddle_request *r, cuddle_finish finish, const cuddle_error *why)
 {
     if (r->finish) return;
+    cuddle_engine *e = r->model->engine;
     r->finish = finish;
     if (finish == CUDDLE_FINISH_FAILED && why) r->failure = *why;
     r->ended = cud_now();
+    cud_stats_ended(&e->stats, finish, r->ended - r->submitted);
+    if (--e->unfinished == 0) pthread_cond_broadcast(&e->quiet);
     pthread_cond_broadcast(&r->changed);
 }
 
@@ -198,31 +209,6 @@ void cud_request_mark_cancelled(cuddle_request *r)
     r->cancelled = true;
     /* A step that waits for weights is begun anew, without it. */
     if (h->stepping && h->m && h->state == CUDDLE_MODEL_LOADING) atomic_store(&h->m->interrupt, true);
-}
-
-void cud_request_remove(cuddle_request *r)
-{
-    cuddle_model *h = r->model;
-    if (r->running) {
-        int at = 0;
-        while (h->running[at] != r) at++;
-        memmove(&h->running[at], &h->running[at + 1], (size_t)(h->running_count - at - 1) * sizeof *h->running);
-        h->running_count--;
-        h->seats[r->seat] = false;
-        for (int i = 0; i < r->page_count; i++) h->free_pages[h->free_count++] = r->pages[i];
-        r->running = false;
-        return;
-    }
-    cuddle_request *before = NULL;
-    for (cuddle_request *q = h->queue_head; q; before = q, q = q->queue_next) {
-        if (q != r) continue;
-        if (before) before->queue_next = r->queue_next;
-        else h->queue_head = r->queue_next;
-        if (h->queue_tail == r) h->queue_tail = before;
-        h->queue_count--;
-        r->queue_next = NULL;
-        return;
-    }
 }
 
 void cud_request_release(cuddle_request *r)
@@ -242,7 +228,7 @@ void cud_request_free(cuddle_request *r)
     cud_request_mark_cancelled(r);
     while (r->in_step) pthread_cond_wait(&h->changed, &e->lock); /* the next step would leave it out: it ends */
     if (!r->finish) { /* it can go without the engine's thread */
-        cud_request_remove(r);
+        cud_scheduler_remove(&h->scheduler, &r->task);
         cud_request_end(r, CUDDLE_FINISH_CANCELLED, NULL);
         r->handles--;
     }

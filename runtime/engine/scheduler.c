@@ -1,98 +1,265 @@
-/* Which rows the next step has. Decoding sequences come first, one row each, then prompts in chunks until the step is full. Pages for a
- * request's longest possible output are taken when it is admitted, so a running request never has to stop for want of memory. */
-#include "engine/engine.h"
+#include "engine/scheduler.h"
 
-#include <string.h>
+#include <stdlib.h>
 
-static int remaining(const cuddle_request *r) { return r->count - r->computed; }
-static bool decoding(const cuddle_request *r) { return r->computed >= r->prompt_count; }
+enum {
+    PAGES_AHEAD = 8, /* taken at once by a growing task while there are plenty: a device need not be told of each */
+    MOST_PASSED_OVER = 4
+};
 
-void cud_scheduler_admit(cuddle_model *h)
+static int remaining(const task *t) { return t->count - t->computed; }
+/* One row that continues what is computed. */
+static bool decoding(const task *t) { return t->computed > 0 && remaining(t) == 1; }
+static int pages_for(int positions) { return (positions + CUD_PAGE - 1) / CUD_PAGE; }
+/* Does a go before b? */
+static bool before(const task *a, const task *b) { return a->priority != b->priority ? a->priority > b->priority : a->arrival < b->arrival; }
+
+cuddle_status cud_scheduler_init(scheduler *s, const scheduler_caps *caps, cuddle_error *err)
 {
-    while (h->queue_head && h->running_count < h->m->caps.sequences && h->queue_head->page_count <= h->free_count) {
-        cuddle_request *r = h->queue_head;
-        h->queue_head = r->queue_next;
-        if (!h->queue_head) h->queue_tail = NULL;
-        h->queue_count--;
-        r->queue_next = NULL;
-        for (int i = 0; i < r->page_count; i++) r->pages[i] = h->free_pages[--h->free_count];
-        for (r->seat = 0; h->seats[r->seat];) r->seat++;
-        h->seats[r->seat] = true;
-        r->marked = -1;
-        r->running = true;
-        r->started = cud_now();
-        h->running[h->running_count++] = r;
+    *s = (scheduler){ .caps = *caps };
+    const cuddle_status status = cud_pages_init(&s->pool, caps->pages, err);
+    if (status) return status;
+    s->running = calloc((size_t)caps->sequences, sizeof *s->running);
+    s->planned = calloc((size_t)caps->sequences, sizeof *s->planned);
+    s->seats = calloc((size_t)caps->sequences, sizeof *s->seats);
+    if (s->running && s->planned && s->seats) return CUDDLE_OK;
+    cud_scheduler_free(s);
+    return cud_nomem(err, (size_t)caps->sequences * (2 * sizeof *s->running + sizeof *s->seats), "the scheduler");
+}
+
+void cud_scheduler_free(scheduler *s)
+{
+    cud_pages_free(&s->pool);
+    free(s->running);
+    free(s->planned);
+    free(s->seats);
+    *s = (scheduler){ 0 };
+}
+
+cuddle_status cud_task_init(task *t, const scheduler_caps *caps, int positions, cuddle_error *err)
+{
+    if (t->kind->whole && positions > caps->tokens)
+        return cud_fail(err, CUDDLE_E_LIMIT, "%d tokens have to be computed in one step, and a step has at most %d", positions, caps->tokens);
+    if (!t->kind->paged) return CUDDLE_OK;
+    if (pages_for(positions) > caps->pages)
+        return cud_fail(err, CUDDLE_E_LIMIT, "%d positions need %d pages of the cache, which has %lld", positions, pages_for(positions),
+                        (long long)caps->pages);
+    t->most_pages = pages_for(positions);
+    t->pages = malloc((size_t)t->most_pages * sizeof *t->pages);
+    return t->pages ? CUDDLE_OK : cud_nomem(err, (size_t)t->most_pages * sizeof *t->pages, "a request's pages");
+}
+
+void cud_task_free(task *t)
+{
+    free(t->pages);
+    t->pages = NULL;
+}
+
+/* --------------------------------------------------------------------------------------------------------- waiting */
+
+static void wait_in_line(scheduler *s, task *t)
+{
+    task *after = s->last_waiting;
+    while (after && before(t, after)) after = after->previous;
+    t->previous = after;
+    t->next = after ? after->next : s->first_waiting;
+    *(t->next ? &t->next->previous : &s->last_waiting) = t;
+    *(after ? &after->next : &s->first_waiting) = t;
+    t->waiting = true;
+    s->waiting_count++;
+}
+
+static void stop_waiting(scheduler *s, task *t)
+{
+    *(t->next ? &t->next->previous : &s->last_waiting) = t->previous;
+    *(t->previous ? &t->previous->next : &s->first_waiting) = t->next;
+    t->next = t->previous = NULL;
+    t->waiting = false;
+    s->waiting_count--;
+}
+
+cuddle_status cud_scheduler_submit(scheduler *s, task *t, cuddle_error *err)
+{
+    if (s->waiting_count >= s->caps.queue)
+        return cud_fail(err, CUDDLE_E_BUSY, "%d requests are waiting, no more may", s->waiting_count);
+    t->arrival = ++s->arrivals;
+    wait_in_line(s, t);
+    return CUDDLE_OK;
+}
+
+/* ------------------------------------------------------------------------------------------------- coming and going */
+
+/* Gives the pages back, the last first: of what stays findable, beginnings are kept longest. */
+static void drop_pages(scheduler *s, task *t)
+{
+    while (t->page_count > 0) cud_pages_drop(&s->pool, t->pages[--t->page_count]);
+    t->published = 0;
+    t->prefix = 0;
+}
+
+static void stop_running(scheduler *s, task *t)
+{
+    drop_pages(s, t);
+    s->seats[t->seat] = false;
+    s->running_count--;
+    for (int i = t->at; i < s->running_count; i++) { /* the order stays: rows of a step keep their places */
+        s->running[i] = s->running[i + 1];
+        s->running[i]->at = i;
     }
+    if (s->turn > t->at) s->turn--;
+    t->running = false;
+    t->step_rows = t->step_outputs = 0;
 }
 
-/* While it loads, a step blocks who runs it until the weights are there: fit for a thread of the engine's own that no other model needs. */
-bool cud_scheduler_open(const cuddle_model *h)
+void cud_scheduler_remove(scheduler *s, task *t)
 {
-    if (h->state == CUDDLE_MODEL_READY) return true;
-    const cuddle_engine *e = h->engine;
-    return h->state == CUDDLE_MODEL_LOADING && h->open_early && e->has_thread && e->models == h && !h->list_next;
+    if (t->waiting) stop_waiting(s, t);
+    if (t->running) stop_running(s, t);
 }
 
-bool cud_scheduler_has_work(const cuddle_model *h)
+static void preempt(scheduler *s, task *t)
 {
-    if (h->closing || h->stepping) return false;
-    if (h->state == CUDDLE_MODEL_LOADING && !cud_scheduler_open(h)) return false;
-    if (h->running_count > 0) return true;
-    return h->queue_head != NULL; /* the next one fits: pages were checked when it was submitted */
+    stop_running(s, t);
+    t->computed = 0;
+    t->preemptions++;
+    s->preempted++;
+    wait_in_line(s, t);
 }
 
-/* Adds `rows` rows of r to the step. */
-static void add_sequence(cuddle_model *h, const cuddle_request *r, int rows, int outputs)
+/* Whoever would give way first. */
+static task *last_in_rank(const scheduler *s)
 {
-    step *s = &h->host;
-    const int sequence = s->sequences++;
-    s->starts[sequence] = s->tokens;
-    s->kv_lengths[sequence] = r->computed + rows;
-    s->adapters[sequence] = 0;
-    for (int i = 0; i < rows; i++) {
-        const int position = r->computed + i, row = s->tokens + i;
-        s->ids[row] = r->ids[position];
-        s->positions[row] = position;
-        for (int g = 0; g < s->groups; g++) s->slots[g][row] = r->pages[position / CUD_PAGE] * CUD_PAGE + position % CUD_PAGE;
+    task *last = NULL;
+    for (int i = 0; i < s->running_count; i++)
+        if (!last || before(last, s->running[i])) last = s->running[i];
+    return last;
+}
+
+/* Takes pages until the task has `wanted`; false if there are too few. */
+static bool take_pages(scheduler *s, task *t, int wanted)
+{
+    while (t->page_count < wanted) {
+        const int32_t index = cud_pages_take(&s->pool);
+        if (index < 0) return false;
+        t->pages[t->page_count++] = index;
     }
-    for (int g = 0; g < s->groups; g++) {
-        int32_t *table = s->block_table[g] + (size_t)sequence * (size_t)s->table_width[g];
-        memcpy(table, r->pages, (size_t)r->page_count * sizeof *table); /* those of later steps too */
-    }
-    for (int i = 0; i < outputs; i++) s->output_rows[s->outputs++] = s->tokens + rows - outputs + i;
-    s->tokens += rows;
-    s->starts[sequence + 1] = s->tokens;
-    if (rows > s->max_query) s->max_query = rows;
-    if (r->computed + rows > s->max_kv) s->max_kv = r->computed + rows;
+    return true;
 }
 
-int cud_scheduler_fill(cuddle_model *h)
+/* Pages for everything known and the position after it. One more for each that runs stays free, so that it need not give way at once. */
+static bool find_pages(scheduler *s, task *t)
 {
-    step *s = &h->host;
-    const step_caps *caps = &h->m->caps;
-    bool left_out = false;
-    if (h->first >= h->running_count) h->first = 0;
-    s->tokens = s->sequences = s->outputs = s->max_query = s->max_kv = 0;
-    for (int pass = 0; pass < 2; pass++) { /* decoding, then prompts */
-        for (int k = 0; k < h->running_count; k++) {
-            cuddle_request *r = h->running[(h->first + k) % h->running_count];
-            if (pass == 0) r->step_rows = 0;
-            if (decoding(r) != (pass == 0)) continue;
-            int room = caps->tokens - s->tokens;
-            /* Every row of a prompt whose log-probabilities are wanted is an output row. */
-            if (r->g.prompt_logprobs && !decoding(r) && caps->outputs - s->outputs < room) room = caps->outputs - s->outputs;
-            const int rows = room <= 0 || s->outputs == caps->outputs ? 0 : remaining(r) < room ? remaining(r) : room;
-            const bool last = rows == remaining(r);
-            if (!last) left_out = true;
-            if (rows == 0) continue;
-            r->step_rows = rows;
-            r->step_outputs = r->g.prompt_logprobs && !decoding(r) ? rows : last ? 1 : 0;
-            r->step_first_output = s->outputs;
-            r->step_samples = last;
-            add_sequence(h, r, rows, r->step_outputs);
+    if (!t->kind->paged) return true;
+    int wanted = pages_for(t->count + 1);
+    if (wanted > t->most_pages) wanted = t->most_pages;
+    if (t->shares && s->caps.prefix_cache)
+        t->page_count = cud_pages_match(&s->pool, t->pages, t->outputs_from / CUD_PAGE, t->scope, t->ids, t->count, &t->prefix);
+    const int64_t spare = cud_pages_available(&s->pool) - (wanted - t->page_count);
+    if (spare < 0 || (spare < s->running_count && s->running_count > 0)) {
+        drop_pages(s, t);
+        return false;
+    }
+    t->published = t->page_count;
+    t->computed = t->page_count * CUD_PAGE;
+    return take_pages(s, t, wanted);
+}
+
+static void admit(scheduler *s)
+{
+    while (s->first_waiting) {
+        task *t = s->first_waiting;
+        if (s->running_count < s->caps.sequences && find_pages(s, t)) {
+            stop_waiting(s, t);
+            for (t->seat = 0; s->seats[t->seat];) t->seat++;
+            s->seats[t->seat] = true;
+            t->at = s->running_count;
+            s->running[s->running_count++] = t;
+            t->running = true;
+            t->passed_over = 0;
+            s->prefix_hits += (uint64_t)t->computed;
+            s->prefix_asked += (uint64_t)t->count;
+            continue;
         }
+        task *last = last_in_rank(s);
+        if (!last || t->priority <= last->priority) return;
+        preempt(s, last);
+    }
+}
+
+/* Sees that every running task has pages for what is known of it. */
+static void grow(scheduler *s)
+{
+    for (int i = 0; i < s->running_count;) {
+        task *t = s->running[i];
+        const int wanted = pages_for(t->count);
+        if (!t->kind->paged || wanted <= t->page_count) {
+            i++;
+            continue;
+        }
+        const bool plenty = cud_pages_available(&s->pool) - PAGES_AHEAD > s->caps.pages / 4;
+        const int ahead = wanted + (plenty ? PAGES_AHEAD : 1) - 1;
+        if (take_pages(s, t, ahead < t->most_pages ? ahead : t->most_pages) || t->page_count >= wanted) {
+            i++;
+            continue;
+        }
+        task *last = last_in_rank(s);
+        if (last->at < i) i--;
+        preempt(s, last);
+    }
+}
+
+/* ------------------------------------------------------------------------------------------------------------ rows */
+
+/* Gives a task as many rows as there is room for. */
+static void give_rows(scheduler *s, task *t)
+{
+    int rows = s->caps.tokens - s->rows;
+    if (rows > remaining(t)) rows = remaining(t);
+    /* Up to outputs_from no row has an output, from there on each has one. */
+    const int without = t->outputs_from > t->computed ? t->outputs_from - t->computed : 0;
+    const int with = s->caps.outputs - s->outputs;
+    if (rows > without + with) rows = without + with;
+    if (rows <= 0 || (t->kind->whole && rows < remaining(t))) return;
+    t->step_rows = rows;
+    t->step_outputs = rows > without ? rows - without : 0;
+    t->step_first_output = s->outputs;
+    s->rows += rows;
+    s->outputs += t->step_outputs;
+    s->planned[s->planned_count++] = t;
+}
+
+/* Who is served when: those that were passed over too often, whoever decodes, everyone else. */
+static int rank(const task *t) { return t->passed_over >= MOST_PASSED_OVER ? 0 : decoding(t) ? 1 : 2; }
+
+int cud_scheduler_plan(scheduler *s)
+{
+    grow(s);
+    admit(s);
+    if (s->turn >= s->running_count) s->turn = 0;
+    s->rows = s->outputs = s->planned_count = 0;
+    for (int i = 0; i < s->running_count; i++) s->running[i]->step_rows = s->running[i]->step_outputs = 0;
+    for (int pass = 0; pass < 3; pass++)
+        for (int k = 0; k < s->running_count; k++) {
+            task *t = s->running[(s->turn + k) % s->running_count];
+            if (rank(t) == pass) give_rows(s, t);
+        }
+    bool left_out = false;
+    for (int i = 0; i < s->running_count; i++) {
+        task *t = s->running[i];
+        t->passed_over = t->step_rows ? 0 : t->passed_over + 1;
+        left_out = left_out || t->step_rows < remaining(t);
     }
     /* Another begins where not all found room; else the order stays, so that the device's block may. */
-    if (left_out) h->first = (h->first + 1) % h->running_count;
-    return s->tokens;
+    if (left_out) s->turn = (s->turn + 1) % s->running_count;
+    return s->rows;
+}
+
+void cud_scheduler_done(scheduler *s, task *t)
+{
+    t->computed += t->step_rows;
+    if (t->outputs_from < t->computed) t->outputs_from = t->computed;
+    t->step_rows = t->step_outputs = 0;
+    if (!t->kind->paged || !t->shares || !s->caps.prefix_cache) return;
+    for (; (t->published + 1) * CUD_PAGE <= t->computed; t->published++)
+        t->prefix = cud_pages_publish(&s->pool, t->pages[t->published], t->prefix, t->scope, t->ids + t->published * CUD_PAGE);
 }

@@ -1,0 +1,100 @@
+/* Which requests run, and which rows the next step has.
+ *
+ * The scheduler knows tasks: sequences of positions, of which the first so many are computed. Their tokens, what a step is made of and what comes
+ * out of it are their kind's business, so that the rules here can be tried by a hundred thousand tasks without a model.
+ *
+ * Tasks wait in the order of their priority, then of their arrival. A task is admitted when there is a place for it and pages for all that is known of
+ * it and one position more; what other tasks with the same beginning have computed is taken over. Decoding tasks come first in a step, one row
+ * each, then the others in turn, in chunks, until the step is full. A task that needs a page when there is none left makes the one with
+ * the lowest priority that came last go back to waiting, itself perhaps; that one computes again what it had computed. So the first of the
+ * highest priority always goes on. The caller guards it with a lock of its own. */
+#ifndef CUD_ENGINE_SCHEDULER_H
+#define CUD_ENGINE_SCHEDULER_H
+
+#include "engine/pages.h"
+
+typedef struct task task;
+
+typedef struct task_kind {
+    const char *name;
+    bool whole; /* its rows cannot be spread over steps: each looks at those after it */
+    bool paged; /* what it computes stays in pages until it ends */
+    /* Adds rows [t->computed, t->computed + t->step_rows) to a step, the last t->step_outputs of them with an output; in the order of
+     * scheduler.planned. */
+    void (*fill)(const task *t, void *step);
+} task_kind;
+
+struct task {
+    const task_kind *kind;
+    const int32_t *ids; /* [count] */
+    int count;          /* positions that are known; the task's, between steps */
+    int computed;       /* of them, in the cache */
+    int outputs_from;   /* the first position whose row has an output; count - 1 as a rule */
+    int priority;       /* higher goes first */
+    prefix_scope scope;
+    bool shares; /* its prefix may be taken from others, and theirs from it */
+
+    /* the scheduler's */
+    uint64_t arrival;
+    task *next, *previous; /* among the waiting */
+    bool waiting, running;
+    int at; /* in running[] */
+    int seat; /* a number below the most that can run, its own while it runs */
+    int32_t *pages; /* [room for most positions] */
+    int page_count, most_pages;
+    int published;   /* pages whose prefix is known to the pool */
+    uint64_t prefix; /* name of that prefix */
+    int preemptions;
+    int passed_over; /* steps that it had no rows in */
+
+    /* its part in the step that was planned last */
+    int step_rows, step_outputs, step_first_output;
+};
+
+typedef struct scheduler_caps {
+    int tokens, sequences, outputs; /* of a step */
+    int queue;                      /* most tasks that wait */
+    int64_t pages;
+    bool prefix_cache;
+} scheduler_caps;
+
+typedef struct scheduler {
+    scheduler_caps caps;
+    page_pool pool;
+    task *first_waiting, *last_waiting;
+    int waiting_count;
+    task **running; /* [caps.sequences] */
+    int running_count;
+    int turn; /* index into running that the next step begins with, so that none starves */
+    bool *seats;
+    uint64_t arrivals;
+
+    /* the step that was planned last */
+    task **planned; /* [caps.sequences]: who has rows in it, in this order */
+    int planned_count, rows, outputs;
+
+    uint64_t preempted;             /* times that a task had to give way */
+    uint64_t prefix_asked, prefix_hits; /* positions of admitted tasks, and those of them that were taken over */
+} scheduler;
+
+cuddle_status cud_scheduler_init(scheduler *s, const scheduler_caps *caps, cuddle_error *err);
+/* No task may be left. */
+void cud_scheduler_free(scheduler *s);
+
+/* Allocates what the scheduler keeps of a task that will have at most `positions` positions. CUDDLE_E_LIMIT if it could never run. The task is
+ * otherwise filled in by the caller. */
+cuddle_status cud_task_init(task *t, const scheduler_caps *caps, int positions, cuddle_error *err);
+void cud_task_free(task *t);
+
+/* Lets the task wait for its turn; CUDDLE_E_BUSY if too many do. */
+cuddle_status cud_scheduler_submit(scheduler *s, task *t, cuddle_error *err);
+/* The task leaves, wherever it is; its pages go back. */
+void cud_scheduler_remove(scheduler *s, task *t);
+/* Is there anything to do? */
+static inline bool cud_scheduler_has_work(const scheduler *s) { return s->running_count > 0 || s->waiting_count > 0; }
+/* Decides about the next step: who is admitted, who gives way, and the rows of each running task. Returns the number of rows. */
+int cud_scheduler_plan(scheduler *s);
+/* The step that was planned has run: the task's rows are computed. */
+void cud_scheduler_done(scheduler *s, task *t);
+
+#endif
