@@ -80,8 +80,11 @@ static void on_event(cuddle_request *r, const cuddle_event *e, void *user)
     if (++s->events == s->act_at) cuddle_request_cancel(s->part[s->victim].r);
 }
 
+/* Nothing is taken over from a scene before, so that each has the same steps. */
 static void begin(scene *s, cuddle_model *h)
 {
+    static uint64_t scenes;
+    scenes++;
     for (int i = 0; i < REQUESTS; i++) {
         part *p = &s->part[i];
         *p = (part){ .scene = s, .from = model.prompt_count + plan_of[i].longer, .tokens = plan_of[i].tokens };
@@ -91,6 +94,7 @@ static void begin(scene *s, cuddle_model *h)
         o.ignore_eos = 1;
         o.max_tokens = p->tokens;
         o.logprobs = 0;
+        o.cache_salt = scenes;
         const cuddle_segment prompt = { .kind = CUDDLE_SEGMENT_TOKENS, .tokens = model.ids, .count = (size_t)p->from };
         ck_ok(cuddle_request_submit(&p->r, h, &prompt, 1, &o, on_event, p, &err));
     }

@@ -1,0 +1,402 @@
+/* Many requests on one model through cuddle.h: who goes first, who gives way, what is taken over from others, what is refused, and the counts. */
+#include "support.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { PAGE = 16 };
+
+static cuddle_error err;
+
+static void setup(void) { err = (cuddle_error){ CUDDLE_OK, "" }; }
+
+static cuddle_engine *new_engine(int threads)
+{
+    cuddle_engine *engine;
+    cuddle_engine_options o;
+    cuddle_engine_options_init(&o, sizeof o);
+    o.device = test_device();
+    o.backend_dir = test_backend_dir();
+    o.threads = threads;
+    o.cpu_threads = 2;
+    o.deterministic = CUDDLE_ON;
+    ck_ok(cuddle_engine_new(&engine, &o, &err));
+    return engine;
+}
+
+static cuddle_model *load(cuddle_engine *engine, int sequences, int64_t kv_tokens, int max_queue, cuddle_toggle prefix_cache)
+{
+    cuddle_model *h;
+    cuddle_model_options o;
+    cuddle_model_options_init(&o, sizeof o);
+    o.dtype = "float32";
+    o.max_context = 128;
+    o.max_batch = 64;
+    o.max_sequences = sequences;
+    o.kv_tokens = kv_tokens;
+    o.max_queue = max_queue;
+    o.prefix_cache = prefix_cache;
+    ck_ok(cuddle_model_load(&h, engine, test_path("models/kjv-gpt2"), &o, &err));
+    ck_ok(cuddle_model_wait(h, -1, &err));
+    return h;
+}
+
+static cuddle_generation_options greedy(int tokens)
+{
+    cuddle_generation_options o;
+    cuddle_generation_options_init(&o, sizeof o);
+    o.temperature = 0;
+    o.max_tokens = tokens;
+    o.ignore_eos = 1;
+    return o;
+}
+
+/* A prompt of `count` tokens that begins with number `first`. */
+static cuddle_segment prompt_of(int first, int count)
+{
+    static int32_t ids[16][128];
+    static int turn;
+    int32_t *p = ids[turn++ % 16];
+    for (int i = 0; i < count; i++) p[i] = (first * 31 + i * 7) % 200 + 20;
+    return (cuddle_segment){ .kind = CUDDLE_SEGMENT_TOKENS, .tokens = p, .count = (size_t)count };
+}
+
+static cuddle_request *submit(cuddle_model *h, int first, int count, const cuddle_generation_options *o)
+{
+    cuddle_request *r;
+    const cuddle_segment prompt = prompt_of(first, count);
+    ck_ok(cuddle_request_submit(&r, h, &prompt, 1, o, NULL, NULL, &err));
+    return r;
+}
+
+static bool step(cuddle_engine *engine)
+{
+    int worked;
+    ck_ok(cuddle_engine_step(engine, &worked, &err));
+    return worked;
+}
+
+static cuddle_engine_stats stats_of(cuddle_engine *engine)
+{
+    cuddle_engine_stats s = { .struct_size = sizeof s };
+    ck_ok(cuddle_engine_get_stats(engine, &s, &err));
+    return s;
+}
+
+static cuddle_result result_of(cuddle_request *r)
+{
+    cuddle_result result = { .struct_size = sizeof result };
+    ck_ok(cuddle_request_result(r, &result, &err));
+    return result;
+}
+
+START_TEST(a_prefix_is_computed_once)
+{
+    cuddle_engine *engine = new_engine(0);
+    for (int cache = CUDDLE_OFF; cache <= CUDDLE_ON; cache++) {
+        cuddle_model *h = load(engine, 4, 0, 0, (cuddle_toggle)cache);
+        cuddle_generation_options o = greedy(4);
+        int32_t ids[4];
+        const int cached[] = { 0, 48, 0, 48 }; /* salts 0, 0, 1, 1: 51 tokens are 3 pages and 3 tokens */
+        for (int i = 0; i < 4; i++) {
+            const uint64_t before = stats_of(engine).prefix_hits;
+            o.cache_salt = (uint64_t)(i / 2);
+            cuddle_request *r = submit(h, 1, 51, &o);
+            while (step(engine)) {}
+            const cuddle_result result = result_of(r);
+            ck_assert_int_eq(result.cached_tokens, cache == CUDDLE_ON ? cached[i] : 0);
+            ck_assert_uint_eq(stats_of(engine).prefix_hits - before, (uint64_t)result.cached_tokens);
+            if (i == 0) memcpy(ids, result.ids, sizeof ids);
+            ck_assert_mem_eq(result.ids, ids, sizeof ids);
+            cuddle_request_free(r);
+        }
+        cuddle_model_free(h);
+    }
+    cuddle_engine_free(engine);
+}
+END_TEST
+
+/* Log-probabilities of a prompt come from its rows: those are computed, whatever the cache has. */
+START_TEST(a_prompt_whose_logprobs_are_wanted_is_computed)
+{
+    cuddle_engine *engine = new_engine(0);
+    cuddle_model *h = load(engine, 4, 0, 0, CUDDLE_ON);
+    cuddle_generation_options o = greedy(1);
+    o.prompt_logprobs = 1;
+    float first[50];
+    for (int i = 0; i < 2; i++) {
+        cuddle_request *r = submit(h, 1, 50, &o);
+        while (step(engine)) {}
+        const cuddle_result result = result_of(r);
+        ck_assert_int_eq(result.cached_tokens, 0);
+        if (i == 0) memcpy(first, result.prompt_logprobs, sizeof first);
+        ck_assert_mem_eq(result.prompt_logprobs, first, sizeof first);
+        for (int k = 1; k < 50; k++) ck_assert(result.prompt_logprobs[k] < 0);
+        cuddle_request_free(r);
+    }
+    cuddle_model_free(h);
+    cuddle_engine_free(engine);
+}
+END_TEST
+
+/* Three requests of 4 pages each in a cache of 8: two begin, as both are short as yet, and the younger gives way. All have the tokens that they have
+ * alone. */
+START_TEST(a_cache_that_is_too_small_costs_time_only)
+{
+    cuddle_engine *engine = new_engine(0);
+    cuddle_generation_options o = greedy(50);
+    o.logprobs = 0;
+    int32_t alone[3][50];
+    float logprobs[3][50];
+    for (int round = 0; round < 2; round++) {
+        cuddle_model *h = load(engine, round ? 3 : 1, round ? 8 * PAGE : 0, 0, CUDDLE_OFF);
+        cuddle_request *r[3];
+        for (int i = 0; i < 3; i++) r[i] = submit(h, i, 14, &o);
+        while (step(engine)) {}
+        int gave_way = 0;
+        for (int i = 0; i < 3; i++) {
+            ck_ok(cuddle_request_wait(r[i], 0, &err));
+            const cuddle_result result = result_of(r[i]);
+            ck_assert_uint_eq(result.count, 50);
+            if (!round) {
+                memcpy(alone[i], result.ids, sizeof alone[i]);
+                memcpy(logprobs[i], result.logprobs, sizeof logprobs[i]);
+            }
+            ck_assert_mem_eq(result.ids, alone[i], sizeof alone[i]);
+            ck_assert_mem_eq(result.logprobs, logprobs[i], sizeof logprobs[i]);
+            gave_way += result.preemptions;
+            cuddle_request_free(r[i]);
+        }
+        ck_assert(round ? gave_way > 0 : gave_way == 0);
+        ck_assert_uint_eq(stats_of(engine).preempted, (uint64_t)gave_way);
+        ck_assert_uint_eq(stats_of(engine).kv_pages_used, 0);
+        cuddle_model_free(h);
+        ck_assert_uint_eq(stats_of(engine).preempted, (uint64_t)gave_way); /* not lost with the model */
+    }
+    cuddle_engine_free(engine);
+}
+END_TEST
+
+START_TEST(a_higher_priority_goes_first_even_before_what_runs)
+{
+    cuddle_engine *engine = new_engine(0);
+    cuddle_model *h = load(engine, 1, 0, 0, CUDDLE_AUTO);
+    cuddle_generation_options o = greedy(6);
+    cuddle_request *low = submit(h, 1, 20, &o), *later = submit(h, 2, 20, &o);
+    step(engine);
+    step(engine);
+    o.priority = 3;
+    cuddle_request *high = submit(h, 3, 20, &o);
+    while (!cuddle_request_finish(high)) ck_assert(step(engine));
+    ck_assert_int_eq(cuddle_request_finish(low), CUDDLE_FINISH_NONE);
+    while (!cuddle_request_finish(low)) ck_assert(step(engine));
+    ck_assert_int_eq(cuddle_request_finish(later), CUDDLE_FINISH_NONE);
+    while (step(engine)) {}
+    ck_assert_int_eq(result_of(low).preemptions, 1);
+    ck_assert_int_eq(result_of(high).preemptions + result_of(later).preemptions, 0);
+    cuddle_request_free(low);
+    cuddle_request_free(later);
+    cuddle_request_free(high);
+    cuddle_model_free(h);
+    cuddle_engine_free(engine);
+}
+END_TEST
+
+static void count_end(cuddle_request *r, const cuddle_event *e, void *user)
+{
+    (void)r;
+    if (e->finish == CUDDLE_FINISH_DEADLINE) ++*(int *)user;
+}
+
+/* One that runs and one that waits behind it. */
+START_TEST(a_timeout_ends_a_request_wherever_it_is)
+{
+    cuddle_engine *engine = new_engine(0);
+    cuddle_model *h = load(engine, 1, 0, 0, CUDDLE_AUTO);
+    cuddle_generation_options o = greedy(60);
+    o.timeout_ms = 60;
+    int ends = 0;
+    cuddle_request *r[2];
+    for (int i = 0; i < 2; i++) {
+        const cuddle_segment prompt = prompt_of(i, 20);
+        ck_ok(cuddle_request_submit(&r[i], h, &prompt, 1, &o, count_end, &ends, &err));
+    }
+    step(engine);
+    step(engine);
+    test_expect_failure(cuddle_request_wait(r[0], 100, &err), CUDDLE_E_BUSY, &err); /* nobody steps meanwhile */
+    while (step(engine)) {}
+    ck_assert_int_eq(ends, 2);
+    test_expect_failure(cuddle_request_wait(r[0], 0, &err), CUDDLE_E_LIMIT, &err);
+    ck_assert_str_eq(err.text, "the request's timeout of 60 ms passed after 2 tokens");
+    test_expect_failure(cuddle_request_wait(r[1], 0, &err), CUDDLE_E_LIMIT, &err);
+    const cuddle_result result = result_of(r[0]);
+    ck_assert_int_eq(result.finish, CUDDLE_FINISH_DEADLINE);
+    ck_assert_uint_eq(result.count, 2); /* what there is stays */
+    ck_assert_uint_gt(result.text_length, 0);
+    ck_assert_uint_eq(stats_of(engine).ended_deadline, 2);
+    for (int i = 0; i < 2; i++) cuddle_request_free(r[i]);
+    o.timeout_ms = -1;
+    const cuddle_segment prompt = prompt_of(0, 3);
+    test_expect_failure(cuddle_request_submit(&r[0], h, &prompt, 1, &o, NULL, NULL, &err), CUDDLE_E_ARG, &err);
+    ck_assert_ptr_nonnull(strstr(err.text, "timeout_ms"));
+    cuddle_model_free(h);
+    cuddle_engine_free(engine);
+}
+END_TEST
+
+/* With a thread and nothing else to do: it has to wake by itself. */
+static void hold_load(const cuddle_progress *p, void *user)
+{
+    (void)p;
+    while (!__atomic_load_n((int *)user, __ATOMIC_SEQ_CST)) usleep(1000);
+}
+
+START_TEST(a_timeout_passes_while_the_model_loads)
+{
+    cuddle_engine *engine = new_engine(1);
+    cuddle_model *h;
+    cuddle_model_options m;
+    cuddle_model_options_init(&m, sizeof m);
+    int go_on = 0;
+    m.load = test_on_cpu() ? CUDDLE_LOAD_READ : CUDDLE_LOAD_AUTO;
+    m.max_context = 64;
+    m.progress = hold_load;
+    m.progress_user = &go_on;
+    ck_ok(cuddle_model_load(&h, engine, test_path("models/kjv-gpt2"), &m, &err));
+    cuddle_generation_options o = greedy(4);
+    o.timeout_ms = 30;
+    cuddle_request *r = submit(h, 1, 5, &o);
+    const cuddle_status status = cuddle_request_wait(r, 20000, &err);
+    __atomic_store_n(&go_on, 1, __ATOMIC_SEQ_CST);
+    if (test_on_cpu()) test_expect_failure(status, CUDDLE_E_LIMIT, &err);
+    cuddle_request_free(r);
+    cuddle_model_free(h);
+    cuddle_engine_free(engine);
+}
+END_TEST
+
+START_TEST(a_full_queue_refuses)
+{
+    cuddle_engine *engine = new_engine(0);
+    cuddle_model *h = load(engine, 1, 0, 2, CUDDLE_AUTO);
+    const cuddle_generation_options o = greedy(2);
+    cuddle_request *r[3], *refused = (cuddle_request *)(void *)&err;
+    for (int i = 0; i < 2; i++) r[i] = submit(h, i, 5, &o);
+    const cuddle_segment prompt = prompt_of(5, 5);
+    test_expect_failure(cuddle_request_submit(&refused, h, &prompt, 1, &o, NULL, NULL, &err), CUDDLE_E_BUSY, &err);
+    ck_assert_str_eq(err.text, "2 requests are waiting, no more may");
+    ck_assert_ptr_null(refused);
+    step(engine); /* one runs now */
+    r[2] = submit(h, 2, 5, &o);
+    while (step(engine)) {}
+    for (int i = 0; i < 3; i++) {
+        ck_ok(cuddle_request_wait(r[i], 0, &err));
+        cuddle_request_free(r[i]);
+    }
+    ck_assert_uint_eq(stats_of(engine).refused, 1);
+    ck_assert_uint_eq(stats_of(engine).submitted, 3);
+    cuddle_model_free(h);
+    cuddle_engine_free(engine);
+}
+END_TEST
+
+START_TEST(a_drained_engine_finishes_what_it_has)
+{
+    cuddle_engine *engine = new_engine(0);
+    cuddle_model *h = load(engine, 2, 0, 0, CUDDLE_AUTO);
+    const cuddle_generation_options o = greedy(3);
+    cuddle_request *r[3], *late;
+    for (int i = 0; i < 3; i++) r[i] = submit(h, i, 5, &o);
+    test_expect_failure(cuddle_engine_drain(engine, 5, &err), CUDDLE_E_BUSY, &err);
+    ck_assert_str_eq(err.text, "3 requests are still running after 5 ms");
+    const cuddle_segment prompt = prompt_of(5, 5);
+    test_expect_failure(cuddle_request_submit(&late, h, &prompt, 1, &o, NULL, NULL, &err), CUDDLE_E_CANCELLED, &err);
+    while (step(engine)) {}
+    ck_ok(cuddle_engine_drain(engine, 0, &err));
+    for (int i = 0; i < 3; i++) {
+        ck_ok(cuddle_request_wait(r[i], 0, &err));
+        ck_assert_uint_eq(result_of(r[i]).count, 3);
+        cuddle_request_free(r[i]);
+    }
+    cuddle_model_free(h);
+    cuddle_engine_free(engine);
+
+    engine = new_engine(1);
+    h = load(engine, 2, 0, 0, CUDDLE_AUTO);
+    for (int i = 0; i < 3; i++) r[i] = submit(h, i, 5, &o);
+    ck_ok(cuddle_engine_drain(engine, -1, &err));
+    for (int i = 0; i < 3; i++) {
+        ck_ok(cuddle_request_wait(r[i], 0, &err));
+        cuddle_request_free(r[i]);
+    }
+    cuddle_model_free(h);
+    cuddle_engine_free(engine);
+}
+END_TEST
+
+static uint64_t counted(const cuddle_histogram *h)
+{
+    uint64_t n = 0;
+    for (int i = 0; i < CUDDLE_HISTOGRAM_BUCKETS; i++) n += h->buckets[i];
+    ck_assert_uint_eq(n, h->count);
+    return n;
+}
+
+START_TEST(counts_add_up)
+{
+    cuddle_engine *engine = new_engine(0);
+    cuddle_model *h = load(engine, 2, 0, 0, CUDDLE_AUTO);
+    const cuddle_generation_options o = greedy(7);
+    cuddle_request *r[4];
+    for (int i = 0; i < 4; i++) r[i] = submit(h, i, 10, &o);
+    ck_assert_int_eq(stats_of(engine).queued, 4);
+    step(engine);
+    ck_assert_int_eq(stats_of(engine).queued, 2);
+    ck_assert_int_eq(stats_of(engine).running, 2);
+    ck_assert_uint_ge(stats_of(engine).kv_pages_used, 2);
+    cuddle_request_cancel(r[3]);
+    while (step(engine)) {}
+    const cuddle_engine_stats s = stats_of(engine);
+    ck_assert_uint_eq(s.submitted, 4);
+    ck_assert_uint_eq(s.ended_length, 3);
+    ck_assert_uint_eq(s.ended_cancelled, 1);
+    ck_assert_uint_eq(s.generated_tokens, 3 * 7);
+    ck_assert_uint_eq(s.prompt_tokens, 3 * 10);
+    ck_assert_uint_eq(s.prefix_asked, 3 * 10);
+    ck_assert_uint_eq(s.kv_pages_used, 0);
+    ck_assert_uint_eq(s.kv_pages_cached, 3); /* of each, the one page that was full: 16 of 16 computed positions */
+    ck_assert_uint_eq(counted(&s.queue_seconds), 3);
+    ck_assert_uint_eq(counted(&s.first_token_seconds), 3);
+    ck_assert_uint_eq(counted(&s.interval_seconds), 3 * 6);
+    ck_assert_uint_eq(counted(&s.request_seconds), 4);
+    ck_assert_uint_eq(counted(&s.step_seconds), s.steps);
+    ck_assert(s.step_seconds.sum > 0);
+    ck_assert(cuddle_histogram_bound(0) > 0.99e-5 && cuddle_histogram_bound(0) < 1.01e-5);
+    for (int i = 1; i < CUDDLE_HISTOGRAM_BUCKETS; i++) ck_assert(cuddle_histogram_bound(i) > cuddle_histogram_bound(i - 1));
+    ck_assert(cuddle_histogram_bound(CUDDLE_HISTOGRAM_BUCKETS - 1) > 1e300);
+    for (int i = 0; i < 4; i++) cuddle_request_free(r[i]);
+    cuddle_model_free(h);
+    cuddle_engine_free(engine);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("engine_queue");
+    TCase *t = tcase_create("engine_queue");
+    tcase_set_timeout(t, 300);
+    tcase_add_checked_fixture(t, setup, NULL);
+    tcase_add_test(t, a_prefix_is_computed_once);
+    tcase_add_test(t, a_prompt_whose_logprobs_are_wanted_is_computed);
+    tcase_add_test(t, a_cache_that_is_too_small_costs_time_only);
+    tcase_add_test(t, a_higher_priority_goes_first_even_before_what_runs);
+    tcase_add_test(t, a_timeout_ends_a_request_wherever_it_is);
+    tcase_add_test(t, a_timeout_passes_while_the_model_loads);
+    tcase_add_test(t, a_full_queue_refuses);
+    tcase_add_test(t, a_drained_engine_finishes_what_it_has);
+    tcase_add_test(t, counts_add_up);
+    suite_add_tcase(suite, t);
+    return test_run(suite);
+}
