@@ -574,6 +574,9 @@ typedef struct cuddle_generation_options {
     int prompt_logprobs;         /* 1: log-probabilities of the prompt's tokens too */
     const int32_t *suppress;     /* tokens never to produce, in addition to generation_config's */
     size_t suppress_count;
+    int n;               /* choices to give, each with a seed one higher than that before it; 0 (default): 1; at most 128 */
+    int best_of;         /* choices to make, of which the n with the highest mean log-probability are given, the best first; 0 (default): n. More
+                          * than n cannot be streamed. */
     int priority;        /* 0 (default); requests of a higher one go first, and running ones of a lower one may have to give way */
     int timeout_ms;      /* 0 (default): none; else the request ends with CUDDLE_FINISH_DEADLINE when so much time has passed since its submission */
     uint64_t cache_salt; /* only requests with the same one share prefixes; 0 (default) is one like any other. Set it to a secret of a tenant so that
@@ -604,9 +607,10 @@ typedef struct cuddle_event { /* what is new; pointers are valid during the call
     size_t length;
     const int32_t *tokens;
     size_t token_count;
-    cuddle_finish finish; /* NONE until the last event */
+    cuddle_finish finish; /* NONE until the last event of the choice */
+    int choice;           /* 0 unless there are several */
 } cuddle_event;
-/* Called from the engine's thread (or from within cuddle_engine_step()), in order, once per token and once at the end; may cancel
+/* Called from the engine's thread (or from within cuddle_engine_step()), in order, once per token and once at the end of each choice; may cancel
  * requests and submit new ones, must not free or wait. */
 typedef void (*cuddle_event_fn)(cuddle_request *request, const cuddle_event *event, void *user);
 
@@ -621,12 +625,14 @@ CUDDLE_API void cuddle_request_free(cuddle_request *request);
  * failure after one, CUDDLE_E_LIMIT after its own deadline, CUDDLE_E_BUSY when the timeout passed. The last on_event may still be running then; cuddle_request_free() joins it.
  * On an engine without a thread someone else must be stepping it. */
 CUDDLE_API cuddle_status cuddle_request_wait(cuddle_request *request, int timeout_ms, cuddle_error *err);
-/* NONE while it is going on. */
+/* NONE while it, or any of its choices, is going on; then the first choice's. */
 CUDDLE_API cuddle_finish cuddle_request_finish(cuddle_request *request);
 /* Text produced since the last call, in whole characters; NUL-terminated, never NULL, borrowed until the next call on this request.
  * length may be NULL. For one reader at a time. A reading loop asks cuddle_request_finish() first, then fetches, then stops if it had
  * finished: then nothing is missed. */
 CUDDLE_API const char *cuddle_request_next_text(cuddle_request *request, size_t *length);
+/* Likewise of one of several choices, 0 to n - 1; "" for one that there is not. */
+CUDDLE_API const char *cuddle_request_next_text_of(cuddle_request *request, int choice, size_t *length);
 /* Waits until there is new text or the end; as cuddle_request_wait(), but CUDDLE_OK as soon as there is something to fetch. */
 CUDDLE_API cuddle_status cuddle_request_wait_text(cuddle_request *request, int timeout_ms, cuddle_error *err);
 
@@ -647,8 +653,12 @@ typedef struct cuddle_result {
     double queue_seconds, prefill_seconds, decode_seconds; /* submit to first step, to first token, from there to the end */
     int cached_tokens; /* of the prompt, taken over from requests before it */
     int preemptions;   /* times that it had to give way and began anew; its results do not show it */
+    double mean_logprob; /* of the tokens produced, by the model's distribution; 0 unless log-probabilities were asked for or needed for best_of */
 } cuddle_result;
 CUDDLE_API cuddle_status cuddle_request_result(cuddle_request *request, cuddle_result *out, cuddle_error *err);
+/* Likewise of one of several choices, 0 to n - 1. */
+CUDDLE_API cuddle_status cuddle_request_result_of(cuddle_request *request, int choice, cuddle_result *out, cuddle_error *err);
+CUDDLE_API int cuddle_request_choices(const cuddle_request *request); /* n */
 
 #ifdef __cplusplus
 }

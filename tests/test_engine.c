@@ -735,6 +735,7 @@ START_TEST(every_failed_allocation_is_an_error_and_leaks_nothing)
         how.stop = stops;
         how.stop_count = 1;
         how.logprobs = 1;
+        how.n = 2;
         int32_t ids[] = { 1, 2, 3 };
         err = (cuddle_error){ CUDDLE_OK, "" };
         test_fail_allocation(n, false);

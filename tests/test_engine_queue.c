@@ -286,7 +286,7 @@ START_TEST(a_full_queue_refuses)
     for (int i = 0; i < 2; i++) r[i] = submit(h, i, 5, &o);
     const cuddle_segment prompt = prompt_of(5, 5);
     test_expect_failure(cuddle_request_submit(&refused, h, &prompt, 1, &o, NULL, NULL, &err), CUDDLE_E_BUSY, &err);
-    ck_assert_str_eq(err.text, "2 requests are waiting, no more may");
+    ck_assert_str_eq(err.text, "2 requests are waiting, at most 2 may");
     ck_assert_ptr_null(refused);
     step(engine); /* one runs now */
     r[2] = submit(h, 2, 5, &o);
@@ -382,6 +382,178 @@ START_TEST(counts_add_up)
 }
 END_TEST
 
+/* ---------------------------------------------------------------------------------------------------------- choices */
+
+static cuddle_generation_options sampled(int tokens, uint64_t seed)
+{
+    cuddle_generation_options o = greedy(tokens);
+    o.temperature = 1.1f;
+    o.seed = seed;
+    o.logprobs = 0;
+    return o;
+}
+
+typedef struct heard { int tokens[4], ends[4]; char text[4][256]; } heard;
+
+static void listen(cuddle_request *r, const cuddle_event *e, void *user)
+{
+    (void)r;
+    heard *x = user;
+    ck_assert(e->choice >= 0 && e->choice < 4);
+    x->tokens[e->choice] += (int)e->token_count;
+    x->ends[e->choice] += e->finish == CUDDLE_FINISH_LENGTH;
+    strncat(x->text[e->choice], e->text, e->length);
+}
+
+/* Choice i is what a request with the seed + i gives, and computes nothing of the prompt's whole pages again. */
+START_TEST(choices_are_requests_of_their_own_seeds)
+{
+    enum { N = 4, NEW = 12 };
+    cuddle_engine *engine = new_engine(0);
+    cuddle_model *h = load(engine, 3, 0, 0, CUDDLE_AUTO);
+    cuddle_generation_options o = sampled(NEW, 70);
+    o.n = N;
+    heard x = { .tokens = { 0 } };
+    cuddle_request *r;
+    const cuddle_segment prompt = prompt_of(3, 37);
+    ck_ok(cuddle_request_submit(&r, h, &prompt, 1, &o, listen, &x, &err));
+    ck_assert_int_eq(cuddle_request_choices(r), N);
+    ck_assert_int_eq(stats_of(engine).queued, N);
+    while (step(engine)) {}
+    ck_ok(cuddle_request_wait(r, 0, &err));
+    ck_assert_uint_eq(stats_of(engine).submitted, 1);
+    ck_assert_uint_eq(stats_of(engine).ended_length, 1);
+    for (int i = 0; i < N; i++) {
+        cuddle_generation_options alone = sampled(NEW, 70 + (uint64_t)i);
+        alone.cache_salt = 1;
+        cuddle_request *one = submit(h, 3, 37, &alone);
+        while (step(engine)) {}
+        const cuddle_result want = result_of(one);
+        cuddle_result got = { .struct_size = sizeof got };
+        ck_ok(cuddle_request_result_of(r, i, &got, &err));
+        ck_assert_uint_eq(got.count, NEW);
+        ck_assert_mem_eq(got.ids, want.ids, NEW * sizeof *got.ids);
+        ck_assert_mem_eq(got.logprobs, want.logprobs, NEW * sizeof *got.logprobs);
+        ck_assert_str_eq(got.text, want.text);
+        ck_assert_int_eq(got.cached_tokens, i ? 32 : 0);
+        ck_assert_int_eq(x.tokens[i], NEW);
+        ck_assert_int_eq(x.ends[i], 1);
+        ck_assert_str_eq(x.text[i], want.text);
+        ck_assert_str_eq(cuddle_request_next_text_of(r, i, NULL), want.text);
+        cuddle_request_free(one);
+    }
+    ck_assert_str_eq(cuddle_request_next_text_of(r, N, NULL), "");
+    cuddle_result none = { .struct_size = sizeof none };
+    test_expect_failure(cuddle_request_result_of(r, N, &none, &err), CUDDLE_E_ARG, &err);
+    ck_assert_str_eq(err.text, "choice is 4, the request has 4");
+    cuddle_request_free(r);
+    cuddle_model_free(h);
+    cuddle_engine_free(engine);
+}
+END_TEST
+
+static int by_mean_descending(const void *a, const void *b)
+{
+    const double x = *(const double *)a, y = *(const double *)b;
+    return (x < y) - (x > y);
+}
+
+START_TEST(the_best_of_several_are_given)
+{
+    enum { MADE = 5, N = 2, NEW = 8 };
+    cuddle_engine *engine = new_engine(0);
+    cuddle_model *h = load(engine, 8, 0, 0, CUDDLE_AUTO);
+    double mean[MADE];
+    for (int i = 0; i < MADE; i++) {
+        const cuddle_generation_options alone = sampled(NEW, 5 + (uint64_t)i);
+        cuddle_request *one = submit(h, 3, 20, &alone);
+        while (step(engine)) {}
+        const cuddle_result result = result_of(one);
+        mean[i] = 0;
+        for (int k = 0; k < NEW; k++) mean[i] += (double)result.logprobs[k] / NEW;
+        ck_assert(mean[i] - result.mean_logprob < 1e-6 && mean[i] - result.mean_logprob > -1e-6);
+        cuddle_request_free(one);
+    }
+    qsort(mean, MADE, sizeof *mean, by_mean_descending);
+    cuddle_generation_options o = sampled(NEW, 5);
+    o.n = N;
+    o.best_of = MADE;
+    o.logprobs = -1;
+    cuddle_request *r = submit(h, 3, 20, &o);
+    step(engine);
+    size_t length;
+    ck_assert_str_eq(cuddle_request_next_text_of(r, 0, &length), ""); /* nobody knows yet */
+    while (step(engine)) {}
+    ck_assert_int_eq(cuddle_request_choices(r), N);
+    for (int i = 0; i < N; i++) {
+        cuddle_result got = { .struct_size = sizeof got };
+        ck_ok(cuddle_request_result_of(r, i, &got, &err));
+        ck_assert(mean[i] - got.mean_logprob < 1e-6 && mean[i] - got.mean_logprob > -1e-6);
+        ck_assert_ptr_null(got.logprobs); /* not asked for */
+        ck_assert_str_eq(cuddle_request_next_text_of(r, i, &length), got.text);
+    }
+    cuddle_request_free(r);
+    cuddle_model_free(h);
+    cuddle_engine_free(engine);
+}
+END_TEST
+
+START_TEST(choices_that_cannot_be_are_refused)
+{
+    cuddle_engine *engine = new_engine(0);
+    cuddle_model *h = load(engine, 2, 0, 3, CUDDLE_AUTO);
+    const struct { int n, best_of; cuddle_event_fn fn; cuddle_status status; const char *part; } cases[] = {
+        { -1, 0, NULL, CUDDLE_E_ARG, "n is -1, expected 0 to 128" },
+        { 129, 0, NULL, CUDDLE_E_ARG, "n is 129, expected 0 to 128" },
+        { 3, 2, NULL, CUDDLE_E_ARG, "best_of is 2, expected n, which is 3, or more" },
+        { 1, 2, count_end, CUDDLE_E_ARG, "on_event must be NULL" },
+        { 4, 0, NULL, CUDDLE_E_BUSY, "0 requests are waiting, at most 3 may" },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        cuddle_generation_options o = greedy(2);
+        o.n = cases[i].n;
+        o.best_of = cases[i].best_of;
+        cuddle_request *r;
+        const cuddle_segment prompt = prompt_of(0, 3);
+        test_expect_failure(cuddle_request_submit(&r, h, &prompt, 1, &o, cases[i].fn, NULL, &err), cases[i].status, &err);
+        ck_assert_msg(strstr(err.text, cases[i].part) != NULL, "%s", err.text);
+    }
+    cuddle_model_free(h);
+    cuddle_engine_free(engine);
+}
+END_TEST
+
+/* Cancelled and freed before, between and after the steps of its choices, all of which end. */
+START_TEST(choices_end_together)
+{
+    cuddle_engine *engine = new_engine(0);
+    cuddle_model *h = load(engine, 2, 0, 0, CUDDLE_AUTO);
+    for (int steps = 0; steps < 12; steps++)
+        for (int freed = 0; freed < 2; freed++) {
+            cuddle_generation_options o = sampled(4, 1);
+            o.n = 3;
+            heard x = { .tokens = { 0 } };
+            cuddle_request *r;
+            const cuddle_segment prompt = prompt_of(steps, 20);
+            ck_ok(cuddle_request_submit(&r, h, &prompt, 1, &o, listen, &x, &err));
+            for (int i = 0; i < steps; i++) step(engine);
+            if (!freed) {
+                const bool ended = cuddle_request_finish(r) != CUDDLE_FINISH_NONE;
+                cuddle_request_cancel(r);
+                while (step(engine)) {}
+                const cuddle_status status = cuddle_request_wait(r, 0, &err);
+                ck_assert_int_eq(status, ended ? CUDDLE_OK : CUDDLE_E_CANCELLED);
+                setup();
+            }
+            cuddle_request_free(r);
+            ck_assert_int_eq(stats_of(engine).queued + stats_of(engine).running, 0);
+            ck_assert_uint_eq(stats_of(engine).kv_pages_used, 0);
+        }
+    cuddle_model_free(h);
+    cuddle_engine_free(engine);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("engine_queue");
@@ -397,6 +569,10 @@ int main(void)
     tcase_add_test(t, a_full_queue_refuses);
     tcase_add_test(t, a_drained_engine_finishes_what_it_has);
     tcase_add_test(t, counts_add_up);
+    tcase_add_test(t, choices_are_requests_of_their_own_seeds);
+    tcase_add_test(t, the_best_of_several_are_given);
+    tcase_add_test(t, choices_that_cannot_be_are_refused);
+    tcase_add_test(t, choices_end_together);
     suite_add_tcase(suite, t);
     return test_run(suite);
 }

@@ -80,7 +80,7 @@ static cuddle_status job_submit(world *w, job *j, const task_kind *kind, int pro
                       .shares = true };
     j->used = true;
     cuddle_status status = cud_task_init(&j->task, &w->s.caps, total, &err);
-    if (!status) status = cud_scheduler_submit(&w->s, &j->task, &err);
+    if (!status) status = cud_scheduler_submit(&w->s, &(task *){ &j->task }, 1, &err);
     if (status) cud_task_free(&j->task);
     j->used = !status;
     return status;
@@ -428,7 +428,7 @@ START_TEST(what_can_never_run_and_a_full_queue_are_refused)
     for (int i = 0; i < 2; i++) ck_ok(job_submit(&w, &jobs[i], &generation, 20, 64, 0, 0));
     setup();
     ck_assert_int_eq(job_submit(&w, &jobs[2], &generation, 20, 64, 0, 0), CUDDLE_E_BUSY);
-    ck_assert_str_eq(err.text, "2 requests are waiting, no more may");
+    ck_assert_str_eq(err.text, "2 requests are waiting, at most 2 may");
     while (cud_scheduler_has_work(&w.s)) run_step(&w);
     world_free(&w);
 }

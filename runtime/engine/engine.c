@@ -9,9 +9,9 @@
 /* Why a request has to end before the next step; NONE: it need not. The lock is held. */
 static cuddle_finish due(const cuddle_model *h, const cuddle_request *r, double now)
 {
-    if (r->cancelled) return CUDDLE_FINISH_CANCELLED;
+    if (r->whole->cancelled) return CUDDLE_FINISH_CANCELLED;
     if (h->engine->lost.status || h->state == CUDDLE_MODEL_FAILED) return CUDDLE_FINISH_FAILED;
-    return r->deadline > 0 && r->deadline <= now ? CUDDLE_FINISH_DEADLINE : CUDDLE_FINISH_NONE;
+    return r->whole->deadline > 0 && r->whole->deadline <= now ? CUDDLE_FINISH_DEADLINE : CUDDLE_FINISH_NONE;
 }
 
 /* Any request for which that is so; NULL if there is none. */
@@ -99,8 +99,10 @@ static void publish(produced *p)
     const int fresh = r->task.count - p->tokens_from;
     if (fresh > 0 && r->first_token <= 0) {
         r->first_token = now;
-        stats->prompt_tokens += (uint64_t)r->prompt_count;
-        cud_histogram_add(&stats->first_token_seconds, now - r->submitted);
+        if (r->index == 0) {
+            stats->prompt_tokens += (uint64_t)r->prompt_count;
+            cud_histogram_add(&stats->first_token_seconds, now - r->submitted);
+        }
     } else if (fresh > 0) {
         cud_histogram_add(&stats->interval_seconds, now - r->last_token);
     }
@@ -115,7 +117,7 @@ static void publish(produced *p)
         cud_scheduler_remove(&r->model->scheduler, &r->task);
         cud_request_end(r, p->finish, &p->failure);
     } else {
-        pthread_cond_broadcast(&r->changed);
+        pthread_cond_broadcast(&r->whole->changed);
     }
 }
 
@@ -123,18 +125,21 @@ static void publish(produced *p)
 static void tell(const produced *p)
 {
     cuddle_request *r = p->request;
-    if (!r->on_event) return;
+    cuddle_request *whole = r->whole;
+    if (!whole->on_event) return;
     const cuddle_event event = {
         .text = r->made.data ? r->made.data + p->text_from : "", .length = r->text.length - p->text_from,
         .tokens = r->ids + p->tokens_from, .token_count = (size_t)(r->task.count - p->tokens_from), .finish = p->finish,
+        .choice = r->index,
     };
-    if (event.length || event.token_count || event.finish) r->on_event(r, &event, r->user);
+    if (event.length || event.token_count || event.finish) whole->on_event(whole, &event, whole->user);
 }
 
 static void tell_end(cuddle_request *r)
 {
-    const cuddle_event event = { .text = "", .tokens = r->ids + r->task.count, .finish = r->finish };
-    if (r->on_event) r->on_event(r, &event, r->user);
+    cuddle_request *whole = r->whole;
+    const cuddle_event event = { .text = "", .tokens = r->ids + r->task.count, .finish = r->finish, .choice = r->index };
+    if (whole->on_event) whole->on_event(whole, &event, whole->user);
 }
 
 /* While it loads, a step blocks who runs it until the weights are there: fit for a thread of the engine's own that no other model needs. */
@@ -166,7 +171,7 @@ static double next_deadline(const cuddle_engine *e)
     double at = 0;
     for (const cuddle_model *h = e->models; h; h = h->list_next)
         for (const task *t = h->scheduler.first_waiting; t; t = t->next) {
-            const cuddle_request *r = cud_request_of(t);
+            const cuddle_request *r = cud_request_of(t)->whole;
             if (r->deadline > 0 && (at <= 0 || r->deadline < at)) at = r->deadline;
         }
     return at;
@@ -182,7 +187,7 @@ static int begin_step(cuddle_model *h, bool *mixed)
         cuddle_request *r = cud_request_of(s->planned[i]);
         if (r->started <= 0) {
             r->started = now;
-            cud_histogram_add(&h->engine->stats.queue_seconds, now - r->submitted);
+            if (r->index == 0) cud_histogram_add(&h->engine->stats.queue_seconds, now - r->submitted);
             r->cached = r->task.computed;
             r->marked = -1;
         }

@@ -113,7 +113,14 @@ typedef struct text_buffer {
 struct cuddle_request {
     cuddle_model *model;
     task task; /* its counts are the step's while in_step */
-    int handles; /* the user's and the scheduler's */
+
+    /* A request of several choices is as many of these, each with a task of its own. The first is the whole: it has what is common to them. */
+    cuddle_request *whole;   /* itself if it is the first */
+    cuddle_request **choice; /* [g.best_of], the whole's; in the order of the results once it has ended */
+    int index;               /* among the choices */
+    int open;                /* the whole's: choices that have not ended */
+
+    int handles; /* the whole's: the user's, and the scheduler's for each choice */
     pthread_cond_t changed;
     cuddle_event_fn on_event;
     void *user;
@@ -134,6 +141,7 @@ struct cuddle_request {
     text_buffer made;       /* all text, held-back stop prefixes included */
     size_t released;        /* bytes of `made` that no stop string can take back */
     float *logprobs, *prompt_logprobs;
+    double logprob_sum; /* of the tokens produced */
     cuddle_logprob *top_logprobs;
 
     /* what readers see */
@@ -173,7 +181,7 @@ cuddle_status cud_request_submit(cuddle_request **out, cuddle_model *h, const cu
                                  const cuddle_generation_options *options, cuddle_event_fn on_event, void *user, cuddle_error *err);
 void cud_request_free(cuddle_request *r);
 void cud_request_release(cuddle_request *r); /* one handle; the lock is held */
-/* Marks the end and wakes who waits; the lock is held. The first end counts. */
+/* Marks the end of a choice and wakes who waits; the lock is held. The first end counts. */
 void cud_request_end(cuddle_request *r, cuddle_finish finish, const cuddle_error *why);
 /* Marks it to be ended before the next step; the lock is held. */
 void cud_request_mark_cancelled(cuddle_request *r);

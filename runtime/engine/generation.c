@@ -255,6 +255,7 @@ cuddle_status cud_generation_resolve(generation *g, const cuddle_generation_opti
         status = check_range(err, "repetition_penalty", (double)(how->repetition_penalty = o.repetition_penalty), 1e-4, 1e4);
     if (!status && o.top_k != CUDDLE_UNSET_INT) status = check_count(err, "top_k", how->top_k = o.top_k, 0, INT32_MAX);
     if (!status) status = check_count(err, "logprobs", g->logprobs = o.logprobs, -1, CUD_MAX_TOP_LOGPROBS);
+    g->logprobs_asked = g->logprobs >= 0;
     if (!status && o.max_tokens != CUDDLE_UNSET_INT) {
         status = check_count(err, "max_tokens", o.max_tokens, 1, INT32_MAX);
         g->max_tokens = o.max_tokens;
@@ -262,6 +263,13 @@ cuddle_status cud_generation_resolve(generation *g, const cuddle_generation_opti
     }
     g->ignore_eos = o.ignore_eos != 0;
     g->prompt_logprobs = o.prompt_logprobs != 0;
+    if (!status) status = check_count(err, "n", o.n, 0, CUD_MAX_CHOICES);
+    if (!status) status = check_count(err, "best_of", o.best_of, 0, CUD_MAX_CHOICES);
+    g->n = o.n ? o.n : 1;
+    g->best_of = o.best_of ? o.best_of : g->n;
+    if (!status && g->best_of < g->n)
+        status = cud_fail(err, CUDDLE_E_ARG, "best_of is %d, expected n, which is %d, or more", g->best_of, g->n);
+    if (g->best_of > g->n && g->logprobs < 0) g->logprobs = 0; /* they are compared by it */
     if (!status) status = check_count(err, "timeout_ms", g->timeout_ms = o.timeout_ms, 0, INT32_MAX);
     g->priority = o.priority;
     g->cache_salt = o.cache_salt;

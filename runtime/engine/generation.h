@@ -29,18 +29,22 @@ cuddle_status cud_generation_config_read(generation_config *out, const json_view
 void cud_generation_config_free(generation_config *g);
 
 /* A copy of everything a request needs from the caller's options. */
+enum { CUD_MAX_CHOICES = 128 };
+
 typedef struct generation {
     sampling how; /* its lists are `suppress` below and the config's */
     int max_tokens;
     bool max_tokens_asked; /* by the caller: then it is a promise, else it is cut to what fits */
     bool ignore_eos;
-    int logprobs; /* -1: none */
+    int logprobs;        /* -1: none */
+    bool logprobs_asked; /* by the caller */
     bool prompt_logprobs;
     int32_t *suppress;
     int32_t *stop_tokens;
     size_t stop_token_count;
     char **stop;
     size_t *stop_length, stop_count, longest_stop;
+    int n, best_of; /* choices to give, choices to make */
     int priority, timeout_ms;
     uint64_t cache_salt;
 } generation;

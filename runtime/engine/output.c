@@ -74,6 +74,7 @@ static void take_logprobs(cuddle_request *r, const float *logits, int vocabulary
     const int at = r->task.count - r->prompt_count, top = r->g.logprobs;
     const double total = cud_log_sum_exp(logits, vocabulary);
     r->logprobs[at] = (float)((double)logits[token] - total);
+    r->logprob_sum += (double)r->logprobs[at];
     if (top == 0) return;
     int32_t ids[CUD_MAX_TOP_LOGPROBS];
     float values[CUD_MAX_TOP_LOGPROBS];

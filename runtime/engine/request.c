@@ -88,49 +88,75 @@ static cuddle_status start_text(cuddle_request *r, const cuddle_model *h, cuddle
     return status;
 }
 
-static cuddle_status allocate(cuddle_request *r, const cuddle_model *h, id_list *prompt, cuddle_error *err)
+/* A choice's own memory. */
+static cuddle_status allocate(cuddle_request *r, const cuddle_model *h, const id_list *prompt, cuddle_error *err)
 {
     const size_t tokens = (size_t)r->g.max_tokens, total = (size_t)r->prompt_count + tokens;
-    int32_t *ids = realloc(prompt->ids, total * sizeof *ids);
-    if (!ids) return cud_nomem(err, total * sizeof *ids, "a request's tokens");
-    r->ids = ids;
-    *prompt = (id_list){ 0 };
+    r->ids = malloc(total * sizeof *r->ids);
+    if (!r->ids) return cud_nomem(err, total * sizeof *r->ids, "a request's tokens");
+    memcpy(r->ids, prompt->ids, (size_t)r->prompt_count * sizeof *r->ids);
     r->task = (task){
-        .kind = &cud_generation_kind, .ids = ids, .count = r->prompt_count, .outputs_from = r->g.prompt_logprobs ? 0 : r->prompt_count - 1,
-        .priority = r->g.priority, .scope = { .salt = r->g.cache_salt }, .shares = true,
+        .kind = &cud_generation_kind, .ids = r->ids, .count = r->prompt_count, .outputs_from = r->prompt_logprobs ? 0 : r->prompt_count - 1,
+        .priority = r->g.priority, .scope = { .salt = r->g.cache_salt }, .shares = true, .after = r == r->whole ? NULL : &r->whole->task,
     };
     const cuddle_status status = cud_task_init(&r->task, &h->scheduler.caps, (int)total, err);
     if (status) return status;
-    bool ok = true;
     if (r->g.logprobs >= 0) {
         r->logprobs = calloc(tokens, sizeof *r->logprobs);
         r->top_logprobs = calloc(tokens * (size_t)r->g.logprobs + 1, sizeof *r->top_logprobs);
-        ok = ok && r->logprobs && r->top_logprobs;
+        if (!r->logprobs || !r->top_logprobs) return cud_nomem(err, total * sizeof(float), "a request's results");
     }
-    if (r->g.prompt_logprobs) {
-        r->prompt_logprobs = calloc((size_t)r->prompt_count, sizeof *r->prompt_logprobs);
-        ok = ok && r->prompt_logprobs;
-    }
-    if (!ok) return cud_nomem(err, total * sizeof(float), "a request's results");
     return h->tokenizer ? start_text(r, h, err) : CUDDLE_OK;
 }
 
 /* ---------------------------------------------------------------------------------------------------------- submit */
 
-static void destroy(cuddle_request *r)
+static void destroy_choice(cuddle_request *r)
 {
-    cud_generation_free(&r->g);
     cud_detokenizer_free(r->detokenizer);
     free(r->ids);
     cud_task_free(&r->task);
     free(r->made.data);
     free(r->logprobs);
-    free(r->prompt_logprobs);
     free(r->top_logprobs);
     free(r->text.data);
     free(r->piece);
-    pthread_cond_destroy(&r->changed);
     free(r);
+}
+
+/* The whole. */
+static void destroy(cuddle_request *r)
+{
+    cuddle_request **choice = r->choice;
+    for (int i = 0; i < r->g.best_of; i++)
+        if (choice && choice[i] && choice[i] != r) destroy_choice(choice[i]);
+    cud_generation_free(&r->g);
+    free(r->prompt_logprobs);
+    pthread_cond_destroy(&r->changed);
+    destroy_choice(r);
+    free(choice);
+}
+
+/* The choices after the first: they begin when it has computed the prompt, which they take over from it. */
+static cuddle_status add_choices(cuddle_request *r, const cuddle_model *h, const id_list *prompt, cuddle_error *err)
+{
+    r->choice = calloc((size_t)r->g.best_of, sizeof *r->choice);
+    if (!r->choice) return cud_nomem(err, (size_t)r->g.best_of * sizeof *r->choice, "a request");
+    r->choice[0] = r;
+    cuddle_status status = CUDDLE_OK;
+    for (int i = 1; i < r->g.best_of && !status; i++) {
+        cuddle_request *c = r->choice[i] = calloc(1, sizeof *c);
+        if (!c) return cud_nomem(err, sizeof *c, "a request");
+        c->whole = r;
+        c->index = i;
+        c->g = r->g; /* its lists stay the whole's */
+        c->g.how.seed += (uint64_t)i;
+        c->g.prompt_logprobs = false;
+        c->prompt_count = r->prompt_count;
+        c->submitted = r->submitted;
+        status = allocate(c, h, prompt, err);
+    }
+    return status;
 }
 
 static cuddle_status enqueue(cuddle_request *r, cuddle_model *h, cuddle_error *err)
@@ -143,12 +169,15 @@ static cuddle_status enqueue(cuddle_request *r, cuddle_model *h, cuddle_error *e
     else if (h->state == CUDDLE_MODEL_FAILED) status = cud_fail(err, h->failure.status, "%s", h->failure.text);
     else if (e->draining) status = cud_fail(err, CUDDLE_E_CANCELLED, "the engine takes no further requests");
     else {
-        status = cud_scheduler_submit(&h->scheduler, &r->task, err);
+        task *tasks[CUD_MAX_CHOICES];
+        for (int i = 0; i < r->g.best_of; i++) tasks[i] = &r->choice[i]->task;
+        status = cud_scheduler_submit(&h->scheduler, tasks, r->g.best_of, err);
         *(status ? &e->stats.refused : &e->stats.submitted) += 1;
     }
     if (!status) {
-        r->model = h;
-        r->handles = 2;
+        for (int i = 0; i < r->g.best_of; i++) r->choice[i]->model = h;
+        r->open = r->g.best_of;
+        r->handles = 1 + r->g.best_of;
         h->handles++;
         e->unfinished++;
         pthread_cond_signal(&e->work);
@@ -167,17 +196,25 @@ cuddle_status cud_request_submit(cuddle_request **out, cuddle_model *h, const cu
     r->on_event = on_event;
     r->user = user;
     r->submitted = cud_now();
+    r->whole = r;
     id_list prompt = { 0 };
     cuddle_status status = cud_generation_resolve(&r->g, options, &h->config, err);
     if (r->g.timeout_ms > 0) r->deadline = r->submitted + 1e-3 * r->g.timeout_ms;
     if (!status && r->g.logprobs > h->sampler.vocabulary)
         status = cud_fail(err, CUDDLE_E_ARG, "logprobs is %d, but the vocabulary has %d tokens", r->g.logprobs, h->sampler.vocabulary);
+    if (!status && r->g.best_of > r->g.n && on_event)
+        status = cud_fail(err, CUDDLE_E_ARG, "best_of is %d and n %d: which choices are given is known in the end, on_event must be NULL", r->g.best_of, r->g.n);
     if (!status) status = build_prompt(&prompt, h, segments, count, options && options->no_special, err);
     if (!status) {
         r->prompt_count = (int)prompt.count;
         status = fit(r, h, err);
     }
+    if (!status && r->g.prompt_logprobs) {
+        r->prompt_logprobs = calloc((size_t)r->prompt_count, sizeof *r->prompt_logprobs);
+        if (!r->prompt_logprobs) status = cud_nomem(err, (size_t)r->prompt_count * sizeof *r->prompt_logprobs, "a request's results");
+    }
     if (!status) status = allocate(r, h, &prompt, err);
+    if (!status) status = add_choices(r, h, &prompt, err);
     free(prompt.ids);
     /* The event of the last step may run before this function returns; *out is set for callbacks that read it. */
     if (!status) *out = r;
@@ -191,16 +228,40 @@ cuddle_status cud_request_submit(cuddle_request **out, cuddle_model *h, const cu
 
 /* ------------------------------------------------------------------------------------------------------------- end */
 
+static double mean_logprob(const cuddle_request *r)
+{
+    const int count = r->task.count - r->prompt_count;
+    return count ? r->logprob_sum / count : 0;
+}
+
+/* By the mean log-probability; of equals the one that was first. */
+static int better_first(const void *a, const void *b)
+{
+    const cuddle_request *x = *(cuddle_request *const *)a, *y = *(cuddle_request *const *)b;
+    const double p = mean_logprob(x), q = mean_logprob(y);
+    return p > q ? -1 : p < q ? 1 : x->index - y->index;
+}
+
+/* The last choice has ended. */
+static void end_whole(cuddle_request *r)
+{
+    cuddle_engine *e = r->model->engine;
+    cuddle_finish finish = r->choice[0]->finish;
+    for (int i = 1; i < r->g.best_of; i++) /* a failure of one is the request's */
+        if (r->choice[i]->finish == CUDDLE_FINISH_FAILED || r->choice[i]->finish == CUDDLE_FINISH_CANCELLED) finish = r->choice[i]->finish;
+    if (r->g.best_of > r->g.n) qsort(r->choice, (size_t)r->g.best_of, sizeof(cuddle_request *), better_first);
+    cud_stats_ended(&e->stats, finish, cud_now() - r->submitted);
+    if (--e->unfinished == 0) pthread_cond_broadcast(&e->quiet);
+}
+
 void cud_request_end(cuddle_request *r, cuddle_finish finish, const cuddle_error *why)
 {
     if (r->finish) return;
-    cuddle_engine *e = r->model->engine;
     r->finish = finish;
     if (finish == CUDDLE_FINISH_FAILED && why) r->failure = *why;
     r->ended = cud_now();
-    cud_stats_ended(&e->stats, finish, r->ended - r->submitted);
-    if (--e->unfinished == 0) pthread_cond_broadcast(&e->quiet);
-    pthread_cond_broadcast(&r->changed);
+    if (--r->whole->open == 0) end_whole(r->whole);
+    pthread_cond_broadcast(&r->whole->changed);
 }
 
 void cud_request_mark_cancelled(cuddle_request *r)
@@ -213,10 +274,18 @@ void cud_request_mark_cancelled(cuddle_request *r)
 
 void cud_request_release(cuddle_request *r)
 {
+    r = r->whole;
     if (--r->handles > 0) return;
     cuddle_model *h = r->model;
     destroy(r);
     h->handles--; /* never the last: the caller holds the lock through a handle of its own */
+}
+
+static bool in_step(const cuddle_request *r)
+{
+    for (int i = 0; i < r->g.best_of; i++)
+        if (r->choice[i]->in_step) return true;
+    return false;
 }
 
 void cud_request_free(cuddle_request *r)
@@ -226,10 +295,12 @@ void cud_request_free(cuddle_request *r)
     cuddle_engine *e = h->engine;
     pthread_mutex_lock(&e->lock);
     cud_request_mark_cancelled(r);
-    while (r->in_step) pthread_cond_wait(&h->changed, &e->lock); /* the next step would leave it out: it ends */
-    if (!r->finish) { /* it can go without the engine's thread */
-        cud_scheduler_remove(&h->scheduler, &r->task);
-        cud_request_end(r, CUDDLE_FINISH_CANCELLED, NULL);
+    while (in_step(r)) pthread_cond_wait(&h->changed, &e->lock); /* the next step would leave it out: it ends */
+    for (int i = 0; i < r->g.best_of; i++) { /* what is left can go without the engine's thread */
+        cuddle_request *c = r->choice[i];
+        if (c->finish) continue;
+        cud_scheduler_remove(&h->scheduler, &c->task);
+        cud_request_end(c, CUDDLE_FINISH_CANCELLED, NULL);
         r->handles--;
     }
     h->handles++; /* so that the release below cannot be the last */

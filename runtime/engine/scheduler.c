@@ -78,12 +78,15 @@ static void stop_waiting(scheduler *s, task *t)
     s->waiting_count--;
 }
 
-cuddle_status cud_scheduler_submit(scheduler *s, task *t, cuddle_error *err)
+cuddle_status cud_scheduler_submit(scheduler *s, task *const *tasks, int count, cuddle_error *err)
 {
-    if (s->waiting_count >= s->caps.queue)
-        return cud_fail(err, CUDDLE_E_BUSY, "%d requests are waiting, no more may", s->waiting_count);
-    t->arrival = ++s->arrivals;
-    wait_in_line(s, t);
+    if (count > s->caps.queue - s->waiting_count)
+        return cud_fail(err, CUDDLE_E_BUSY, "%d requests are waiting, at most %d may", s->waiting_count, s->caps.queue);
+    s->arrivals++;
+    for (int i = 0; i < count; i++) {
+        tasks[i]->arrival = s->arrivals;
+        wait_in_line(s, tasks[i]);
+    }
     return CUDDLE_OK;
 }
 
@@ -164,10 +167,23 @@ static bool find_pages(scheduler *s, task *t)
     return take_pages(s, t, wanted);
 }
 
+/* Does it wait for another to compute what both begin with? */
+static bool held(const task *t)
+{
+    const task *other = t->after;
+    return other && (other->waiting || other->running) && other->computed < t->count;
+}
+
+static task *next_to_admit(const scheduler *s)
+{
+    task *t = s->first_waiting;
+    while (t && held(t)) t = t->next;
+    return t;
+}
+
 static void admit(scheduler *s)
 {
-    while (s->first_waiting) {
-        task *t = s->first_waiting;
+    for (task *t; (t = next_to_admit(s));) {
         if (s->running_count < s->caps.sequences && find_pages(s, t)) {
             stop_waiting(s, t);
             for (t->seat = 0; s->seats[t->seat];) t->seat++;

@@ -33,6 +33,7 @@ struct task {
     int priority;       /* higher goes first */
     prefix_scope scope;
     bool shares; /* its prefix may be taken from others, and theirs from it */
+    const task *after; /* NULL, or the task with the same beginning that has to compute it first; it lives as long as this one */
 
     /* the scheduler's */
     uint64_t arrival;
@@ -86,8 +87,8 @@ void cud_scheduler_free(scheduler *s);
 cuddle_status cud_task_init(task *t, const scheduler_caps *caps, int positions, cuddle_error *err);
 void cud_task_free(task *t);
 
-/* Lets the task wait for its turn; CUDDLE_E_BUSY if too many do. */
-cuddle_status cud_scheduler_submit(scheduler *s, task *t, cuddle_error *err);
+/* Lets tasks that belong together wait for their turn, all or none of them; CUDDLE_E_BUSY if too many would. */
+cuddle_status cud_scheduler_submit(scheduler *s, task *const *tasks, int count, cuddle_error *err);
 /* The task leaves, wherever it is; its pages go back. */
 void cud_scheduler_remove(scheduler *s, task *t);
 /* Is there anything to do? */
