@@ -115,9 +115,10 @@ cuddle_status cuddle_request_result(cuddle_request *request, cuddle_result *out,
         .ids = r->ids + r->prompt_count, .count = (size_t)(r->count - r->prompt_count),
         .text = !text ? NULL : r->text.data ? r->text.data : "", .text_length = r->text.length,
         .logprobs = r->logprobs, .top_logprobs = r->top_logprobs, .top_count = r->g.logprobs > 0 ? r->g.logprobs : 0,
-        .prompt_logprobs = r->prompt_logprobs,
+        .prompt_logprobs = r->prompt_logprobs, .prompt_is_greedy = r->prompt_is_greedy,
+        .prompt_top_logprobs = r->g.prompt_top > 0 ? r->prompt_top_logprobs : NULL, .prompt_top_count = r->prompt_logprobs ? r->g.prompt_top : 0,
         .queue_seconds = (r->started > 0 ? r->started : r->ended) - r->submitted,
-        .prefill_seconds = r->first_token > 0 ? r->first_token - r->started : 0,
+        .prefill_seconds = r->first_token > 0 ? r->first_token - r->started : r->g.max_tokens == 0 && r->started > 0 ? r->ended - r->started : 0,
         .decode_seconds = r->first_token > 0 ? r->ended - r->first_token : 0,
     };
     return cud_result_copy(out, &result, sizeof result, "cuddle_result", err);

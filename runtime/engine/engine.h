@@ -131,6 +131,7 @@ struct cuddle_request {
     int page_count;
     int seat;   /* among the running: its rows of the device's marks */
     int marked; /* [step] ids that those are up to date with; -1: none */
+    unsigned marked_bans; /* [step] and what was banned then, cud_bans() */
 
     /* [step] its part in the current step */
     int step_rows, step_outputs, step_first_output;
@@ -141,7 +142,8 @@ struct cuddle_request {
     text_buffer made;       /* all text, held-back stop prefixes included */
     size_t released;        /* bytes of `made` that no stop string can take back */
     float *logprobs, *prompt_logprobs;
-    cuddle_logprob *top_logprobs;
+    uint8_t *prompt_is_greedy;
+    cuddle_logprob *top_logprobs, *prompt_top_logprobs;
 
     /* what readers see */
     text_buffer text; /* released so far */
@@ -218,6 +220,7 @@ typedef struct produced { /* by one request in one step */
 /* Takes in the logits of p->request's rows, or the token that the device picked: log-probabilities of its prompt, and a new token if it
  * was its turn. */
 void cud_output_take(produced *p, cuddle_model *h, bool picked);
+history cud_request_past(const cuddle_request *r); /* what the next token follows */
 cuddle_status cud_text_append(text_buffer *b, const char *text, size_t length, cuddle_error *err);
 
 #endif

@@ -61,7 +61,7 @@ static cuddle_status fit(cuddle_request *r, const cuddle_model *h, cuddle_error 
 {
     const int64_t positions = h->pages * CUD_PAGE < h->max_context ? h->pages * CUD_PAGE : h->max_context;
     const int64_t room = positions - r->prompt_count;
-    if (room < 1)
+    if (room < 1 && !(room == 0 && r->g.max_tokens_asked && r->g.max_tokens == 0))
         return cud_fail(err, CUDDLE_E_LIMIT, "the prompt has %d tokens, and at most %lld fit with room for an answer", r->prompt_count,
                         (long long)positions - 1);
     generation *g = &r->g;
@@ -98,13 +98,17 @@ static cuddle_status allocate(cuddle_request *r, const cuddle_model *h, id_list 
     r->pages = calloc((size_t)r->page_count, sizeof *r->pages);
     bool ok = r->pages != NULL;
     if (r->g.logprobs >= 0) {
-        r->logprobs = calloc(tokens, sizeof *r->logprobs);
+        r->logprobs = calloc(tokens + 1, sizeof *r->logprobs);
         r->top_logprobs = calloc(tokens * (size_t)r->g.logprobs + 1, sizeof *r->top_logprobs);
         ok = ok && r->logprobs && r->top_logprobs;
     }
     if (r->g.prompt_logprobs) {
-        r->prompt_logprobs = calloc((size_t)r->prompt_count, sizeof *r->prompt_logprobs);
-        ok = ok && r->prompt_logprobs;
+        const size_t places = (size_t)r->prompt_count, top = places * (size_t)r->g.prompt_top;
+        r->prompt_logprobs = calloc(places, sizeof *r->prompt_logprobs);
+        r->prompt_is_greedy = calloc(places, sizeof *r->prompt_is_greedy);
+        r->prompt_top_logprobs = calloc(top + 1, sizeof *r->prompt_top_logprobs);
+        ok = ok && r->prompt_logprobs && r->prompt_is_greedy && r->prompt_top_logprobs;
+        for (size_t i = 0; i < top && ok; i++) r->prompt_top_logprobs[i].token = -1;
     }
     if (!ok) return cud_nomem(err, total * sizeof(float), "a request's results");
     return h->tokenizer ? start_text(r, h, err) : CUDDLE_OK;
@@ -121,6 +125,8 @@ static void destroy(cuddle_request *r)
     free(r->made.data);
     free(r->logprobs);
     free(r->prompt_logprobs);
+    free(r->prompt_is_greedy);
+    free(r->prompt_top_logprobs);
     free(r->top_logprobs);
     free(r->text.data);
     free(r->piece);
@@ -161,9 +167,7 @@ cuddle_status cud_request_submit(cuddle_request **out, cuddle_model *h, const cu
     r->user = user;
     r->submitted = cud_now();
     id_list prompt = { 0 };
-    cuddle_status status = cud_generation_resolve(&r->g, options, &h->config, err);
-    if (!status && r->g.logprobs > h->sampler.vocabulary)
-        status = cud_fail(err, CUDDLE_E_ARG, "logprobs is %d, but the vocabulary has %d tokens", r->g.logprobs, h->sampler.vocabulary);
+    cuddle_status status = cud_generation_resolve(&r->g, options, &h->config, h->sampler.vocabulary, err);
     if (!status) status = build_prompt(&prompt, h, segments, count, options && options->no_special, err);
     if (!status) {
         r->prompt_count = r->count = (int)prompt.count;
