@@ -7,6 +7,15 @@
 static int remaining(const cuddle_request *r) { return r->count - r->computed; }
 static bool decoding(const cuddle_request *r) { return r->computed >= r->prompt_count; }
 
+/* How many of the remaining rows come before the first one whose logits are wanted. */
+static int silent_rows(const cuddle_request *r)
+{
+    if (decoding(r)) return 0;
+    if (!r->g.prompt_logprobs) return remaining(r) - 1;
+    const int from = r->g.prompt_from < r->prompt_count ? r->g.prompt_from : r->prompt_count;
+    return from - 1 > r->computed ? from - 1 - r->computed : 0;
+}
+
 void cud_scheduler_admit(cuddle_model *h)
 {
     while (h->queue_head && h->running_count < h->m->caps.sequences && h->queue_head->page_count <= h->free_count) {
@@ -79,14 +88,15 @@ int cud_scheduler_fill(cuddle_model *h)
             if (pass == 0) r->step_rows = 0;
             if (decoding(r) != (pass == 0)) continue;
             int room = caps->tokens - s->tokens;
-            /* Every row of a prompt whose log-probabilities are wanted is an output row. */
-            if (r->g.prompt_logprobs && !decoding(r) && caps->outputs - s->outputs < room) room = caps->outputs - s->outputs;
+            /* Every row of a prompt that predicts a token whose log-probability is wanted is an output row. */
+            const int silent = silent_rows(r);
+            if (caps->outputs - s->outputs < room - silent) room = silent + caps->outputs - s->outputs;
             const int rows = room <= 0 || s->outputs == caps->outputs ? 0 : remaining(r) < room ? remaining(r) : room;
             const bool last = rows == remaining(r);
             if (!last) left_out = true;
             if (rows == 0) continue;
             r->step_rows = rows;
-            r->step_outputs = r->g.prompt_logprobs && !decoding(r) ? rows : last ? 1 : 0;
+            r->step_outputs = rows > silent ? rows - silent : 0;
             r->step_first_output = s->outputs;
             r->step_samples = last;
             add_sequence(h, r, rows, r->step_outputs);
