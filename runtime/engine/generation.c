@@ -20,7 +20,7 @@ void cuddle_generation_options_init(cuddle_generation_options *options, size_t s
 
 static cuddle_status check_range(cuddle_error *err, const char *name, double value, double min, double max)
 {
-    if (value >= min && value <= max) return CUDDLE_OK; /* false for a NaN */
+    if (value >= (double)(float)min && value <= max) return CUDDLE_OK; /* a float that was written as `min` may be below it; false for a NaN */
     return cud_fail(err, CUDDLE_E_ARG, "%s is %g, expected a number from %g to %g", name, value, min, max);
 }
 
