@@ -153,7 +153,7 @@ START_TEST(greedy_choices_equal_transformers)
 }
 END_TEST
 
-/* 20,000 draws from every twentieth case with something to draw from, against transformers' probabilities: the chi-square statistic of the
+/* 20,000 draws from every sixteenth case with something to draw from, against transformers' probabilities: the chi-square statistic of the
  * tokens that are expected five times or more, the others together, stays below the point that one sample in 10,000 passes (its cube
  * root is nearly normal: Wilson and Hilferty). Seeds are fixed, so it does or it does not. */
 START_TEST(draws_follow_transformers_probabilities)
@@ -164,7 +164,7 @@ START_TEST(draws_follow_transformers_probabilities)
     for (size_t index = 0, candidates = 0; index < cases; index++) {
         row_case c;
         read_case(&c, index);
-        if (json_array_size(json_object_get(c.json, "ids")) >= 3 && candidates++ % 20 == 0) {
+        if (json_array_size(json_object_get(c.json, "ids")) >= 3 && candidates++ % 16 == 0) {
             float copy[MANY];
             int hits[MANY] = { 0 }, cells = 0, rest_hits = 0;
             sampler s;

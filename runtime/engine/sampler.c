@@ -63,6 +63,16 @@ static int by_id(const void *a, const void *b)
     return x->id < y->id ? -1 : x->id > y->id;
 }
 
+/* Most of what keeps some candidates leaves them in order. */
+static void sort_by_id(candidate *c, int n)
+{
+    for (int i = 1; i < n; i++) {
+        if (c[i - 1].id < c[i].id) continue;
+        qsort(c, (size_t)n, sizeof *c, by_id);
+        return;
+    }
+}
+
 /* The k-th largest logit, by quickselect on a copy of the values. */
 static float kth_largest(candidate *c, int n, int k)
 {
@@ -252,7 +262,7 @@ cuddle_status cud_sample_candidates(int *count, sampler *s, const sampling *how,
     n = keep_some(c, n, how);
     const double total = (double)add_weights(c, n);
     for (int i = 0; i < n; i++) c[i].probability = (float)((double)draw_weight(c[i].distance) / total);
-    qsort(c, (size_t)n, sizeof *c, by_id);
+    sort_by_id(c, n);
     *count = n;
     return CUDDLE_OK;
 }
