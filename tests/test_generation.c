@@ -186,7 +186,7 @@ static void check_place(const cuddle_result *got, size_t at, const json_t *place
     }
 }
 
-/* A text's tokens at once, in chunks and from every place on, with a token produced behind them and without. */
+/* A text's tokens at once and in chunks, all and from a place on, with a token produced behind them and without. */
 START_TEST(log_probabilities_of_prompts_equal_transformers)
 {
     cuddle_engine *engine = new_engine();
@@ -201,7 +201,9 @@ START_TEST(log_probabilities_of_prompts_equal_transformers)
             const char *what = json_string_value(json_object_get(c, "context"));
             size_t count;
             int32_t *ids = case_ids(json_object_get(c, "ids"), &count);
+            const size_t own = (size_t)case_number(c, "from", 0);
             for (size_t from = 0; from <= count; from++) {
+                if ((batch > 3 || i > 0) && from != own && from != count - i % 2) continue; /* all places of the first text are enough */
                 cuddle_generation_options o = greedy((int)(from % 2));
                 o.prompt_logprobs = 1;
                 o.prompt_top_logprobs = TOP;
@@ -221,7 +223,7 @@ START_TEST(log_probabilities_of_prompts_equal_transformers)
                     ck_assert(got.prompt_logprobs[at] == 0.0f && got.prompt_is_greedy[at] == 0);
                     for (size_t k = 0; k < TOP; k++) ck_assert_int_eq(got.prompt_top_logprobs[at * TOP + k].token, -1);
                 }
-                if (from == (size_t)case_number(c, "from", 0)) ck_assert(fabs(sum - case_number(c, "logprob", NAN)) < 1e-3);
+                if (from == own) ck_assert(fabs(sum - case_number(c, "logprob", NAN)) < 1e-3);
                 cuddle_request_free(r);
             }
             free(ids);

@@ -341,6 +341,37 @@ START_TEST(searching_sequences_finds_all_of_them)
 }
 END_TEST
 
+/* A forced token comes although it is a bad word, repeats an n-gram, ends too early and is not among the allowed; where a first token is the
+ * last one, too, the end wins; and what is suppressed is not even forced. */
+START_TEST(forced_tokens_win_over_what_stands_before_them)
+{
+    static const int32_t ids[] = { 3 }, first[] = { 3 }, ends[] = { 5, 6 };
+    static const uint32_t allowed[] = { 1 << 8 };
+    const history begin = { .ids = ids, .count = 1 }, only = { .ids = ids, .count = 1, .last = true };
+    sampling how = plain();
+    ck_ok(cud_sequences_add(&how.bad_words, first, 1, 0, 9, "x", &err));
+    cud_sequences_seal(&how.bad_words);
+    how.no_repeat_ngram = 1;
+    how.allowed = allowed;
+    how.ends = first, how.end_count = 1, how.min_tokens = 9;
+    how.forced_bos = first, how.forced_bos_count = 1;
+    how.forced_eos = ends, how.forced_eos_count = 2;
+    sampler s;
+    int count;
+    ck_ok(cud_sampler_init(&s, 9, &err));
+    float a[9] = { 1, 2, 3, 4, 5, 6, 7, 8, 9 }, b[9] = { 1, 2, 3, 4, 5, 6, 7, 8, 9 }, c[9] = { 1, 2, 3, 4, 5, 6, 7, 8, 9 };
+    ck_ok(cud_sample_candidates(&count, &s, &how, &begin, a, &err));
+    ck_assert(count == 1 && s.candidates[0].id == 3);
+    ck_ok(cud_sample_candidates(&count, &s, &how, &only, b, &err));
+    ck_assert(count == 2 && s.candidates[0].id == 5 && s.candidates[1].id == 6);
+    ck_assert_float_eq(s.candidates[0].probability, 0.5f);
+    how.suppress = ends, how.suppress_count = 2;
+    test_expect_failure(cud_sample_candidates(&count, &s, &how, &only, c, &err), CUDDLE_E_FORMAT, &err);
+    cud_sampler_free(&s);
+    cud_sequences_free(&how.bad_words);
+}
+END_TEST
+
 /* InfNanRemoveLogitsProcessor: no number becomes 0, an infinity the farthest number; what is suppressed behind it stays so. */
 START_TEST(invalid_values_can_be_removed)
 {
@@ -451,6 +482,7 @@ int main(void)
     tcase_add_test(tc, produced_tokens_alone_are_penalised);
     tcase_add_test(tc, sequences_apply_where_they_end);
     tcase_add_test(tc, searching_sequences_finds_all_of_them);
+    tcase_add_test(tc, forced_tokens_win_over_what_stands_before_them);
     tcase_add_test(tc, invalid_values_can_be_removed);
     tcase_add_test(tc, a_device_is_not_asked_for_what_it_cannot_do);
     tcase_add_test(tc, bans_come_and_go);
