@@ -309,6 +309,44 @@ START_TEST(sequences_apply_where_they_end)
 }
 END_TEST
 
+/* Floats add up in transformers' order: single tokens, then lengths as they first came up. 100,000,000 takes a 1 in unless it is gone before. */
+START_TEST(biases_add_up_in_the_order_of_lengths)
+{
+    static const int32_t ids[] = { 4, 3, 1, 2 };
+    static const struct { int32_t ids[4]; size_t count; float bias; } given[] = {
+        { { 3, 1, 2, 6 }, 4, 1e8f }, { { 2, 6 }, 2, -1e8f }, { { 1, 2, 6 }, 3, 1 }, { { 0, 0, 0, 0 }, 4, 3 }, { { 6 }, 1, 0.5f },
+        { { 2, 7 }, 2, -1e8f }, { { 1, 2, 7 }, 3, 1 }, { { 3, 1, 2, 7 }, 4, 1e8f }, { { 7 }, 1, 2 },
+    };
+    sampling how = plain();
+    double p[9];
+    for (size_t i = 0; i < sizeof given / sizeof *given; i++) ck_ok(cud_sequences_add(&how.bias, given[i].ids, given[i].count, given[i].bias, 9, "x", &err));
+    cud_sequences_seal(&how.bias);
+    nine(p, &how, ids, 4, 0);
+    ck_assert_double_eq_tol(p[6] / p[0], exp((double)(0.5f + 1e8f - 1e8f + 1)), 1e-5);
+    ck_assert_double_eq_tol(p[7] / p[0], exp((double)(2 + 1e8f - 1e8f + 1)), 1e-5); /* in the order in which lengths came up, not these sequences */
+    cud_sequences_free(&how.bias);
+}
+END_TEST
+
+START_TEST(sequences_that_make_no_sense_are_refused)
+{
+    static const int32_t ids[CUD_MAX_SEQUENCE_TOKENS + 1] = { 9, -1, 8 };
+    sequence_set set = { 0 };
+    const struct { const int32_t *ids; size_t count; cuddle_status status; } cases[] = {
+        { ids, 0, CUDDLE_E_ARG }, { ids, 1, CUDDLE_E_ARG }, { ids + 1, 1, CUDDLE_E_ARG }, { ids + 1, 2, CUDDLE_E_ARG }, { ids + 2, 1, CUDDLE_OK },
+        { ids + 3, CUD_MAX_SEQUENCE_TOKENS, CUDDLE_E_LIMIT }, { ids + 3, SIZE_MAX, CUDDLE_E_LIMIT }, { ids + 2, CUD_MAX_SEQUENCE_TOKENS - 1, CUDDLE_OK },
+        { ids + 2, 1, CUDDLE_E_LIMIT },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        err = (cuddle_error){ CUDDLE_OK, "" };
+        const cuddle_status status = cud_sequences_add(&set, cases[i].ids, cases[i].count, 0, 9, "x", &err);
+        ck_assert_msg(status == cases[i].status, "case %zu: %s", i, err.text);
+    }
+    ck_assert_uint_eq(set.count, 2);
+    cud_sequences_free(&set);
+}
+END_TEST
+
 /* Against looking at every sequence. */
 START_TEST(searching_sequences_finds_all_of_them)
 {
@@ -372,6 +410,26 @@ START_TEST(forced_tokens_win_over_what_stands_before_them)
 }
 END_TEST
 
+/* top-h looks at 100 tokens, of equal ones at those of the lowest ids; a little more than half of the entropy of equal tokens is half of them. */
+START_TEST(top_h_looks_at_a_hundred_tokens)
+{
+    enum { N = 130 };
+    sampling how = plain();
+    sampler s;
+    int count;
+    ck_ok(cud_sampler_init(&s, N, &err));
+    for (int half = 0; half < 2; half++) {
+        float logits[N];
+        for (int i = 0; i < N; i++) logits[i] = 3;
+        how.top_h = half ? 0.505f : 1;
+        ck_ok(cud_sample_candidates(&count, &s, &how, &(history){ .produced = 0 }, logits, &err));
+        ck_assert_int_eq(count, half ? 50 : 100);
+        for (int i = 0; i < count; i++) ck_assert_int_eq(s.candidates[i].id, i);
+    }
+    cud_sampler_free(&s);
+}
+END_TEST
+
 /* InfNanRemoveLogitsProcessor: no number becomes 0, an infinity the farthest number; what is suppressed behind it stays so. */
 START_TEST(invalid_values_can_be_removed)
 {
@@ -413,6 +471,8 @@ START_TEST(a_device_is_not_asked_for_what_it_cannot_do)
     ck_ok(cud_sequences_add(&known.bad_words, one, 1, 0, 9, "x", &err));
     cud_sequences_seal(&known.bad_words);
     ck_assert(!cud_sampling_needs_host(&known, &past) && !cud_sampling_needs_host(&known, &last) && !cud_sampling_needs_host(&known, &first));
+    how = plain();
+    ck_assert(!cud_sampling_needs_host(&how, &past) && !cud_sampling_needs_host(&how, &last) && !cud_sampling_needs_host(&how, &first));
 #define NEEDS(setting, after) \
     do { \
         how = known; \
@@ -481,6 +541,9 @@ int main(void)
     tcase_add_test(tc, the_longest_ngram_is_found);
     tcase_add_test(tc, produced_tokens_alone_are_penalised);
     tcase_add_test(tc, sequences_apply_where_they_end);
+    tcase_add_test(tc, biases_add_up_in_the_order_of_lengths);
+    tcase_add_test(tc, sequences_that_make_no_sense_are_refused);
+    tcase_add_test(tc, top_h_looks_at_a_hundred_tokens);
     tcase_add_test(tc, searching_sequences_finds_all_of_them);
     tcase_add_test(tc, forced_tokens_win_over_what_stands_before_them);
     tcase_add_test(tc, invalid_values_can_be_removed);

@@ -90,7 +90,7 @@ static cuddle_generation_options options_of(int kind)
         o.bad_word_count = sizeof bad / sizeof *bad;
     }
     if (kind == 9) { /* what the host has to pick, and with it the others for so long */
-        o.max_tokens = 4;
+        o.max_tokens = 3;
         o.typical_p = 0.7f;
         o.frequency_penalty = 0.5f;
         o.sequence_bias = favoured;
