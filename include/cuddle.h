@@ -553,11 +553,22 @@ typedef struct cuddle_segment {
 #define CUDDLE_UNSET_INT (-1)
 #define CUDDLE_UNSET_FLOAT (-1.0f)
 
-/* Sampling follows transformers' definitions, in its order: repetition penalty, suppressed tokens, temperature, top-k, top-p,
- * min-p. A field left unset takes generation_config.json's value, else transformers' default. */
+/* Tokens of which the last is meant wherever the others have just come. */
+typedef struct cuddle_sequence_bias {
+    const int32_t *tokens;
+    size_t count;
+    float bias; /* is added to its logit; -INFINITY: it does not come */
+} cuddle_sequence_bias;
+
+/* Sampling follows transformers' definitions, in its order: sequence bias, repetition penalty, (frequency and presence penalty), no repeated
+ * n-grams, bad words, no end before min_tokens, (allowed tokens), forced tokens, length decay, suppressed tokens; then, unless it is
+ * greedy, temperature, top-h, top-k, top-p, min-p, typical-p, epsilon cut-off, eta cut-off. What is in brackets transformers does not have.
+ * A field left unset takes generation_config.json's value, else transformers' default. Ids outside the vocabulary, numbers out of range
+ * and NaN are CUDDLE_E_ARG. Where nothing is left to choose from, the request fails. */
 typedef struct cuddle_generation_options {
     size_t struct_size;
-    int max_tokens;           /* new tokens; unset: generation_config's max_new_tokens, else what its max_length leaves, else the context's rest */
+    int max_tokens;           /* new tokens; unset: generation_config's max_new_tokens, else what its max_length leaves, else the context's rest.
+                               * 0: none, the request ends as LENGTH once the prompt is computed, for log-probabilities of the prompt */
     float temperature;        /* 0: greedy */
     int top_k;                /* 0: off */
     float top_p;              /* 1: off */
@@ -571,7 +582,7 @@ typedef struct cuddle_generation_options {
     int ignore_eos;              /* 1: the checkpoint's end-of-sequence tokens do not end the output */
     int no_special;              /* 1: do not add special tokens to the prompt's text */
     int logprobs;                /* -1 (default): none; n >= 0: each output token's log-probability and the n likeliest, at most 20 */
-    int prompt_logprobs;         /* 1: log-probabilities of the prompt's tokens too */
+    int prompt_logprobs;         /* 1: log-probabilities of the prompt's tokens too, and whether they are what a greedy choice would be */
     const int32_t *suppress;     /* tokens never to produce, in addition to generation_config's */
     size_t suppress_count;
     int n;               /* choices to give, each with a seed one higher than that before it; 0 (default): 1; at most 128 */
@@ -581,6 +592,31 @@ typedef struct cuddle_generation_options {
     int timeout_ms;      /* 0 (default): none; else the request ends with CUDDLE_FINISH_DEADLINE when so much time has passed since its submission */
     uint64_t cache_salt; /* only requests with the same one share prefixes; 0 (default) is one like any other. Set it to a secret of a tenant so that
                           * others cannot learn from the time to the first token what its prompts begin with. */
+    int min_tokens;              /* end-of-sequence and stop tokens do not come before so many; stop strings may. Unset: min_new_tokens */
+    float typical_p;             /* 1: off; at least 1e-6 */
+    float epsilon_cutoff, eta_cutoff; /* 0: off */
+    float top_h;                 /* 0: off */
+    /* As OpenAI's API and vLLM define them, on produced tokens alone: a token that came n times loses n * frequency_penalty +
+     * presence_penalty. -100 to 100; 0 (default): off. */
+    float frequency_penalty, presence_penalty;
+    int no_repeat_ngram_size;    /* so many tokens do not come in the same order twice, prompt included; 0: off; at most 1024 */
+    /* In addition to generation_config's, and of equal sequences the one that counts. At most 65536 tokens in each list, all sequences together.
+     * Biases from -1e9 to 1e9. A step's work for a list is at most a look at each of its tokens, usually a binary search. */
+    const cuddle_sequence_bias *sequence_bias; /* a logit bias is a sequence of one token */
+    size_t sequence_bias_count;
+    const cuddle_sequence_bias *bad_words; /* sequences that do not come; their bias has no meaning. An end-of-sequence token alone is ignored. */
+    size_t bad_word_count;
+    const int32_t *begin_suppress; /* tokens that do not come first, in addition to generation_config's */
+    size_t begin_suppress_count;
+    const int32_t *allowed;      /* the only tokens that may come, end-of-sequence tokens among them if they may */
+    size_t allowed_count;        /* 0 (default): all may */
+    int32_t forced_bos;          /* the first token, behind a prompt of a single one; unset: forced_bos_token_id */
+    int32_t forced_eos;          /* the last token, where the output reaches max_tokens; unset: forced_eos_token_id */
+    int length_decay_start;      /* beyond so many tokens the logit of what ends the output grows by (factor^tokens - 1) of its size; */
+    float length_decay_factor;   /* 1: off; unset: exponential_decay_length_penalty */
+    int prompt_top_logprobs;     /* with prompt_logprobs: the n likeliest at each place too, at most 20; default 0 */
+    int prompt_logprobs_from;    /* with prompt_logprobs: only of the tokens from this place of the prompt on. Logits are computed for these
+                                  * alone, and never for more than a step's worth at once; default 0 */
 } cuddle_generation_options;
 CUDDLE_API void cuddle_generation_options_init(cuddle_generation_options *options, size_t size);
 
@@ -649,8 +685,11 @@ typedef struct cuddle_result {
     const float *logprobs;               /* [count], NULL unless asked for */
     const cuddle_logprob *top_logprobs;  /* [count][top_count] */
     int top_count;
-    const float *prompt_logprobs; /* [prompt_count], the first is 0 (it has none); NULL unless asked for */
-    double queue_seconds, prefill_seconds, decode_seconds; /* submit to first step, to first token, from there to the end */
+    const float *prompt_logprobs; /* [prompt_count], 0 for the first (it has none) and before prompt_logprobs_from; NULL unless asked for */
+    double queue_seconds, prefill_seconds, decode_seconds; /* submit to first step, to first token (or the end), from there to the end */
+    const cuddle_logprob *prompt_top_logprobs; /* [prompt_count][prompt_top_count]; token -1 where there is none; NULL unless asked for */
+    int prompt_top_count;
+    const uint8_t *prompt_is_greedy; /* [prompt_count]: 1 where the token is the likeliest of its place (the first of several); with prompt_logprobs */
     int cached_tokens; /* of the prompt, taken over from requests before it */
     int preemptions;   /* times that it had to give way and began anew; its results do not show it */
     double mean_logprob; /* of the tokens produced, by the model's distribution; 0 unless log-probabilities were asked for or needed for best_of */

@@ -443,21 +443,24 @@ generation("root-list", b"[]", "is an array, expected an object")
 generation("twice", b'{"top_k": 1, "top_k": 1}', 'byte 13: the key "top_k" is there twice')
 generation("deep", b'{"x": ' + b"[" * 3000 + b"]" * 3000 + b"}", "byte 132: objects and arrays are nested more than 127 deep")
 generation("nothing", {})
-for key, low, high in (("temperature", 0, 1e4), ("top_p", 0, 1), ("min_p", 0, 1), ("repetition_penalty", 1e-4, 1e4)):
+for key, low, high in (("temperature", 0, 1e4), ("top_p", 0, 1), ("min_p", 0, 1), ("repetition_penalty", 1e-4, 1e4), ("typical_p", 1e-6, 1),
+                       ("epsilon_cutoff", 0, 1), ("eta_cutoff", 0, 1), ("top_h", 1e-6, 1)):
     expected = f"a number from {number_of(low)} to {number_of(high)}"
     for name, value in (("below", -0.5), ("above", high + 0.5), ("string", "1"), ("bool", True), ("list", [0.5])):
         generation(f"{key}-{name}", {key: value}, wrong(key, value, expected))
     for name, value in (("null", None), ("least", low), ("most", high)):
         generation(f"{key}-{name}", {key: value})
-for key, low in (("top_k", 0), ("max_new_tokens", 1), ("max_length", 1)):
-    for name, value in (("below", low - 1), ("above", 1 << 31), ("string", "5"), ("real", 1.5), ("bool", False)):
-        generation(f"{key}-{name}", {key: value}, wrong(key, value, f"an integer from {low} to {(1 << 31) - 1}"))
-    for name, value in (("null", None), ("least", low), ("most", (1 << 31) - 1)):
+for key, low, high in (("top_k", 0, (1 << 31) - 1), ("max_new_tokens", 1, (1 << 31) - 1), ("max_length", 1, (1 << 31) - 1),
+                       ("min_new_tokens", 0, (1 << 31) - 1), ("min_length", 0, (1 << 31) - 1), ("no_repeat_ngram_size", 0, 1024)):
+    for name, value in (("below", low - 1), ("above", high + 1), ("string", "5"), ("real", 1.5), ("bool", False)):
+        generation(f"{key}-{name}", {key: value}, wrong(key, value, f"an integer from {low} to {high}"))
+    for name, value in (("null", None), ("least", low), ("most", high)):
         generation(f"{key}-{name}", {key: value})
-for name, value in (("number", 1), ("string", "true")):
-    generation(f"do_sample-{name}", {"do_sample": value}, wrong("do_sample", value, "true or false"))
-for name, value in (("null", None), ("true", True), ("false", False)):
-    generation(f"do_sample-{name}", {"do_sample": value})
+for key in ("do_sample", "remove_invalid_values"):
+    for name, value in (("number", 1), ("string", "true")):
+        generation(f"{key}-{name}", {key: value}, wrong(key, value, "true or false"))
+    for name, value in (("null", None), ("true", True), ("false", False)):
+        generation(f"{key}-{name}", {key: value})
 for name, value in (("negative", -1), ("above", 1 << 31), ("string", "2"), ("real", 2.5), ("object", {})):
     generation(f"eos-{name}", {"eos_token_id": value}, wrong("eos_token_id", value, f"an integer from 0 to {(1 << 31) - 1}"))
 for name, value in (("negative", -1), ("null", None), ("string", "2"), ("above", 1 << 31)):
@@ -465,6 +468,46 @@ for name, value in (("negative", -1), ("null", None), ("string", "2"), ("above",
 generation("eos-17", {"eos_token_id": list(range(17))}, '"eos_token_id" has 17 ids, expected at most 16', LIMIT)
 generation("eos-16", {"eos_token_id": list(range(16))})
 generation("eos-null", {"eos_token_id": None})
+# Ids that have to be the model's: the vocabulary of these cases ends at 299.
+ID = "an integer from 0 to 299"
+for key in ("forced_bos_token_id", "forced_eos_token_id"):
+    for name, value in (("negative", -1), ("above", 300), ("string", "2"), ("real", 2.5)):
+        generation(f"{key}-{name}", {key: value}, wrong(key, value, ID))
+    for name, value in (("null", None), ("least", 0), ("most", 299)):
+        generation(f"{key}-{name}", {key: value})
+generation("forced_bos_token_id-list", {"forced_bos_token_id": [1]}, wrong("forced_bos_token_id", [1], ID))
+generation("forced_eos_token_id-list", {"forced_eos_token_id": [1, 2]})
+generation("forced_eos_token_id-list-above", {"forced_eos_token_id": [1, 300]}, wrong("forced_eos_token_id[1]", 300, ID))
+generation("forced_eos_token_id-17", {"forced_eos_token_id": list(range(17))}, '"forced_eos_token_id" has 17 ids, expected at most 16', LIMIT)
+# Sequences of ids, alone and with a bias.
+for key, of in (("bad_words_ids", lambda ids: ids), ("sequence_bias", lambda ids: [ids, -1.5])):
+    at = f"{key}[1]" if key == "bad_words_ids" else f"{key}[1][0]"
+    generation(f"{key}-number", {key: 5}, wrong(key, 5, "an array"))
+    generation(f"{key}-null", {key: None})
+    generation(f"{key}-none", {key: []})
+    generation(f"{key}-several", {key: [of([0]), of([299, 1, 2]), of([0])]})
+    generation(f"{key}-of-numbers", {key: [5]}, wrong(f"{key}[0]", 5, "an array"))
+    generation(f"{key}-empty-sequence", {key: [of([1]), of([])]}, wrong(at, [], "at least one token id"))
+    for name, value in (("negative", -1), ("above", 300), ("string", "2"), ("null", None)):
+        generation(f"{key}-id-{name}", {key: [of([1]), of([1, value])]}, wrong(f"{at}[1]", value, ID))
+    generation(f"{key}-65536", {key: [of([1] * 65535), of([2])]})
+    generation(f"{key}-65537", {key: [of([1] * 65535), of([2, 3])]}, f'"{key}" has more than 65536 token ids in all', LIMIT)
+generation("sequence_bias-alone", {"sequence_bias": [[[1]]]}, wrong("sequence_bias[0]", [], "a list of token ids and a number"))
+generation("sequence_bias-three", {"sequence_bias": [[[1], 2.0, 3]]}, wrong("sequence_bias[0]", [], "a list of token ids and a number"))
+for name, value in (("string", "1"), ("below", -2e9), ("above", 2e9)):
+    generation(f"sequence_bias-{name}", {"sequence_bias": [[[1], value]]}, wrong("sequence_bias[0][1]", value, "a number from -1000000000.0 to 1000000000.0"))
+for name, value in (("least", -1e9), ("most", 1000000000)):
+    generation(f"sequence_bias-{name}", {"sequence_bias": [[[1], value]]})
+DECAY = "exponential_decay_length_penalty"
+generation(f"{DECAY}-number", {DECAY: 5}, wrong(DECAY, 5, "an array"))
+generation(f"{DECAY}-null", {DECAY: None})
+for name, value in (("none", []), ("alone", [5]), ("three", [5, 1.5, 2])):
+    generation(f"{DECAY}-{name}", {DECAY: value}, wrong(DECAY, value, "a number of tokens and a factor"))
+for name, value in (("below", -1), ("real", 1.5), ("above", 1 << 31)):
+    generation(f"{DECAY}-start-{name}", {DECAY: [value, 1.5]}, wrong(f"{DECAY}[0]", value, f"an integer from 0 to {(1 << 31) - 1}"))
+for name, value in (("below", 0), ("above", 10001), ("string", "1")):
+    generation(f"{DECAY}-factor-{name}", {DECAY: [5, value]}, wrong(f"{DECAY}[1]", value, f"a number from {number_of(1e-4)} to {number_of(1e4)}"))
+generation(f"{DECAY}-set", {DECAY: [0, 1.01]})
 for key in ("suppress_tokens", "begin_suppress_tokens"):
     generation(f"{key}-number", {key: 5}, wrong(key, 5, "an array"))
     for name, value in (("below", -2), ("above", 1 << 31), ("null", None), ("string", "2")):
@@ -474,18 +517,14 @@ for key in ("suppress_tokens", "begin_suppress_tokens"):
     generation(f"{key}-null", {key: None})
     generation(f"{key}-none", {key: []})
 # Settings that would change the output: only their neutral value is taken.
-for key, value, neutral in (("num_beams", 4, 1), ("num_beam_groups", 2, 1), ("diversity_penalty", 0.5, 0), ("typical_p", 0.9, 1),
-                            ("epsilon_cutoff", 0.001, 0), ("eta_cutoff", 0.001, 0), ("encoder_repetition_penalty", 1.5, 1),
-                            ("no_repeat_ngram_size", 3, 0), ("encoder_no_repeat_ngram_size", 3, 0), ("min_length", 5, 0), ("min_new_tokens", 5, 0),
-                            ("penalty_alpha", 0.6, 0), ("guidance_scale", 1.5, 1), ("top_h", 0.4, 1)):
+for key, value, neutral in (("num_beams", 4, 1), ("num_beam_groups", 2, 1), ("diversity_penalty", 0.5, 0), ("encoder_repetition_penalty", 1.5, 1),
+                            ("encoder_no_repeat_ngram_size", 3, 0), ("penalty_alpha", 0.6, 0), ("guidance_scale", 1.5, 1)):
     generation(f"{key}-set", {key: value}, wrong(key, value, f"{neutral}: nothing else is supported"), UNSUPPORTED)
     generation(f"{key}-string", {key: str(neutral)}, wrong(key, str(neutral), f"{neutral}: nothing else is supported"), UNSUPPORTED)
     for name, said in (("neutral", neutral), ("neutral-real", float(neutral)), ("null", None)):
         generation(f"{key}-{name}", {key: said})
-for key, value in (("bad_words_ids", [[5]]), ("force_words_ids", [[5]]), ("forced_bos_token_id", 5), ("forced_eos_token_id", 0),
-                   ("forced_decoder_ids", [[1, 2]]), ("exponential_decay_length_penalty", [5, 1.5]), ("sequence_bias", [[[1], 2.0]]),
-                   ("token_healing", True), ("watermarking_config", {"bias": 2.5}), ("constraints", [1]), ("dola_layers", "high"),
-                   ("custom_generate", "x/y"), ("stop_strings", ["\n\n"])):
+for key, value in (("force_words_ids", [[5]]), ("forced_decoder_ids", [[1, 2]]), ("token_healing", True), ("watermarking_config", {"bias": 2.5}),
+                   ("constraints", [1]), ("dola_layers", "high"), ("custom_generate", "x/y"), ("stop_strings", ["\n\n"])):
     generation(f"{key}-set", {key: value}, wrong(key, value, "null: it is not supported"), UNSUPPORTED)
     generation(f"{key}-null", {key: None})
 generation("harmless-keys", {"_from_model_config": True, "transformers_version": "5.23.0", "cache_implementation": "static", "max_time": 3.5,
@@ -517,7 +556,10 @@ def main():
         write(TESTS / "fuzz/corpus/config", {n: configs[n][0] for n in pick})
         pick = ["ok-harmless-keys", "ok-eos-16", "suppress_tokens-of-null", "num_beams-set", "stop_strings-set", "ok-temperature-most"]
         every = {"do_sample": True, "temperature": 0.6, "top_k": 40, "top_p": 0.95, "min_p": 0.05, "repetition_penalty": 1.1, "max_new_tokens": 100,
-                 "max_length": 4096, "eos_token_id": [2, 7], "suppress_tokens": [1, -1], "begin_suppress_tokens": [220, 50256]}
+                 "max_length": 4096, "eos_token_id": [2, 7], "suppress_tokens": [1, -1], "begin_suppress_tokens": [220, 50256], "typical_p": 0.9,
+                 "epsilon_cutoff": 0.001, "eta_cutoff": 0.002, "top_h": 0.4, "no_repeat_ngram_size": 3, "min_length": 4, "min_new_tokens": 5,
+                 "bad_words_ids": [[5], [6, 7]], "sequence_bias": [[[1], 2.0], [[3, 4], -1.5]], "forced_bos_token_id": 5,
+                 "forced_eos_token_id": [2, 7], "remove_invalid_values": True, "exponential_decay_length_penalty": [10, 1.1]}
         shutil.rmtree(TESTS / "fuzz/corpus/generation_config", ignore_errors=True)
         write(TESTS / "fuzz/corpus/generation_config", {n: generations[n][0] for n in pick} | {"every-setting": json.dumps(every).encode()})
     print(f"{len(configs)} config cases, {len(generations)} generation_config cases")

@@ -21,7 +21,8 @@ static cuddle_status load_config(const char *dir, cuddle_error *err)
 static cuddle_status load_generation(const char *dir, cuddle_error *err)
 {
     generation_config g;
-    const spec s = { .eos = { 2 }, .eos_count = 1 };
+    spec s = { .eos = { 2 }, .eos_count = 1, .stacks = 1 };
+    s.stack[0].vocabulary = 300;
     const cuddle_status status = cud_generation_config_load(&g, dir, &s, NULL, err);
     cud_generation_config_free(&g);
     return status;

@@ -394,6 +394,61 @@ START_TEST(settings_of_a_model_have_ranges)
 }
 END_TEST
 
+/* Biases, bad words and allowed tokens, for a vocabulary of 83. */
+static void lists_of_tokens_are_checked(cuddle_model *h)
+{
+    static int32_t ids[65537] = { 1, 2, 83, -1 };
+    const cuddle_segment prompt = { .kind = CUDDLE_SEGMENT_TOKENS, .tokens = ids, .count = 2 };
+    const struct { cuddle_sequence_bias sequence[2]; cuddle_status status; const char *sentence; } cases[] = {
+        { { { ids, 1, 0 }, { ids, 0, 0 } }, CUDDLE_E_ARG, "sequence 1 has no tokens" },
+        { { { ids, 3, 0 }, { ids, 1, 0 } }, CUDDLE_E_ARG, "sequence 0 has the token 83, the model's vocabulary ends at 82" },
+        { { { ids, 1, 0 }, { ids + 3, 1, 0 } }, CUDDLE_E_ARG, "sequence 1 has the token -1, the model's vocabulary ends at 82" },
+        { { { NULL, 1, 0 }, { ids, 1, 0 } }, CUDDLE_E_ARG, "the tokens of sequence 0 are NULL" },
+        { { { ids + 4, 65533, 0 }, { ids, 2, 0 } }, CUDDLE_OK, NULL },
+        { { { ids + 4, 65533, 0 }, { ids + 4, 4, 0 } }, CUDDLE_E_LIMIT, "more than 65536 tokens in all" },
+        { { { ids, SIZE_MAX, 0 }, { ids, 1, 0 } }, CUDDLE_E_LIMIT, "more than 65536 tokens in all" },
+        { { { ids, 1, NAN }, { ids, 1, 0 } }, CUDDLE_E_ARG, "the bias of sequence 0 is nan, expected -1e+09 to 1e+09 or minus infinity" },
+        { { { ids, 1, 0 }, { ids, 1, INFINITY } }, CUDDLE_E_ARG, "the bias of sequence 1 is inf, expected -1e+09 to 1e+09 or minus infinity" },
+        { { { ids, 1, -2e9f }, { ids, 1, 0 } }, CUDDLE_E_ARG, "the bias of sequence 0 is -2e+09, expected -1e+09 to 1e+09 or minus infinity" },
+        { { { ids, 1, -INFINITY }, { ids, 1, 1e9f } }, CUDDLE_OK, NULL },
+    };
+    cuddle_generation_options o;
+    cuddle_request *r;
+    for (size_t i = 0; i < 2 * sizeof cases / sizeof *cases; i++) {
+        const bool biases = i % 2 == 0;
+        char expected[200];
+        cuddle_generation_options_init(&o, sizeof o);
+        o.max_tokens = 1;
+        if (biases) o.sequence_bias = cases[i / 2].sequence, o.sequence_bias_count = 2;
+        else o.bad_words = cases[i / 2].sequence, o.bad_word_count = 2;
+        const cuddle_status status = cuddle_request_submit(&r, h, &prompt, 1, &o, NULL, NULL, &err);
+        const bool wrong_bias = cases[i / 2].sentence && strstr(cases[i / 2].sentence, "the bias"); /* which bad words do not have */
+        if (!cases[i / 2].sentence || (wrong_bias && !biases)) {
+            ck_ok(status);
+            cuddle_request_free(r);
+            continue;
+        }
+        snprintf(expected, sizeof expected, "%s: %s", biases ? "sequence_bias" : "bad_words", cases[i / 2].sentence);
+        says(status, cases[i / 2].status, expected);
+    }
+    cuddle_generation_options_init(&o, sizeof o);
+    o.sequence_bias_count = 1;
+    says(cuddle_request_submit(&r, h, &prompt, 1, &o, NULL, NULL, &err), CUDDLE_E_ARG, "sequence_bias is NULL, but its count is 1");
+    cuddle_generation_options_init(&o, sizeof o);
+    o.allowed_count = 3;
+    says(cuddle_request_submit(&r, h, &prompt, 1, &o, NULL, NULL, &err), CUDDLE_E_ARG, "allowed is NULL, but allowed_count is 3");
+    o.allowed = ids;
+    says(cuddle_request_submit(&r, h, &prompt, 1, &o, NULL, NULL, &err), CUDDLE_E_ARG, "allowed: token 2 is 83, the model's vocabulary ends at 82");
+    o.allowed = ids + 1;
+    o.allowed_count = 1;
+    o.suppress = ids + 1;
+    o.suppress_count = 1;
+    o.max_tokens = 4;
+    ck_ok(cuddle_request_submit(&r, h, &prompt, 1, &o, NULL, NULL, &err)); /* nothing may come: found out when it is the turn */
+    says(cuddle_request_wait(r, -1, &err), CUDDLE_E_FORMAT, "no token is left to choose from: all 83 logits are minus infinity");
+    cuddle_request_free(r);
+}
+
 START_TEST(settings_of_a_request_have_ranges)
 {
     static const int32_t ids[] = { 1, 2, 3 };
@@ -401,12 +456,21 @@ START_TEST(settings_of_a_request_have_ranges)
     cuddle_generation_options o;
     const struct { float *field; const char *name; const char *range; float above; } reals[] = {
         { &o.temperature, "temperature", "0 to 10000", 10001 }, { &o.top_p, "top_p", "0 to 1", 1.5f }, { &o.min_p, "min_p", "0 to 1", 1.5f },
-        { &o.repetition_penalty, "repetition_penalty", "0.0001 to 10000", 10001 },
+        { &o.repetition_penalty, "repetition_penalty", "0.0001 to 10000", 10001 }, { &o.typical_p, "typical_p", "1e-06 to 1", 1.5f },
+        { &o.epsilon_cutoff, "epsilon_cutoff", "0 to 1", 1.5f }, { &o.eta_cutoff, "eta_cutoff", "0 to 1", 1.5f }, { &o.top_h, "top_h", "0 to 1", 1.5f },
+        { &o.length_decay_factor, "length_decay_factor", "0.0001 to 10000", 10001 },
     };
     const struct { int *field; int value; const char *sentence; } whole[] = {
-        { &o.max_tokens, 0, "max_tokens is 0, expected 1 to 2147483647" },
-        { &o.max_tokens, -2, "max_tokens is -2, expected 1 to 2147483647" },
-        { &o.max_tokens, INT_MIN, "max_tokens is -2147483648, expected 1 to 2147483647" },
+        { &o.max_tokens, -2, "max_tokens is -2, expected 0 to 2147483647" },
+        { &o.max_tokens, INT_MIN, "max_tokens is -2147483648, expected 0 to 2147483647" },
+        { &o.min_tokens, -2, "min_tokens is -2, expected 0 to 2147483647" },
+        { &o.no_repeat_ngram_size, -2, "no_repeat_ngram_size is -2, expected 0 to 1024" },
+        { &o.no_repeat_ngram_size, 1025, "no_repeat_ngram_size is 1025, expected 0 to 1024" },
+        { &o.forced_bos, -2, "forced_bos is -2, expected 0 to 82" },
+        { &o.forced_eos, 83, "forced_eos is 83, expected 0 to 82" },
+        { &o.prompt_top_logprobs, -1, "prompt_top_logprobs is -1, expected 0 to 20" },
+        { &o.prompt_top_logprobs, 21, "prompt_top_logprobs is 21, expected 0 to 20" },
+        { &o.prompt_logprobs_from, -1, "prompt_logprobs_from is -1, expected 0 to 2147483647" },
         { &o.top_k, -2, "top_k is -2, expected 0 to 2147483647" },
         { &o.top_k, INT_MIN, "top_k is -2147483648, expected 0 to 2147483647" },
         { &o.logprobs, -2, "logprobs is -2, expected -1 to 20" },
@@ -419,7 +483,7 @@ START_TEST(settings_of_a_request_have_ranges)
     ck_ok(load(&h, CUDDLE_LOAD_AUTO, NULL, NULL));
     for (size_t i = 0; i < sizeof reals / sizeof *reals; i++) {
         const struct { float value; const char *shown; } bad[] = { { NAN, "nan" }, { -0.5f, "-0.5" }, { -2, "-2" }, { INFINITY, "inf" },
-                                                                   { -INFINITY, "-inf" }, { reals[i].above, i == 1 || i == 2 ? "1.5" : "10001" } };
+                                                                   { -INFINITY, "-inf" }, { reals[i].above, reals[i].above < 2 ? "1.5" : "10001" } };
         for (size_t k = 0; k < sizeof bad / sizeof *bad; k++) {
             char expected[200];
             cuddle_generation_options_init(&o, sizeof o);
@@ -434,6 +498,26 @@ START_TEST(settings_of_a_request_have_ranges)
         *whole[i].field = whole[i].value;
         says(cuddle_request_submit(&r, h, &prompt, 1, &o, NULL, NULL, &err), CUDDLE_E_ARG, whole[i].sentence);
     }
+    const struct { float *field; const char *name; } penalties[] = { { &o.frequency_penalty, "frequency_penalty" },
+                                                                     { &o.presence_penalty, "presence_penalty" } };
+    for (size_t i = 0; i < 2; i++) {
+        const struct { float value; const char *shown; } bad[] = { { NAN, "nan" }, { 101, "101" }, { -101, "-101" }, { INFINITY, "inf" } };
+        for (size_t k = 0; k < sizeof bad / sizeof *bad; k++) {
+            char expected[200];
+            cuddle_generation_options_init(&o, sizeof o);
+            *penalties[i].field = bad[k].value;
+            snprintf(expected, sizeof expected, "%s is %s, expected a number from -100 to 100", penalties[i].name, bad[k].shown);
+            says(cuddle_request_submit(&r, h, &prompt, 1, &o, NULL, NULL, &err), CUDDLE_E_ARG, expected);
+        }
+    }
+    cuddle_generation_options_init(&o, sizeof o);
+    o.length_decay_factor = 1.5f;
+    o.length_decay_start = -1;
+    says(cuddle_request_submit(&r, h, &prompt, 1, &o, NULL, NULL, &err), CUDDLE_E_ARG, "length_decay_start is -1, expected 0 to 2147483647");
+    cuddle_generation_options_init(&o, sizeof o);
+    o.min_tokens = 9;
+    o.max_tokens = 8;
+    says(cuddle_request_submit(&r, h, &prompt, 1, &o, NULL, NULL, &err), CUDDLE_E_ARG, "min_tokens is 9, but max_tokens is 8");
     cuddle_generation_options_init(&o, sizeof o);
     o.stop_count = 1;
     says(cuddle_request_submit(&r, h, &prompt, 1, &o, NULL, NULL, &err), CUDDLE_E_ARG, "stop is NULL, but stop_count is 1");
@@ -459,6 +543,7 @@ START_TEST(settings_of_a_request_have_ranges)
          "segment 0: tokens is NULL");
     says(cuddle_request_submit(&r, h, &(cuddle_segment){ .kind = CUDDLE_SEGMENT_TOKENS, .tokens = ids, .count = SIZE_MAX }, 1, NULL, NULL, NULL, &err),
          CUDDLE_E_LIMIT, "the prompt has 18446744073709551615 tokens or more, the context is 32");
+    lists_of_tokens_are_checked(h);
     cuddle_generation_options_init(&o, sizeof o); /* ids beyond the vocabulary can be neither produced nor suppressed */
     o.max_tokens = 2;
     o.suppress = o.stop_tokens = (const int32_t[]){ -1, INT32_MIN, INT32_MAX };

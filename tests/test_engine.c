@@ -433,7 +433,7 @@ START_TEST(requests_that_cannot_run_are_refused_with_numbers)
         test_expect_failure(cuddle_request_submit(&r, h, &s, 1, &o, NULL, NULL, &err), CUDDLE_E_ARG, &err);
         o = greedy(8);
     }
-    o.max_tokens = 0;
+    o.max_tokens = -2;
     test_expect_failure(cuddle_request_submit(&r, h, &s, 1, &o, NULL, NULL, &err), CUDDLE_E_ARG, &err);
     o = greedy(8);
     o.logprobs = 21;
@@ -736,7 +736,14 @@ START_TEST(every_failed_allocation_is_an_error_and_leaks_nothing)
         how.stop_count = 1;
         how.logprobs = 1;
         how.n = 2;
+        how.prompt_logprobs = how.prompt_top_logprobs = 1;
         int32_t ids[] = { 1, 2, 3 };
+        const cuddle_sequence_bias biases[] = { { ids, 1, 0.5f }, { ids, 2, 0.5f }, { ids, 3, 0.5f } };
+        how.sequence_bias = how.bad_words = biases;
+        how.sequence_bias_count = how.bad_word_count = 3;
+        how.begin_suppress = how.allowed = ids;
+        how.begin_suppress_count = 1;
+        how.allowed_count = 3;
         err = (cuddle_error){ CUDDLE_OK, "" };
         test_fail_allocation(n, false);
         cuddle_status status = cuddle_engine_new(&engine, &e, &err);

@@ -49,7 +49,7 @@ static void check_case(const json_t *c)
     const sampling how = { .temperature = number(p, "temperature", 1), .top_k = (int)number(p, "top_k", 0), .top_p = number(p, "top_p", 1),
                            .min_p = number(p, "min_p", 0), .repetition_penalty = number(p, "repetition_penalty", 1), .suppress = suppressed,
                            .suppress_count = (size_t)suppress_count };
-    const history past = { previous, previous_count, 1 };
+    const history past = { .ids = previous, .count = previous_count, .produced = 1 };
     sampler s;
     ck_ok(cud_sampler_init(&s, vocabulary, &err));
     int count = 0;
@@ -222,7 +222,7 @@ START_TEST(draws_follow_the_probabilities)
         float logits[] = { logf(0.1f), logf(0.2f), logf(0.7f) };
         int32_t token;
         const sampling how = { .temperature = 1, .top_p = 1, .repetition_penalty = 1, .seed = 42 };
-        ck_ok(cud_sample(&token, &s, &how, &(history){ NULL, 0, i }, logits, &err));
+        ck_ok(cud_sample(&token, &s, &how, &(history){ .produced = i }, logits, &err));
         hits[token]++;
     }
     for (int i = 0; i < 3; i++) ck_assert(fabs(hits[i] - DRAWS * p[i]) < 5 * sqrt(DRAWS * p[i] * (1 - p[i])));
@@ -241,7 +241,7 @@ START_TEST(greedy_takes_the_first_of_equal_logits)
     int32_t token;
     const sampling how = { .greedy = true, .temperature = 1, .top_p = 1, .repetition_penalty = 1 };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        ck_ok(cud_sample(&token, &s, &how, &(history){ NULL, 0, 0 }, cases[i].logits, &err));
+        ck_ok(cud_sample(&token, &s, &how, &(history){ .produced = 0 }, cases[i].logits, &err));
         ck_assert_int_eq(token, cases[i].want);
     }
     cud_sampler_free(&s);
@@ -257,11 +257,11 @@ START_TEST(first_tokens_can_be_suppressed)
     const sampling how = { .greedy = true, .temperature = 1, .top_p = 1, .repetition_penalty = 1, .begin_suppress = first, .begin_suppress_count = 2 };
     int32_t token;
     float logits[] = { 1, 3, 2 };
-    ck_ok(cud_sample(&token, &s, &how, &(history){ NULL, 0, 0 }, logits, &err));
+    ck_ok(cud_sample(&token, &s, &how, &(history){ .produced = 0 }, logits, &err));
     ck_assert_int_eq(token, 2);
     float again[] = { 1, 3, 2 };
     const int32_t produced[] = { 2 };
-    ck_ok(cud_sample(&token, &s, &how, &(history){ produced, 1, 1 }, again, &err));
+    ck_ok(cud_sample(&token, &s, &how, &(history){ .ids = produced, .count = 1, .produced = 1 }, again, &err));
     ck_assert_int_eq(token, 1);
     cud_sampler_free(&s);
 }
@@ -275,9 +275,9 @@ START_TEST(logits_that_are_no_numbers_are_refused)
     const sampling how = { .greedy = true, .temperature = 1, .top_p = 1, .repetition_penalty = 1 };
     int32_t token;
     float nan[] = { 1, NAN }, none[] = { -INFINITY, -INFINITY };
-    test_expect_failure(cud_sample(&token, &s, &how, &(history){ NULL, 0, 0 }, nan, &err), CUDDLE_E_FORMAT, &err);
+    test_expect_failure(cud_sample(&token, &s, &how, &(history){ .produced = 0 }, nan, &err), CUDDLE_E_FORMAT, &err);
     cud_error_clear(&err);
-    test_expect_failure(cud_sample(&token, &s, &how, &(history){ NULL, 0, 0 }, none, &err), CUDDLE_E_FORMAT, &err);
+    test_expect_failure(cud_sample(&token, &s, &how, &(history){ .produced = 0 }, none, &err), CUDDLE_E_FORMAT, &err);
     cud_sampler_free(&s);
 }
 END_TEST
@@ -291,7 +291,7 @@ START_TEST(what_adds_up_to_the_border_goes)
     ck_ok(cud_sampler_init(&s, 5, &err));
     const sampling how = { .temperature = 1, .top_p = 0.5f, .repetition_penalty = 1 };
     float logits[] = { 7, 7, -INFINITY, 7, 7 };
-    ck_ok(cud_sample_candidates(&count, &s, &how, &(history){ NULL, 0, 0 }, logits, &err));
+    ck_ok(cud_sample_candidates(&count, &s, &how, &(history){ .produced = 0 }, logits, &err));
     ck_assert_int_eq(count, 2);
     ck_assert_int_eq(s.candidates[0].id, 0);
     ck_assert_int_eq(s.candidates[1].id, 1);
@@ -321,7 +321,7 @@ START_TEST(top_p_over_a_large_vocabulary_equals_a_full_sort)
     const sampling how = { .temperature = 1, .top_p = (float)top_p, .repetition_penalty = 1 };
     float *copy = malloc(N * sizeof *copy);
     for (int i = 0; i < N; i++) copy[i] = logits[i];
-    ck_ok(cud_sample_candidates(&count, &s, &how, &(history){ NULL, 0, 1 }, copy, &err));
+    ck_ok(cud_sample_candidates(&count, &s, &how, &(history){ .produced = 1 }, copy, &err));
     for (int k = 0; k < threshold_probes; k++) {
         const int i = (int)(cud_uniform(9, (uint64_t)k) * N);
         double likelier = 0;

@@ -146,9 +146,11 @@ cuddle_status cuddle_request_result_of(cuddle_request *request, int choice, cudd
         .text = !text ? NULL : r->text.data ? r->text.data : "", .text_length = r->text.length,
         .logprobs = r->g.logprobs_asked ? r->logprobs : NULL, .top_logprobs = r->g.logprobs_asked ? r->top_logprobs : NULL,
         .top_count = r->g.logprobs > 0 ? r->g.logprobs : 0,
-        .prompt_logprobs = request->prompt_logprobs,
+        .prompt_logprobs = request->prompt_logprobs, .prompt_is_greedy = request->prompt_is_greedy,
+        .prompt_top_logprobs = request->g.prompt_top > 0 ? request->prompt_top_logprobs : NULL,
+        .prompt_top_count = request->prompt_logprobs ? request->g.prompt_top : 0,
         .queue_seconds = (r->started > 0 ? r->started : r->ended) - r->submitted,
-        .prefill_seconds = r->first_token > 0 ? r->first_token - r->started : 0,
+        .prefill_seconds = r->first_token > 0 ? r->first_token - r->started : r->g.max_tokens == 0 && r->started > 0 ? r->ended - r->started : 0,
         .decode_seconds = r->first_token > 0 ? r->ended - r->first_token : 0,
         .cached_tokens = r->cached, .preemptions = r->task.preemptions, .mean_logprob = count ? r->logprob_sum / count : 0,
     };

@@ -133,6 +133,7 @@ struct cuddle_request {
     int prompt_count;
     int32_t *ids; /* [prompt_count + max_tokens]; those of the task, which counts them */
     int marked;   /* [step] ids that the device's marks of its seat are up to date with; -1: none */
+    unsigned marked_bans; /* [step] and what was banned then, cud_bans() */
     int marked_after; /* [step] preemptions before it got that seat */
     int cached; /* positions of its prompt that were taken over from others */
 
@@ -142,7 +143,8 @@ struct cuddle_request {
     size_t released;        /* bytes of `made` that no stop string can take back */
     float *logprobs, *prompt_logprobs;
     double logprob_sum; /* of the tokens produced */
-    cuddle_logprob *top_logprobs;
+    uint8_t *prompt_is_greedy;
+    cuddle_logprob *top_logprobs, *prompt_top_logprobs;
 
     /* what readers see */
     text_buffer text; /* released so far */
@@ -223,6 +225,7 @@ typedef struct produced { /* by one request in one step */
 /* Takes in the logits of p->request's rows, or the token that the device picked: log-probabilities of its prompt, and a new token if it
  * was its turn. */
 void cud_output_take(produced *p, cuddle_model *h, bool picked);
+history cud_request_past(const cuddle_request *r); /* what the next token follows */
 cuddle_status cud_text_append(text_buffer *b, const char *text, size_t length, cuddle_error *err);
 
 #endif

@@ -1,189 +1,26 @@
 #include "engine/generation.h"
 
 #include "core/options.h"
-#include "format/json.h"
-#include "format/path.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* ---------------------------------------------------------------------------------------- generation_config.json */
-
-/* Known, and without effect on what we produce: token ids that only padding or other tasks use, bookkeeping, speed. */
-static const char *const ignored_keys[] = {
-    "_from_model_config", "transformers_version", "bos_token_id", "pad_token_id", "decoder_start_token_id", "use_cache", "cache_implementation",
-    "cache_config", "return_legacy_cache", "output_attentions", "output_hidden_states", "output_scores", "output_logits",
-    "return_dict_in_generate", "num_return_sequences", "early_stopping", "length_penalty", "max_time", "renormalize_logits",
-    "low_memory", "trust_remote_code", "is_assistant", "num_assistant_tokens", "num_assistant_tokens_schedule",
-    "assistant_confidence_threshold", "prompt_lookup_num_tokens", "max_matching_ngram_size", "assistant_early_exit",
-    "assistant_lookbehind", "target_lookbehind", "disable_compile", "compile_config", "generation_kwargs", "chat_format", "max_window_size",
-    "user", "do_sample", "temperature", "top_k", "top_p", "min_p", "repetition_penalty", "max_new_tokens", "max_length", "eos_token_id",
-    "suppress_tokens", "begin_suppress_tokens", "prefill_chunk_size", "remove_invalid_values", NULL,
-};
-
-/* Settings whose neutral value is this number; anything else would change the output. */
-static const struct { const char *key; double neutral; } neutral_numbers[] = {
-    { "num_beams", 1 }, { "num_beam_groups", 1 }, { "diversity_penalty", 0 }, { "typical_p", 1 }, { "epsilon_cutoff", 0 }, { "eta_cutoff", 0 },
-    { "encoder_repetition_penalty", 1 }, { "no_repeat_ngram_size", 0 }, { "encoder_no_repeat_ngram_size", 0 }, { "min_length", 0 },
-    { "min_new_tokens", 0 }, { "penalty_alpha", 0 }, { "guidance_scale", 1 }, { "top_h", 1 },
-};
-
-static bool says_nothing(const json_t *v)
-{
-    return json_is_null(v) || json_is_false(v) || (json_is_array(v) && json_array_size(v) == 0) || (json_is_object(v) && json_object_size(v) == 0);
-}
-
-static cuddle_status check_keys(const json_view *root, const logger *log, cuddle_error *err)
-{
-    static const char *const refused[] = { "bad_words_ids", "force_words_ids", "forced_bos_token_id", "forced_eos_token_id", "forced_decoder_ids",
-        "exponential_decay_length_penalty", "sequence_bias", "token_healing", "watermarking_config", "constraints", "dola_layers",
-        "custom_generate", "stop_strings", NULL };
-    const char *key;
-    json_t *value;
-    json_object_foreach(root->value, key, value) {
-        bool known = false;
-        for (int i = 0; ignored_keys[i] && !known; i++) known = strcmp(key, ignored_keys[i]) == 0;
-        for (size_t i = 0; i < sizeof neutral_numbers / sizeof *neutral_numbers && !known; i++) {
-            known = strcmp(key, neutral_numbers[i].key) == 0;
-            if (known && !says_nothing(value) && !(json_is_number(value) && fabs(json_number_value(value) - neutral_numbers[i].neutral) <= 0))
-                return cud_json_wrong(root, key, err, CUDDLE_E_UNSUPPORTED, "%g: nothing else is supported", neutral_numbers[i].neutral);
-        }
-        for (int i = 0; refused[i] && !known; i++) {
-            known = strcmp(key, refused[i]) == 0;
-            if (known && !says_nothing(value)) return cud_json_wrong(root, key, err, CUDDLE_E_UNSUPPORTED, "null: it is not supported");
-        }
-        if (!known && !says_nothing(value)) cud_log(log, CUDDLE_LOG_WARN, "%s: \"%s\" is not a known setting and has no effect", root->file, key);
-    }
-    return CUDDLE_OK;
-}
-
-static cuddle_status read_ids(int32_t **out, size_t *count, const json_view *root, const char *key, cuddle_error *err)
-{
-    json_view list = { 0 };
-    *count = 0;
-    cuddle_status status = cud_json_array(&list, count, root, key, CUD_JSON_NULLABLE, err);
-    if (status || *count == 0) return status;
-    if (*count > CUD_MAX_SUPPRESS)
-        return cud_fail(err, CUDDLE_E_LIMIT, "%s: \"%s\" has %zu ids, expected at most %d", root->file, key, *count, CUD_MAX_SUPPRESS);
-    *out = calloc(*count, sizeof **out);
-    if (!*out) return cud_nomem(err, *count * sizeof **out, key);
-    for (size_t i = 0; i < *count && !status; i++) {
-        const json_view element = cud_json_element(&list, i);
-        int64_t id = 0;
-        status = cud_json_int(&id, &element, NULL, CUD_JSON_REQUIRED, -1, INT32_MAX, err);
-        (*out)[i] = (int32_t)id;
-    }
-    return status;
-}
-
-static cuddle_status read_eos(generation_config *g, const json_view *root, cuddle_error *err)
-{
-    if (!cud_json_has(root, "eos_token_id")) return CUDDLE_OK;
-    int64_t id = 0;
-    if (!json_is_array(json_object_get(root->value, "eos_token_id"))) {
-        const cuddle_status status = cud_json_int(&id, root, "eos_token_id", CUD_JSON_REQUIRED, 0, INT32_MAX, err);
-        g->eos[0] = (int32_t)id;
-        g->eos_count = 1;
-        return status;
-    }
-    json_view list = { 0 };
-    size_t count = 0;
-    cuddle_status status = cud_json_array(&list, &count, root, "eos_token_id", CUD_JSON_REQUIRED, err);
-    if (!status && count > CUD_MAX_EOS)
-        return cud_fail(err, CUDDLE_E_LIMIT, "%s: \"eos_token_id\" has %zu ids, expected at most %d", root->file, count, CUD_MAX_EOS);
-    g->eos_count = 0;
-    for (size_t i = 0; i < count && !status; i++) {
-        const json_view element = cud_json_element(&list, i);
-        status = cud_json_int(&id, &element, NULL, CUD_JSON_REQUIRED, 0, INT32_MAX, err);
-        g->eos[g->eos_count++] = (int32_t)id;
-    }
-    return status;
-}
-
-static cuddle_status read_float(float *out, const json_view *root, const char *key, double min, double max, cuddle_error *err)
-{
-    double value = (double)*out;
-    const cuddle_status status = cud_json_number(&value, root, key, CUD_JSON_NULLABLE, min, max, err);
-    *out = (float)value;
-    return status;
-}
-
-static cuddle_status read_int(int *out, const json_view *root, const char *key, int64_t min, cuddle_error *err)
-{
-    int64_t value = *out;
-    const cuddle_status status = cud_json_int(&value, root, key, CUD_JSON_NULLABLE, min, INT32_MAX, err);
-    *out = (int)value;
-    return status;
-}
-
-static void set_defaults(generation_config *g, const spec *s)
-{
-    *g = (generation_config){ .temperature = 1, .top_p = 1, .repetition_penalty = 1, .top_k = 50, .eos_count = s->eos_count };
-    memcpy(g->eos, s->eos, sizeof g->eos);
-}
-
-cuddle_status cud_generation_config_read(generation_config *g, const json_view *root, const spec *s, const logger *log, cuddle_error *err)
-{
-    set_defaults(g, s);
-    cuddle_status status = check_keys(root, log, err);
-    if (!status) status = cud_json_bool(&g->do_sample, root, "do_sample", CUD_JSON_NULLABLE, err);
-    if (!status) status = read_float(&g->temperature, root, "temperature", 0, 1e4, err);
-    if (!status) status = read_float(&g->top_p, root, "top_p", 0, 1, err);
-    if (!status) status = read_float(&g->min_p, root, "min_p", 0, 1, err);
-    if (!status) status = read_float(&g->repetition_penalty, root, "repetition_penalty", 1e-4, 1e4, err);
-    if (!status) status = read_int(&g->top_k, root, "top_k", 0, err);
-    if (!status) status = read_int(&g->max_new_tokens, root, "max_new_tokens", 1, err);
-    if (!status) status = read_int(&g->max_length, root, "max_length", 1, err);
-    if (!status) status = read_eos(g, root, err);
-    if (!status) status = read_ids(&g->suppress, &g->suppress_count, root, "suppress_tokens", err);
-    if (!status) status = read_ids(&g->begin_suppress, &g->begin_suppress_count, root, "begin_suppress_tokens", err);
-    if (status) cud_generation_config_free(g);
-    return status;
-}
-
-cuddle_status cud_generation_config_load(generation_config *g, const char *dir, const spec *s, const logger *log, cuddle_error *err)
-{
-    set_defaults(g, s);
-    char *path = NULL;
-    cuddle_status status = cud_path_join(&path, dir, "generation_config.json", err);
-    bool found = false;
-    if (!status) status = cud_path_find(&found, path, err);
-    if (found) {
-        json_t *root = NULL;
-        status = cud_json_load(&root, path, CUD_JSON_MAX, err);
-        if (!status) {
-            const json_view view = cud_json_view(root, path);
-            status = cud_generation_config_read(g, &view, s, log, err);
-            json_decref(root);
-        }
-    }
-    free(path);
-    if (status) cud_generation_config_free(g);
-    return status;
-}
-
-void cud_generation_config_free(generation_config *g)
-{
-    free(g->suppress);
-    free(g->begin_suppress);
-    *g = (generation_config){ 0 };
-}
-
-/* -------------------------------------------------------------------------------------------------------- options */
 
 void cuddle_generation_options_init(cuddle_generation_options *options, size_t size)
 {
     const cuddle_generation_options defaults = {
         .max_tokens = CUDDLE_UNSET_INT, .temperature = CUDDLE_UNSET_FLOAT, .top_k = CUDDLE_UNSET_INT,
         .top_p = CUDDLE_UNSET_FLOAT, .min_p = CUDDLE_UNSET_FLOAT, .repetition_penalty = CUDDLE_UNSET_FLOAT, .logprobs = -1,
+        .min_tokens = CUDDLE_UNSET_INT, .typical_p = CUDDLE_UNSET_FLOAT, .epsilon_cutoff = CUDDLE_UNSET_FLOAT, .eta_cutoff = CUDDLE_UNSET_FLOAT,
+        .top_h = CUDDLE_UNSET_FLOAT, .no_repeat_ngram_size = CUDDLE_UNSET_INT, .forced_bos = CUDDLE_UNSET_INT, .forced_eos = CUDDLE_UNSET_INT,
+        .length_decay_factor = CUDDLE_UNSET_FLOAT,
     };
     cud_options_init(options, size, &defaults, sizeof defaults);
 }
 
 static cuddle_status check_range(cuddle_error *err, const char *name, double value, double min, double max)
 {
-    if (value >= min && value <= max) return CUDDLE_OK; /* false for a NaN */
+    if (value >= (double)(float)min && value <= max) return CUDDLE_OK; /* a float that was written as `min` may be below it; false for a NaN */
     return cud_fail(err, CUDDLE_E_ARG, "%s is %g, expected a number from %g to %g", name, value, min, max);
 }
 
@@ -231,7 +68,166 @@ static cuddle_status copy_ids(int32_t **out, size_t *count, const int32_t *a, si
 
 static bool is_set(float v) { return !(v <= CUDDLE_UNSET_FLOAT && v >= CUDDLE_UNSET_FLOAT); }
 
-cuddle_status cud_generation_resolve(generation *g, const cuddle_generation_options *options, const generation_config *config, cuddle_error *err)
+static cuddle_status take_float(float *out, float value, const char *name, double min, double max, cuddle_error *err)
+{
+    if (!is_set(value)) return CUDDLE_OK;
+    *out = value;
+    return check_range(err, name, (double)value, min, max);
+}
+
+static cuddle_status take_int(int *out, int value, const char *name, int min, int max, cuddle_error *err)
+{
+    if (value == CUDDLE_UNSET_INT) return CUDDLE_OK;
+    *out = value;
+    return check_count(err, name, value, min, max);
+}
+
+/* A token to force: the caller's, else the config's. */
+static cuddle_status take_forced(const int32_t **list, size_t *count, int32_t *own, int32_t value, const char *name, int vocabulary, cuddle_error *err)
+{
+    if (value == CUDDLE_UNSET_INT) return CUDDLE_OK;
+    *own = value;
+    *list = own;
+    *count = 1;
+    return check_count(err, name, value, 0, vocabulary - 1);
+}
+
+static cuddle_status check_bias(cuddle_error *err, const char *what, size_t i, double bias)
+{
+    if (bias <= CUD_MAX_BIAS && (bias >= -CUD_MAX_BIAS || isinf(bias))) return CUDDLE_OK;
+    return cud_fail(err, CUDDLE_E_ARG, "%s: the bias of sequence %zu is %g, expected %g to %g or minus infinity", what, i, bias, -CUD_MAX_BIAS, CUD_MAX_BIAS);
+}
+
+/* The config's sequences, then the caller's. */
+static cuddle_status copy_sequences(sequence_set *out, const sequence_set *config, const cuddle_sequence_bias *list, size_t count, bool biased,
+                                    int vocabulary, const char *what, cuddle_error *err)
+{
+    cuddle_status status = CUDDLE_OK;
+    if (count && !list) return cud_fail(err, CUDDLE_E_ARG, "%s is NULL, but its count is %zu", what, count);
+    for (size_t i = 0; i < config->count && !status; i++) {
+        const token_sequence *s = &config->item[i];
+        status = cud_sequences_add(out, config->ids + s->at, (size_t)s->length, s->bias, vocabulary, what, err);
+    }
+    for (size_t i = 0; i < count && !status; i++) {
+        if (list[i].count && !list[i].tokens) return cud_fail(err, CUDDLE_E_ARG, "%s: the tokens of sequence %zu are NULL", what, i);
+        if (biased) status = check_bias(err, what, i, (double)list[i].bias);
+        if (!status) status = cud_sequences_add(out, list[i].tokens, list[i].count, biased ? list[i].bias : 0, vocabulary, what, err);
+    }
+    return status;
+}
+
+static bool is_eos(const generation_config *config, const token_sequence *s, const int32_t *ids)
+{
+    for (int i = 0; i < config->eos_count; i++)
+        if (s->length == 1 && ids[s->at] == config->eos[i]) return true;
+    return false;
+}
+
+/* As transformers has it, an end-of-sequence token by itself is no bad word. */
+static cuddle_status take_sequences(sampling *how, const cuddle_generation_options *o, const generation_config *config, int vocabulary,
+                                    cuddle_error *err)
+{
+    cuddle_status status = copy_sequences(&how->bias, &config->bias, o->sequence_bias, o->sequence_bias_count, true, vocabulary, "sequence_bias", err);
+    if (!status) status = copy_sequences(&how->bad_words, &config->bad_words, o->bad_words, o->bad_word_count, false, vocabulary, "bad_words", err);
+    if (status) return status;
+    sequence_set *bad = &how->bad_words;
+    size_t kept = 0;
+    for (size_t i = 0; i < bad->count; i++)
+        if (!is_eos(config, &bad->item[i], bad->ids)) bad->item[kept++] = bad->item[i];
+    bad->count = kept;
+    cud_sequences_seal(&how->bias);
+    cud_sequences_seal(bad);
+    return CUDDLE_OK;
+}
+
+static cuddle_status take_allowed(generation *g, const cuddle_generation_options *o, int vocabulary, cuddle_error *err)
+{
+    if (o->allowed_count == 0) return CUDDLE_OK;
+    if (!o->allowed) return cud_fail(err, CUDDLE_E_ARG, "allowed is NULL, but allowed_count is %zu", o->allowed_count);
+    const size_t words = ((size_t)vocabulary + 31) / 32;
+    g->allowed = calloc(words, sizeof *g->allowed);
+    if (!g->allowed) return cud_nomem(err, words * sizeof *g->allowed, "the allowed tokens");
+    for (size_t i = 0; i < o->allowed_count; i++) {
+        const int32_t id = o->allowed[i];
+        if (id < 0 || id >= vocabulary)
+            return cud_fail(err, CUDDLE_E_ARG, "allowed: token %zu is %d, the model's vocabulary ends at %d", i, (int)id, vocabulary - 1);
+        g->allowed[id / 32] |= (uint32_t)1 << id % 32;
+    }
+    g->how.allowed = g->allowed;
+    return CUDDLE_OK;
+}
+
+/* Numbers alone: nothing is allocated. */
+static cuddle_status take_numbers(generation *g, const cuddle_generation_options *o, int vocabulary, cuddle_error *err)
+{
+    sampling *how = &g->how;
+    cuddle_status status = CUDDLE_OK;
+    if (is_set(o->temperature)) {
+        status = take_float(&how->temperature, o->temperature, "temperature", 0, 1e4, err);
+        how->greedy = !(o->temperature > 0);
+    }
+    if (!(how->temperature > 0)) how->greedy = true;
+    if (!status) status = take_float(&how->top_p, o->top_p, "top_p", 0, 1, err);
+    if (!status) status = take_float(&how->min_p, o->min_p, "min_p", 0, 1, err);
+    if (!status) status = take_float(&how->typical_p, o->typical_p, "typical_p", CUD_LEAST_SHARE, 1, err);
+    if (!status) status = take_float(&how->epsilon_cutoff, o->epsilon_cutoff, "epsilon_cutoff", 0, 1, err);
+    if (!status) status = take_float(&how->eta_cutoff, o->eta_cutoff, "eta_cutoff", 0, 1, err);
+    if (!status) status = take_float(&how->top_h, o->top_h, "top_h", 0, 1, err);
+    if (!status) status = take_float(&how->repetition_penalty, o->repetition_penalty, "repetition_penalty", CUD_LEAST_FACTOR, CUD_MOST_FACTOR, err);
+    how->frequency_penalty = o->frequency_penalty;
+    how->presence_penalty = o->presence_penalty;
+    if (!status) status = check_range(err, "frequency_penalty", (double)o->frequency_penalty, -CUD_MAX_PENALTY, CUD_MAX_PENALTY);
+    if (!status) status = check_range(err, "presence_penalty", (double)o->presence_penalty, -CUD_MAX_PENALTY, CUD_MAX_PENALTY);
+    if (!status) status = take_int(&how->top_k, o->top_k, "top_k", 0, INT32_MAX, err);
+    if (!status) status = take_int(&how->no_repeat_ngram, o->no_repeat_ngram_size, "no_repeat_ngram_size", 0, CUD_MAX_NGRAM, err);
+    if (!status) status = take_int(&how->min_tokens, o->min_tokens, "min_tokens", 0, INT32_MAX, err);
+    if (!status && is_set(o->length_decay_factor)) {
+        status = take_float(&how->decay_factor, o->length_decay_factor, "length_decay_factor", CUD_LEAST_FACTOR, CUD_MOST_FACTOR, err);
+        how->decay_start = o->length_decay_start;
+        if (!status) status = check_count(err, "length_decay_start", o->length_decay_start, 0, INT32_MAX);
+    }
+    if (!status) status = take_forced(&how->forced_bos, &how->forced_bos_count, &g->forced_bos, o->forced_bos, "forced_bos", vocabulary, err);
+    if (!status) status = take_forced(&how->forced_eos, &how->forced_eos_count, &g->forced_eos, o->forced_eos, "forced_eos", vocabulary, err);
+    if (!status) status = check_count(err, "logprobs", g->logprobs = o->logprobs, -1, CUD_MAX_TOP_LOGPROBS);
+    if (!status && o->max_tokens != CUDDLE_UNSET_INT) {
+        status = take_int(&g->max_tokens, o->max_tokens, "max_tokens", 0, INT32_MAX, err);
+        g->max_tokens_asked = true;
+        if (!status && o->min_tokens > o->max_tokens)
+            return cud_fail(err, CUDDLE_E_ARG, "min_tokens is %d, but max_tokens is %d", o->min_tokens, o->max_tokens);
+    }
+    g->logprobs_asked = g->logprobs >= 0;
+    g->ignore_eos = o->ignore_eos != 0;
+    g->prompt_logprobs = o->prompt_logprobs != 0;
+    g->prompt_top = o->prompt_top_logprobs;
+    g->prompt_from = o->prompt_logprobs_from > 1 ? o->prompt_logprobs_from : 1;
+    if (!status) status = check_count(err, "prompt_top_logprobs", o->prompt_top_logprobs, 0, CUD_MAX_TOP_LOGPROBS);
+    if (!status) status = check_count(err, "prompt_logprobs_from", o->prompt_logprobs_from, 0, INT32_MAX);
+    const int most = g->logprobs > g->prompt_top ? g->logprobs : g->prompt_top;
+    if (!status && most > vocabulary)
+        return cud_fail(err, CUDDLE_E_ARG, "%s is %d, but the vocabulary has %d tokens", most == g->logprobs ? "logprobs" : "prompt_top_logprobs", most,
+                        vocabulary);
+    return status;
+}
+
+/* How many are to be made of it, and when. */
+static cuddle_status take_schedule(generation *g, const cuddle_generation_options *o, cuddle_error *err)
+{
+    g->n = o->n ? o->n : 1;
+    g->best_of = o->best_of ? o->best_of : g->n;
+    g->priority = o->priority;
+    g->timeout_ms = o->timeout_ms;
+    g->cache_salt = o->cache_salt;
+    cuddle_status status = check_count(err, "n", o->n, 0, CUD_MAX_CHOICES);
+    if (!status) status = check_count(err, "best_of", o->best_of, 0, CUD_MAX_CHOICES);
+    if (!status) status = check_count(err, "timeout_ms", o->timeout_ms, 0, INT32_MAX);
+    if (!status && g->best_of < g->n)
+        status = cud_fail(err, CUDDLE_E_ARG, "best_of is %d, expected n, which is %d, or more", g->best_of, g->n);
+    if (g->best_of > g->n && g->logprobs < 0) g->logprobs = 0; /* they are compared by it */
+    return status;
+}
+
+cuddle_status cud_generation_resolve(generation *g, const cuddle_generation_options *options, const generation_config *config, int vocabulary,
+                                     cuddle_error *err)
 {
     *g = (generation){ 0 };
     cuddle_generation_options o;
@@ -241,44 +237,27 @@ cuddle_status cud_generation_resolve(generation *g, const cuddle_generation_opti
 
     sampling *how = &g->how;
     *how = (sampling){ .greedy = !config->do_sample, .temperature = config->temperature, .top_k = config->top_k, .top_p = config->top_p,
-                       .min_p = config->min_p, .repetition_penalty = config->repetition_penalty, .seed = o.seed,
-                       .begin_suppress = config->begin_suppress, .begin_suppress_count = config->begin_suppress_count };
-    if (is_set(o.temperature)) {
-        status = check_range(err, "temperature", (double)o.temperature, 0, 1e4);
-        how->temperature = o.temperature;
-        how->greedy = !(o.temperature > 0);
-    }
-    if (!(how->temperature > 0)) how->greedy = true;
-    if (!status && is_set(o.top_p)) status = check_range(err, "top_p", (double)(how->top_p = o.top_p), 0, 1);
-    if (!status && is_set(o.min_p)) status = check_range(err, "min_p", (double)(how->min_p = o.min_p), 0, 1);
-    if (!status && is_set(o.repetition_penalty))
-        status = check_range(err, "repetition_penalty", (double)(how->repetition_penalty = o.repetition_penalty), 1e-4, 1e4);
-    if (!status && o.top_k != CUDDLE_UNSET_INT) status = check_count(err, "top_k", how->top_k = o.top_k, 0, INT32_MAX);
-    if (!status) status = check_count(err, "logprobs", g->logprobs = o.logprobs, -1, CUD_MAX_TOP_LOGPROBS);
-    g->logprobs_asked = g->logprobs >= 0;
-    if (!status && o.max_tokens != CUDDLE_UNSET_INT) {
-        status = check_count(err, "max_tokens", o.max_tokens, 1, INT32_MAX);
-        g->max_tokens = o.max_tokens;
-        g->max_tokens_asked = true;
-    }
-    g->ignore_eos = o.ignore_eos != 0;
-    g->prompt_logprobs = o.prompt_logprobs != 0;
-    if (!status) status = check_count(err, "n", o.n, 0, CUD_MAX_CHOICES);
-    if (!status) status = check_count(err, "best_of", o.best_of, 0, CUD_MAX_CHOICES);
-    g->n = o.n ? o.n : 1;
-    g->best_of = o.best_of ? o.best_of : g->n;
-    if (!status && g->best_of < g->n)
-        status = cud_fail(err, CUDDLE_E_ARG, "best_of is %d, expected n, which is %d, or more", g->best_of, g->n);
-    if (g->best_of > g->n && g->logprobs < 0) g->logprobs = 0; /* they are compared by it */
-    if (!status) status = check_count(err, "timeout_ms", g->timeout_ms = o.timeout_ms, 0, INT32_MAX);
-    g->priority = o.priority;
-    g->cache_salt = o.cache_salt;
+                       .min_p = config->min_p, .repetition_penalty = config->repetition_penalty, .seed = o.seed, .typical_p = config->typical_p,
+                       .epsilon_cutoff = config->epsilon_cutoff, .eta_cutoff = config->eta_cutoff, .top_h = config->top_h,
+                       .no_repeat_ngram = config->no_repeat_ngram, .min_length = config->min_length, .min_tokens = config->min_new_tokens,
+                       .forced_bos = &config->forced_bos, .forced_bos_count = (size_t)config->forced_bos_count, .forced_eos = config->forced_eos,
+                       .forced_eos_count = (size_t)config->forced_eos_count, .remove_invalid = config->remove_invalid,
+                       .decay_start = config->decay_start, .decay_factor = config->decay_factor };
+    status = take_numbers(g, &o, vocabulary, err);
+    if (!status) status = take_schedule(g, &o, err);
     if (!status) status = copy_stops(g, &o, err);
     if (!status) status = copy_ids(&g->suppress, &how->suppress_count, config->suppress, config->suppress_count, o.suppress, o.suppress_count,
                                    "suppressed tokens", err);
     how->suppress = g->suppress;
+    if (!status) status = copy_ids(&g->begin_suppress, &how->begin_suppress_count, config->begin_suppress, config->begin_suppress_count,
+                                   o.begin_suppress, o.begin_suppress_count, "tokens suppressed at the beginning", err);
+    how->begin_suppress = g->begin_suppress;
     if (!status) status = copy_ids(&g->stop_tokens, &g->stop_token_count, config->eos, g->ignore_eos ? 0 : (size_t)config->eos_count, o.stop_tokens,
                                    o.stop_token_count, "stop tokens", err);
+    how->ends = g->stop_tokens;
+    how->end_count = g->stop_token_count;
+    if (!status) status = take_sequences(how, &o, config, vocabulary, err);
+    if (!status) status = take_allowed(g, &o, vocabulary, err);
     return status;
 }
 
@@ -288,6 +267,10 @@ void cud_generation_free(generation *g)
     free(g->stop);
     free(g->stop_length);
     free(g->suppress);
+    free(g->begin_suppress);
+    free(g->allowed);
+    cud_sequences_free(&g->how.bias);
+    cud_sequences_free(&g->how.bad_words);
     free(g->stop_tokens);
     *g = (generation){ 0 };
 }

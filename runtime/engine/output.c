@@ -62,6 +62,12 @@ static cuddle_status add_text(cuddle_request *r, const char *piece, size_t lengt
     return CUDDLE_OK;
 }
 
+history cud_request_past(const cuddle_request *r)
+{
+    const int fresh = r->task.count - r->prompt_count;
+    return (history){ r->ids, r->task.count, fresh, fresh + 1 == r->g.max_tokens };
+}
+
 static bool ends(const cuddle_request *r, int32_t token)
 {
     for (size_t i = 0; i < r->g.stop_token_count; i++)
@@ -69,24 +75,51 @@ static bool ends(const cuddle_request *r, int32_t token)
     return false;
 }
 
-static void take_logprobs(cuddle_request *r, const float *logits, int vocabulary, int32_t token)
+/* The log-probability of a token, and the `top` likeliest. */
+static float take_row(cuddle_logprob *out, int top, const float *logits, int vocabulary, int32_t token)
 {
-    const int at = r->task.count - r->prompt_count, top = r->g.logprobs;
     const double total = cud_log_sum_exp(logits, vocabulary);
-    r->logprobs[at] = (float)((double)logits[token] - total);
-    r->logprob_sum += (double)r->logprobs[at];
-    if (top == 0) return;
     int32_t ids[CUD_MAX_TOP_LOGPROBS];
     float values[CUD_MAX_TOP_LOGPROBS];
-    cud_top_logits(ids, values, top, logits, vocabulary);
-    for (int i = 0; i < top; i++) r->top_logprobs[(size_t)at * (size_t)top + (size_t)i] = (cuddle_logprob){ ids[i], (float)((double)values[i] - total) };
+    if (top > 0) cud_top_logits(ids, values, top, logits, vocabulary);
+    for (int i = 0; i < top; i++) out[i] = (cuddle_logprob){ ids[i], (float)((double)values[i] - total) };
+    return (float)((double)logits[token] - total);
+}
+
+static void take_logprobs(cuddle_request *r, const float *logits, int vocabulary, int32_t token)
+{
+    const size_t at = (size_t)(r->task.count - r->prompt_count), top = (size_t)r->g.logprobs;
+    r->logprobs[at] = take_row(r->top_logprobs + at * top, (int)top, logits, vocabulary, token);
+    r->logprob_sum += (double)r->logprobs[at];
+}
+
+/* Is the token the first of the likeliest? */
+static bool is_greedy(const float *logits, int vocabulary, int32_t token)
+{
+    for (int i = 0; i < vocabulary; i++)
+        if (logits[i] > logits[token] || (i < token && logits[i] >= logits[token])) return false;
+    return true;
+}
+
+/* The step's output rows of a prompt: each predicts the token behind its own, the last one a new token. */
+static void take_prompt_logprobs(cuddle_request *r, const float *logits, int vocabulary)
+{
+    const size_t top = (size_t)r->g.prompt_top;
+    for (int i = 0; i < r->task.step_outputs; i++) {
+        const int position = r->task.computed + r->task.step_rows - r->task.step_outputs + i + 1;
+        if (position < r->g.prompt_from || position >= r->prompt_count) continue;
+        const float *row = logits + (size_t)i * (size_t)vocabulary;
+        const int32_t token = r->ids[position];
+        r->prompt_logprobs[position] = take_row(r->prompt_top_logprobs + (size_t)position * top, (int)top, row, vocabulary, token);
+        r->prompt_is_greedy[position] = is_greedy(row, vocabulary, token);
+    }
 }
 
 /* Picks a token from the last row's logits. */
 static cuddle_status pick(int32_t *token, cuddle_request *r, cuddle_model *h, float *logits, cuddle_error *err)
 {
     const int vocabulary = h->sampler.vocabulary;
-    const history past = { r->ids, r->task.count, r->task.count - r->prompt_count };
+    const history past = cud_request_past(r);
     float *raw = h->logits + (size_t)h->m->caps.outputs * (size_t)vocabulary; /* a spare row: log-probabilities are of the untouched logits */
     if (r->g.logprobs >= 0) memcpy(raw, logits, (size_t)vocabulary * sizeof *raw);
     const cuddle_status status = cud_sample(token, &h->sampler, &r->g.how, &past, logits, err);
@@ -123,16 +156,12 @@ void cud_output_take(produced *p, cuddle_model *h, bool picked)
     cuddle_request *r = p->request;
     const int vocabulary = h->sampler.vocabulary;
     float *logits = h->logits + (size_t)r->task.step_first_output * (size_t)vocabulary;
-    if (r->g.prompt_logprobs && r->task.computed < r->prompt_count) {
-        const int first = r->task.computed + r->task.step_rows - r->task.step_outputs;
-        for (int i = 0; i < r->task.step_outputs; i++) {
-            const int position = first + i + 1; /* the token this row predicts */
-            if (position >= r->prompt_count) break;
-            const float *row = logits + (size_t)i * (size_t)vocabulary;
-            r->prompt_logprobs[position] = (float)((double)row[r->ids[position]] - cud_log_sum_exp(row, vocabulary));
-        }
-    }
+    if (r->g.prompt_logprobs && r->task.computed < r->prompt_count && !picked) take_prompt_logprobs(r, logits, vocabulary);
     if (!cud_request_samples(r)) return;
+    if (r->g.max_tokens == 0) { /* the prompt was all */
+        p->finish = CUDDLE_FINISH_LENGTH;
+        return;
+    }
     int32_t token = 0;
     float *last = logits + (size_t)(r->task.step_outputs - 1) * (size_t)vocabulary;
     cuddle_status status = picked ? cud_pick_take(&token, h, r, &p->failure) : pick(&token, r, h, last, &p->failure);

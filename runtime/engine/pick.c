@@ -1,5 +1,5 @@
 /* Picking tokens on the device: what each output row of a step needs for it, and the tokens that come back. Only what a row asks for
- * that the device does not do, log-probabilities, brings the logits of a step to the host. */
+ * that the device does not do, log-probabilities and what cud_sampling_needs_host() names, brings the logits of a step to the host. */
 #include "engine/engine.h"
 
 #include <string.h>
@@ -9,6 +9,8 @@ bool cud_pick_on_device(const cuddle_model *h, const produced *p, int count)
     if (!h->m->backend->ops->sample) return false;
     for (int i = 0; i < count; i++) {
         const cuddle_request *r = p[i].request;
+        const history past = cud_request_past(r);
+        if (r->task.step_outputs > 0 && cud_sampling_needs_host(&r->g.how, &past)) return false;
         if (r->task.step_outputs > 0 && (r->g.logprobs >= 0 || r->task.step_outputs > 1 || !cud_request_samples(r))) return false;
     }
     return h->host.outputs > 0;
@@ -17,7 +19,8 @@ bool cud_pick_on_device(const cuddle_model *h, const produced *p, int count)
 /* Does picking depend on which token it is, beyond its logit? */
 static bool needs_marks(const sampling *how)
 {
-    return how->repetition_penalty != 1.0f || how->suppress_count > 0 || how->begin_suppress_count > 0;
+    return how->repetition_penalty != 1.0f || how->suppress_count > 0 || how->begin_suppress_count > 0 || how->min_tokens > 0 ||
+           how->min_length > 0 || how->bad_words.count > 0 || how->allowed;
 }
 
 static void set_mark(uint32_t *marks, int32_t id, int vocabulary)
@@ -30,17 +33,22 @@ static cuddle_status update_marks(cuddle_model *h, exec *ex, cuddle_request *r, 
 {
     const model *m = h->m;
     const sampling *how = &r->g.how;
-    const bool first = r->task.count == r->prompt_count;
-    if (r->marked == r->task.count && (how->begin_suppress_count == 0 || first)) return CUDDLE_OK;
+    const int vocabulary = h->sampler.vocabulary;
+    const history past = cud_request_past(r);
+    const unsigned bans = cud_bans(how, &past);
+    if (r->marked == r->task.count && r->marked_bans == bans) return CUDDLE_OK;
     const size_t words = (size_t)m->mark_words, bytes = words * sizeof(uint32_t);
     uint32_t *seen = h->marks + 2 * words * (size_t)r->task.seat, *banned = seen + words;
     memset(seen, 0, 2 * bytes);
-    for (int i = 0; i < r->task.count; i++) set_mark(seen, r->ids[i], h->sampler.vocabulary);
-    for (size_t i = 0; i < how->suppress_count; i++) set_mark(banned, how->suppress[i], h->sampler.vocabulary);
-    for (size_t i = 0; i < how->begin_suppress_count && first; i++) set_mark(banned, how->begin_suppress[i], h->sampler.vocabulary);
+    for (int i = 0; i < r->task.count; i++) set_mark(seen, r->ids[i], vocabulary);
+    for (int i = 0; i < (vocabulary + 31) / 32 && how->allowed; i++) banned[i] = ~how->allowed[i];
+    for (size_t i = 0; i < how->suppress_count; i++) set_mark(banned, how->suppress[i], vocabulary);
+    for (size_t i = 0; i < how->bad_words.count; i++) set_mark(banned, cud_sequence_last(&how->bad_words.item[i]), vocabulary); /* singles */
+    for (size_t i = 0; i < how->begin_suppress_count && (bans & CUD_BAN_BEGIN); i++) set_mark(banned, how->begin_suppress[i], vocabulary);
+    for (size_t i = 0; i < how->end_count && (bans & CUD_BAN_ENDS); i++) set_mark(banned, how->ends[i], vocabulary);
     cuddle_status status = ex->ops->upload(ex, cud_model_seen(m, r->task.seat), seen, bytes, err);
     if (!status) status = ex->ops->upload(ex, cud_model_banned(m, r->task.seat), banned, bytes, err);
-    if (!status) r->marked = r->task.count;
+    if (!status) r->marked = r->task.count, r->marked_bans = bans;
     return status;
 }
 

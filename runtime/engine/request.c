@@ -62,7 +62,7 @@ static cuddle_status fit(cuddle_request *r, const cuddle_model *h, cuddle_error 
     const int64_t pages = h->scheduler.caps.pages;
     const int64_t positions = pages * CUD_PAGE < h->max_context ? pages * CUD_PAGE : h->max_context;
     const int64_t room = positions - r->prompt_count;
-    if (room < 1)
+    if (room < 1 && !(room == 0 && r->g.max_tokens_asked && r->g.max_tokens == 0))
         return cud_fail(err, CUDDLE_E_LIMIT, "the prompt has %d tokens, and at most %lld fit with room for an answer", r->prompt_count,
                         (long long)positions - 1);
     generation *g = &r->g;
@@ -88,6 +88,25 @@ static cuddle_status start_text(cuddle_request *r, const cuddle_model *h, cuddle
     return status;
 }
 
+static cuddle_status allocate_prompt_results(cuddle_request *r, cuddle_error *err)
+{
+    const size_t places = (size_t)r->prompt_count, top = places * (size_t)r->g.prompt_top;
+    r->prompt_logprobs = calloc(places, sizeof *r->prompt_logprobs);
+    r->prompt_is_greedy = calloc(places, sizeof *r->prompt_is_greedy);
+    r->prompt_top_logprobs = calloc(top + 1, sizeof *r->prompt_top_logprobs);
+    if (!r->prompt_logprobs || !r->prompt_is_greedy || !r->prompt_top_logprobs)
+        return cud_nomem(err, places * sizeof(float) + top * sizeof *r->prompt_top_logprobs, "a request's results");
+    for (size_t i = 0; i < top; i++) r->prompt_top_logprobs[i].token = -1;
+    return CUDDLE_OK;
+}
+
+/* The first position whose row has to have logits. */
+static int outputs_from(const cuddle_request *r)
+{
+    const int last = r->prompt_count - 1, wanted = r->g.prompt_from - 1; /* a row is of the token that follows */
+    return r->g.prompt_logprobs && wanted < last ? wanted : last;
+}
+
 /* A choice's own memory. */
 static cuddle_status allocate(cuddle_request *r, const cuddle_model *h, const id_list *prompt, cuddle_error *err)
 {
@@ -96,13 +115,13 @@ static cuddle_status allocate(cuddle_request *r, const cuddle_model *h, const id
     if (!r->ids) return cud_nomem(err, total * sizeof *r->ids, "a request's tokens");
     memcpy(r->ids, prompt->ids, (size_t)r->prompt_count * sizeof *r->ids);
     r->task = (task){
-        .kind = &cud_generation_kind, .ids = r->ids, .count = r->prompt_count, .outputs_from = r->prompt_logprobs ? 0 : r->prompt_count - 1,
+        .kind = &cud_generation_kind, .ids = r->ids, .count = r->prompt_count, .outputs_from = outputs_from(r),
         .priority = r->g.priority, .scope = { .salt = r->g.cache_salt }, .shares = true, .after = r == r->whole ? NULL : &r->whole->task,
     };
     const cuddle_status status = cud_task_init(&r->task, &h->scheduler.caps, (int)total, err);
     if (status) return status;
     if (r->g.logprobs >= 0) {
-        r->logprobs = calloc(tokens, sizeof *r->logprobs);
+        r->logprobs = calloc(tokens + 1, sizeof *r->logprobs);
         r->top_logprobs = calloc(tokens * (size_t)r->g.logprobs + 1, sizeof *r->top_logprobs);
         if (!r->logprobs || !r->top_logprobs) return cud_nomem(err, total * sizeof(float), "a request's results");
     }
@@ -132,6 +151,8 @@ static void destroy(cuddle_request *r)
         if (choice && choice[i] && choice[i] != r) destroy_choice(choice[i]);
     cud_generation_free(&r->g);
     free(r->prompt_logprobs);
+    free(r->prompt_is_greedy);
+    free(r->prompt_top_logprobs);
     pthread_cond_destroy(&r->changed);
     destroy_choice(r);
     free(choice);
@@ -198,10 +219,8 @@ cuddle_status cud_request_submit(cuddle_request **out, cuddle_model *h, const cu
     r->submitted = cud_now();
     r->whole = r;
     id_list prompt = { 0 };
-    cuddle_status status = cud_generation_resolve(&r->g, options, &h->config, err);
+    cuddle_status status = cud_generation_resolve(&r->g, options, &h->config, h->sampler.vocabulary, err);
     if (r->g.timeout_ms > 0) r->deadline = r->submitted + 1e-3 * r->g.timeout_ms;
-    if (!status && r->g.logprobs > h->sampler.vocabulary)
-        status = cud_fail(err, CUDDLE_E_ARG, "logprobs is %d, but the vocabulary has %d tokens", r->g.logprobs, h->sampler.vocabulary);
     if (!status && r->g.best_of > r->g.n && on_event)
         status = cud_fail(err, CUDDLE_E_ARG, "best_of is %d and n %d: which choices are given is known in the end, on_event must be NULL", r->g.best_of, r->g.n);
     if (!status) status = build_prompt(&prompt, h, segments, count, options && options->no_special, err);
@@ -209,10 +228,7 @@ cuddle_status cud_request_submit(cuddle_request **out, cuddle_model *h, const cu
         r->prompt_count = (int)prompt.count;
         status = fit(r, h, err);
     }
-    if (!status && r->g.prompt_logprobs) {
-        r->prompt_logprobs = calloc((size_t)r->prompt_count, sizeof *r->prompt_logprobs);
-        if (!r->prompt_logprobs) status = cud_nomem(err, (size_t)r->prompt_count * sizeof *r->prompt_logprobs, "a request's results");
-    }
+    if (!status && r->g.prompt_logprobs) status = allocate_prompt_results(r, err);
     if (!status) status = allocate(r, h, &prompt, err);
     if (!status) status = add_choices(r, h, &prompt, err);
     free(prompt.ids);

@@ -10,16 +10,16 @@ cuddle_status cud_sampler_init(sampler *s, int vocabulary, cuddle_error *err)
 {
     *s = (sampler){ .vocabulary = vocabulary };
     s->candidates = malloc((size_t)vocabulary * sizeof *s->candidates);
-    s->seen = calloc((size_t)vocabulary, 1);
-    if (s->candidates && s->seen) return CUDDLE_OK;
+    s->tally = calloc((size_t)vocabulary, sizeof *s->tally);
+    if (s->candidates && s->tally) return CUDDLE_OK;
     cud_sampler_free(s);
-    return cud_nomem(err, (size_t)vocabulary * (sizeof *s->candidates + 1), "the sampler");
+    return cud_nomem(err, (size_t)vocabulary * (sizeof *s->candidates + sizeof *s->tally), "the sampler");
 }
 
 void cud_sampler_free(sampler *s)
 {
     free(s->candidates);
-    free(s->seen);
+    free(s->tally);
     *s = (sampler){ 0 };
 }
 
@@ -50,24 +50,6 @@ void cud_top_logits(int32_t *ids, float *values, int n, const float *logits, int
     }
 }
 
-/* Each token that occurred is penalised once, however often it did. */
-static void penalise(sampler *s, float *logits, float penalty, const history *past)
-{
-    for (int i = 0; i < past->count; i++) {
-        const int32_t id = past->ids[i];
-        if (s->seen[id]) continue;
-        s->seen[id] = 1;
-        logits[id] = draw_penalised(logits[id], penalty);
-    }
-    for (int i = 0; i < past->count; i++) s->seen[past->ids[i]] = 0;
-}
-
-static void suppress(float *logits, int vocabulary, const int32_t *ids, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        if (ids[i] >= 0 && ids[i] < vocabulary) logits[ids[i]] = -INFINITY;
-}
-
 static int by_likelihood_descending(const void *a, const void *b)
 {
     const candidate *x = a, *y = b;
@@ -79,6 +61,16 @@ static int by_id(const void *a, const void *b)
 {
     const candidate *x = a, *y = b;
     return x->id < y->id ? -1 : x->id > y->id;
+}
+
+/* Most of what keeps some candidates leaves them in order. */
+static void sort_by_id(candidate *c, int n)
+{
+    for (int i = 1; i < n; i++) {
+        if (c[i - 1].id < c[i].id) continue;
+        qsort(c, (size_t)n, sizeof *c, by_id);
+        return;
+    }
 }
 
 /* The k-th largest logit, by quickselect on a copy of the values. */
@@ -151,12 +143,101 @@ static int keep_min_p(candidate *c, int n, float min_p)
     return kept;
 }
 
+/* TopHLogitsWarper: of the TOP_H likeliest, from the likeliest on as many as hold that share of their entropy, one at least. An entropy is
+ * the sum of p (distance + log of all weights). */
+static int keep_top_h(candidate *c, int n, float top_h)
+{
+    enum { TOP_H = 100 };
+    if (n > TOP_H) n = keep_from(c, n, kth_largest(c, n, TOP_H));
+    qsort(c, (size_t)n, sizeof *c, by_likelihood_descending);
+    if (n > TOP_H) n = TOP_H;
+    const double log_total = log((double)add_weights(c, n) * 0x1p-40);
+    double entropy = 0, sum = 0;
+    for (int i = 0; i < n; i++) entropy += (double)draw_weight(c[i].distance) * ((double)c[i].distance * 0x1p-27 + log_total);
+    int kept = 0;
+    for (; kept < n && draw_weight(c[kept].distance) > 0; kept++) {
+        sum += (double)draw_weight(c[kept].distance) * ((double)c[kept].distance * 0x1p-27 + log_total);
+        if (kept > 0 && sum > (double)top_h * entropy) break;
+    }
+    return kept;
+}
+
+__extension__ typedef unsigned __int128 wide;
+
+/* The mean of the distances, which is the entropy less the log of all weights; exact up to the last unit, in any order of adding. */
+static uint32_t mean_distance(const candidate *c, int n)
+{
+    wide sum = 0;
+    for (int i = 0; i < n; i++) sum += (wide)draw_weight(c[i].distance) * c[i].distance;
+    return (uint32_t)(sum / add_weights(c, n));
+}
+
+static uint32_t from_mean(const candidate *c, uint32_t mean) { return c->distance > mean ? c->distance - mean : mean - c->distance; }
+
+/* TypicalLogitsWarper: those nearest to the mean, as many as add up to `mass`, and all as near as the last of them. The border is found
+ * digit by digit. */
+static int keep_typical(candidate *c, int n, float mass)
+{
+    const uint32_t mean = mean_distance(c, n);
+    const double target = (double)mass * (double)add_weights(c, n);
+    uint32_t border = 0;
+    uint64_t before = 0; /* what is nearer than all that begin with the border's digits */
+    for (int shift = 24; shift >= 0; shift -= 8) {
+        uint64_t digit[256] = { 0 };
+        for (int i = 0; i < n; i++) {
+            const uint32_t key = from_mean(&c[i], mean);
+            if (shift == 24 || key >> (shift + 8) == border) digit[key >> shift & 255] += draw_weight(c[i].distance);
+        }
+        int d = 0;
+        while (d < 255 && (double)(before + digit[d]) < target) before += digit[d++];
+        border = border << 8 | (uint32_t)d;
+    }
+    int kept = 0;
+    for (int i = 0; i < n; i++)
+        if (from_mean(&c[i], mean) <= border) c[kept++] = c[i];
+    return kept;
+}
+
+/* Those of at least this weight, and the likeliest. */
+static int keep_likely(candidate *c, int n, double least)
+{
+    uint32_t nearest = DRAW_FAR;
+    for (int i = 0; i < n; i++)
+        if (c[i].distance < nearest) nearest = c[i].distance;
+    int kept = 0;
+    for (int i = 0; i < n; i++)
+        if (c[i].distance == nearest || (double)draw_weight(c[i].distance) >= least) c[kept++] = c[i];
+    return kept;
+}
+
+/* EpsilonLogitsWarper: a probability is a weight's share of all. */
+static double epsilon_weight(const candidate *c, int n, float epsilon) { return (double)epsilon * (double)add_weights(c, n); }
+
+/* EtaLogitsWarper: at least min(eta, sqrt(eta) exp(-entropy)), where exp(-entropy) is the weight at the mean distance, as a share of all. */
+static double eta_weight(const candidate *c, int n, float eta)
+{
+    const double most = (double)eta * (double)add_weights(c, n), flat = sqrt((double)eta) * (double)draw_weight(mean_distance(c, n));
+    return most < flat ? most : flat;
+}
+
+static bool is_share(float v) { return v > 0.0f && v < 1.0f; }
+
+/* What transformers calls warpers, behind temperature. */
+static int keep_some(candidate *c, int n, const sampling *how)
+{
+    if (how->top_h > 0.0f) n = keep_top_h(c, n, how->top_h);
+    if (how->top_k > 0 && how->top_k < n) n = keep_from(c, n, kth_largest(c, n, how->top_k));
+    if (how->top_p < 1.0f) n = keep_top_p(c, n, how->top_p);
+    if (how->min_p > 0.0f) n = keep_min_p(c, n, how->min_p);
+    if (is_share(how->typical_p)) n = keep_typical(c, n, how->typical_p);
+    if (is_share(how->epsilon_cutoff)) n = keep_likely(c, n, epsilon_weight(c, n, how->epsilon_cutoff));
+    if (is_share(how->eta_cutoff)) n = keep_likely(c, n, eta_weight(c, n, how->eta_cutoff));
+    return n;
+}
+
 cuddle_status cud_sample_candidates(int *count, sampler *s, const sampling *how, const history *past, float *logits, cuddle_error *err)
 {
-    if (how->repetition_penalty != 1.0f) penalise(s, logits, how->repetition_penalty, past);
-    suppress(logits, s->vocabulary, how->suppress, how->suppress_count);
-    if (past->produced == 0) suppress(logits, s->vocabulary, how->begin_suppress, how->begin_suppress_count);
-
+    cud_adjust_logits(s, how, past, logits);
     candidate *c = s->candidates;
     int n = 0;
     for (int32_t i = 0; i < s->vocabulary; i++) {
@@ -178,12 +259,10 @@ cuddle_status cud_sample_candidates(int *count, sampler *s, const sampling *how,
         if (c[i].logit > largest) largest = c[i].logit;
     }
     for (int i = 0; i < n; i++) c[i].distance = draw_distance(c[i].logit, largest);
-    if (how->top_k > 0 && how->top_k < n) n = keep_from(c, n, kth_largest(c, n, how->top_k));
-    if (how->top_p < 1.0f) n = keep_top_p(c, n, how->top_p);
-    if (how->min_p > 0.0f) n = keep_min_p(c, n, how->min_p);
+    n = keep_some(c, n, how);
     const double total = (double)add_weights(c, n);
     for (int i = 0; i < n; i++) c[i].probability = (float)((double)draw_weight(c[i].distance) / total);
-    qsort(c, (size_t)n, sizeof *c, by_id);
+    sort_by_id(c, n);
     *count = n;
     return CUDDLE_OK;
 }

@@ -71,7 +71,9 @@ help_lists() { # VERB OPTION...
     awk 'length > 110 { exit 1 }' "$work/out" || bad "a line is longer than 110 columns"
 }
 # shellcheck disable=SC2086 # a list of words
-help_lists run max-tokens temperature top-k top-p min-p repetition-penalty seed stop ignore-eos no-special tokens logprobs echo json $model_options
+help_lists run no-special tokens logprobs prompt-logprobs score echo json max-tokens min-tokens temperature top-k top-p min-p top-h typical-p epsilon-cutoff \
+    eta-cutoff repetition-penalty frequency-penalty presence-penalty no-repeat-ngram-size logit-bias bad-words-ids suppress-tokens \
+    begin-suppress-tokens allowed-tokens forced-bos-token-id forced-eos-token-id length-decay seed stop ignore-eos $model_options
 help_lists inspect json
 # shellcheck disable=SC2086
 help_lists plan json $model_options
@@ -94,9 +96,9 @@ done
 usage "an argument is missing: the arguments are MODEL [PROMPT]" run
 usage "an argument is missing: the arguments are PATH" inspect
 usage "unexpected argument 'c'" run a b c
-usage "--max-tokens needs a value: a whole number from 1" run m --max-tokens
-usage "--max-tokens expects a whole number from 1" run m --max-tokens 0
-usage "--max-tokens expects a whole number from 1 to 2147483647, but '2147483648' was given" run m --max-tokens=2147483648
+usage "--max-tokens needs a value: a whole number from 0" run m --max-tokens
+usage "--max-tokens expects a whole number from 0" run m --max-tokens -1
+usage "--max-tokens expects a whole number from 0 to 2147483647, but '2147483648' was given" run m --max-tokens=2147483648
 usage "--max-tokens expects a whole number" run m --max-tokens 12x
 usage "--max-tokens expects a whole number" run m --max-tokens " 12"
 usage "--max-tokens expects a whole number" run m --max-tokens=
@@ -111,6 +113,19 @@ usage "--json takes no value" run m --json=yes
 usage "--logprobs needs --json" run m p --logprobs 2
 usage "--echo does not go with --tokens" run m 1 --tokens --echo
 usage "--stop does not go with --tokens" run m 1 --tokens --stop a
+usage "--prompt-logprobs needs --json or --score" run m p --prompt-logprobs 2
+usage "--echo does not go with --score" run m p --score x --echo
+usage "--logprobs does not go with --score" run m p --score x --json --logprobs 1
+usage "--max-tokens does not go with --score" run m p --score x --max-tokens 0
+usage "--frequency-penalty expects a number from -100 to 100" run m p --frequency-penalty -100.5
+usage "--typical-p expects a number from 1e-06 to 1" run m p --typical-p 0
+usage "--no-repeat-ngram-size expects a whole number from 0 to 1024" run m p --no-repeat-ngram-size 1025
+for bias in 5 5= 5=1x 5,=1 "5= 1" "5=1 6" -5=1 5=nan 2147483648=1; do
+    usage "--logit-bias expects IDS=VALUE, but '$bias'" run m p --logit-bias "$bias"
+done
+for ids in "5," 5x "5 ,6"; do usage "--bad-words-ids expects token ids with commas" run m p --bad-words-ids "$ids"; done
+for option in suppress-tokens begin-suppress-tokens allowed-tokens; do usage "--$option expects token ids, but '5 x'" run m p --$option "5 x"; done
+for decay in "5," x,2 5,x "5,2 "; do usage "--length-decay expects a number of tokens, a comma and a factor" run m p --length-decay "$decay"; done
 usage "--bandwidth expects a number" bench m --bandwidth 0
 usage "--logprobs expects a whole number from 0 to 20" run m p --json --logprobs 21
 usage "--device expects one of auto|cpu|cuda[:N], but 'gpu'" run m --device gpu
@@ -313,6 +328,74 @@ stop=$(printf '%s' "$text" | sed -n '1s/^ *[^ ]* *\([^ ]*\).*/\1/p')
 expect "run --stop" 0 "$cuddle" run "$model" "In the beginning" --max-tokens 8 --temperature 0 --json --stop "$stop" --stop "never to be found"
 same "the end" "$(value finish_reason)" '"stop"'
 value text | grep -q -F "$stop" && bad "the stop string is in the text"
+# How tokens are chosen: each option changes what comes in the way it says. `continued` is the greedy text's ids.
+# shellcheck disable=SC2086 # a list of ids
+set -- $continued
+chosen() { # NAME OPTION...: ids of a greedy run, in $ids with blanks around each
+    name="run $*"
+    expect "$name" 0 "$cuddle" run "$model" "In the beginning" --max-tokens 8 --temperature 0 --json "$@"
+    ids=" $(value ids | tr -d '[]' | tr ',' ' ') "
+}
+lacks() { case $ids in *" $1 "*) bad "$1 is among $ids" ;; esac; }
+begins() { case $ids in " $1 "*) ;; *) bad "$ids does not begin with $1" ;; esac; }
+chosen --suppress-tokens "$2,77" --begin-suppress-tokens "$1" && lacks "$2"
+[ "${ids#" $1 "}" = "$ids" ] || bad "$1 came first"
+chosen --logit-bias "$1=-inf 77=1e3" && begins "77 77 77"
+chosen --logit-bias "77=1e3" --logit-bias "77,78=2e3" && begins "77 78 77 78"
+chosen --logit-bias "77=1e3" --bad-words-ids "77,77 5" && begins 77
+[ "${ids#" 77 77 "}" = "$ids" ] || bad "77 came twice"
+chosen --logit-bias "77=1e3" --no-repeat-ngram-size 1 && begins 77
+[ "${ids# 77*77 }" = "$ids" ] || bad "77 came twice"
+chosen --logit-bias "77=100" --frequency-penalty 40 && begins "77 77 77"
+[ "${ids#" 77 77 77 77 "}" = "$ids" ] || bad "77 came four times"
+chosen --logit-bias "77=100" --presence-penalty 60 --frequency-penalty 40 && begins 77
+[ "${ids#" 77 77 "}" = "$ids" ] || bad "77 came twice"
+chosen --allowed-tokens "5 6" && same "what is not 5 or 6" "$(echo "$ids" | tr -d '56 ')" ""
+chosen --forced-eos-token-id 9
+[ "${ids% 9 }" != "$ids" ] || bad "$ids does not end with 9"
+eos=$(value ids.0 >/dev/null && sed -n 's/.*"eos_token_id": *\([0-9]*\).*/\1/p' "$model/generation_config.json")
+chosen --logit-bias "$eos=1e3" --min-tokens 5 && same "the number of ids" "$(value ids.#)" 6
+chosen --logit-bias "$eos=1" --length-decay 2,1000 && same "the end" "$(value finish_reason)" '"eos"'
+expect "run --forced-bos-token-id" 0 "$cuddle" run "$model" 5 --tokens --max-tokens 2 --forced-bos-token-id 19 --suppress-tokens 7 --temperature 0 && begins=$(cat "$work/out")
+same "the first id" "${begins%% *}" 19
+for option in "--top-h 0.01" "--epsilon-cutoff 0.9999"; do
+    # shellcheck disable=SC2086 # an option and its value
+    expect "run $option" 0 "$cuddle" run "$model" "In the beginning" --max-tokens 4 --temperature 1 --top-k 0 --seed 1 $option
+    case $text in "$(cat "$work/out")"*) ;; *) bad "the likeliest token is left each time" ;; esac
+done
+for seed in 1 2; do
+    expect "run --typical-p, seed $seed" 0 "$cuddle" run "$model" "In the beginning" --max-tokens 4 --temperature 1 --top-k 0 --seed $seed --typical-p 1e-6
+    [ $seed = 1 ] && first=$(cat "$work/out")
+    same "the text" "$(cat "$work/out")" "$first" # one token is left each time
+done
+expect "run without a cut-off" 0 "$cuddle" run "$model" "And God said" --max-tokens 24 --temperature 1 --top-k 0 --seed 1
+first=$(cat "$work/out")
+expect "run --eta-cutoff" 0 "$cuddle" run "$model" "And God said" --max-tokens 24 --temperature 1 --top-k 0 --seed 1 --eta-cutoff 0.9999
+[ "$(cat "$work/out")" != "$first" ] || bad "none of 24 tokens was cut off, of those less likely than exp(-entropy)"
+expect "run: a biased id outside the vocabulary" 1 "$cuddle" run "$model" x --logit-bias 2147483647=1 && one_sentence && holds "sequence_bias"
+# Scoring: transformers' figures, tests/generation/scores.json.
+close_to() { # WHAT FOUND EXPECTED
+    awk -v a="$2" -v b="$3" 'BEGIN { d = a - b; exit !(d < 0.002 && d > -0.002) }' || bad "$1 is $2 instead of $3"
+}
+for i in 0 2; do
+    "$json" cases.$i.context cases.$i.continuation cases.$i.logprob cases.$i.greedy cases.$i.ids <"$tests/generation/scores.json" >"$work/case"
+    context=$(sed -n '1s/^"\(.*\)"$/\1/p' "$work/case") more=$(sed -n '2s/^"\(.*\)"$/\1/p' "$work/case")
+    expect "run --score $i" 0 "$cuddle" run "$model" "$context" --score "$more" --dtype float32
+    is_json logprob greedy prompt_ids tokens.0.id tokens.0.logprob tokens.0.greedy
+    close_to "the log-probability" "$(value logprob)" "$(sed -n 3p "$work/case")"
+    same "greedy" "$(value greedy)" "$(sed -n 4p "$work/case")"
+    same "the number of ids" "$(($(value prompt_ids.#) + $(value tokens.#)))" "$(sed -n 5p "$work/case" | tr -cd , | wc -c | awk '{ print $1 + 1 }')"
+done
+expect "run --score of the greedy text" 0 "$cuddle" run "$model" "$(echo "$prompt" | tr ',' ' ')" --tokens --score "$*" --prompt-logprobs 2
+same "greedy" "$(value greedy)" true
+same "the likeliest token" "$(value tokens.3.top.0.id)" "$4"
+same "the number of likeliest tokens" "$(value tokens.3.top.#)" 2
+expect "run --score after nothing" 1 "$cuddle" run "$model" "" --score x && one_sentence && holds "found 0 in the prompt"
+expect "run --score without a tokenizer" 1 "$cuddle" run "$work/ids" x --score y && one_sentence && holds "--tokens"
+expect "run --json --prompt-logprobs" 0 "$cuddle" run "$model" "In the beginning" --max-tokens 0 --json --prompt-logprobs 3
+same "the number of ids" "$(value ids.#)" 0
+same "the first token's" "$(value prompt_logprobs.0)" null
+same "the number of likeliest tokens" "$(value prompt_logprobs.3.top.#)" 3
 expect "run: the prompt does not fit" 1 "$cuddle" run "$model" "In the beginning" --max-context 2 && one_sentence
 expect "run: progress is for terminals" 0 "$cuddle" run "$model" "And" --max-tokens 1
 grep -q loading "$work/err" && bad "a progress bar in a file"

@@ -55,11 +55,12 @@ static void nothing_left(const char *when)
 
 /* ------------------------------------------------------------------------------------------------------------ picking */
 
-enum { KINDS = 7, LONGEST = 14 };
+enum { KINDS = 10, LONGEST = 15 };
 
 static cuddle_generation_options options_of(int kind)
 {
-    static const int32_t banned[] = { 3, 5, 7, 40 };
+    static const int32_t banned[] = { 3, 5, 7, 40 }, allowed[] = { 2, 4, 9, 11, 21, 22, 23, 30, 31, 32, 33, 63, 64 }, ends[] = { 4, 11, 23, 31, 33 };
+    static const cuddle_sequence_bias bad[] = { { allowed, 1, 0 }, { allowed + 3, 1, 0 }, { allowed + 7, 1, 0 } }, favoured[] = { { allowed, 2, 3 } };
     cuddle_generation_options o;
     cuddle_generation_options_init(&o, sizeof o);
     o.max_tokens = 6 + kind;
@@ -73,6 +74,27 @@ static cuddle_generation_options options_of(int kind)
     if (kind == 6) {
         o.suppress = banned;
         o.suppress_count = sizeof banned / sizeof *banned;
+    }
+    if (kind == 7) { /* ends that may come after the fourth token */
+        o.allowed = allowed;
+        o.allowed_count = sizeof allowed / sizeof *allowed;
+        o.stop_tokens = ends;
+        o.stop_token_count = sizeof ends / sizeof *ends;
+        o.min_tokens = 4;
+        o.temperature = 3;
+    }
+    if (kind == 8) {
+        o.begin_suppress = banned;
+        o.begin_suppress_count = sizeof banned / sizeof *banned;
+        o.bad_words = bad;
+        o.bad_word_count = sizeof bad / sizeof *bad;
+    }
+    if (kind == 9) { /* what the host has to pick, and with it the others for so long */
+        o.max_tokens = 3;
+        o.typical_p = 0.7f;
+        o.frequency_penalty = 0.5f;
+        o.sequence_bias = favoured;
+        o.sequence_bias_count = 1;
     }
     return o;
 }

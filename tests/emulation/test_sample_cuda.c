@@ -93,7 +93,7 @@ static int32_t host_pick(const batch *b, int r)
     const sample_row *row = &b->row[r];
     const float *from = b->logits + (int64_t)r * b->vocabulary;
     const uint32_t *seen = row->seat < 0 ? NULL : b->seen + row->seat * b->mark_words, *banned = row->seat < 0 ? NULL : b->banned + row->seat * b->mark_words;
-    history past = { ids, 0, (int)row->counter };
+    history past = { .ids = ids, .produced = (int)row->counter };
     sampling how = { .greedy = row->greedy != 0, .temperature = row->temperature, .top_k = row->top_k, .top_p = row->top_p, .min_p = row->min_p,
                      .repetition_penalty = row->repetition_penalty, .seed = (uint64_t)row->seed[1] << 32 | row->seed[0], .suppress = suppress };
     for (int i = 0; i < b->vocabulary; i++) {
