@@ -3,7 +3,7 @@
 #include <stdlib.h>
 
 enum {
-    PAGES_AHEAD = 8, /* taken at once by a growing task while there are plenty: a device need not be told of each */
+    PAGES_AHEAD = 8,
     MOST_PASSED_OVER = 4
 };
 
@@ -149,22 +149,38 @@ static bool take_pages(scheduler *s, task *t, int wanted)
     return true;
 }
 
+/* How many pages to take where `wanted` are needed: more while there are plenty, so that a device need not be told of each. */
+static int with_some_ahead(const scheduler *s, const task *t, int wanted)
+{
+    const int ahead = wanted + PAGES_AHEAD < t->most_pages ? wanted + PAGES_AHEAD : t->most_pages;
+    return cud_pages_available(&s->pool) - (ahead - t->page_count) >= s->caps.pages / 2 ? ahead : wanted;
+}
+
+/* Takes back what was taken ahead; false if there was nothing. */
+static bool reclaim(scheduler *s)
+{
+    bool any = false;
+    for (int i = 0; i < s->running_count; i++) {
+        task *t = s->running[i];
+        for (const int needed = pages_for(t->count); t->page_count > needed; any = true) cud_pages_drop(&s->pool, t->pages[--t->page_count]);
+    }
+    return any;
+}
+
 /* Pages for everything known and the position after it. One more for each that runs stays free, so that it need not give way at once. */
 static bool find_pages(scheduler *s, task *t)
 {
     if (!t->kind->paged) return true;
-    int wanted = pages_for(t->count + 1);
-    if (wanted > t->most_pages) wanted = t->most_pages;
+    const int next = pages_for(t->count + 1), wanted = next < t->most_pages ? next : t->most_pages;
     if (t->shares && s->caps.prefix_cache)
         t->page_count = cud_pages_match(&s->pool, t->pages, t->outputs_from / CUD_PAGE, t->scope, t->ids, t->count, &t->prefix);
-    const int64_t spare = cud_pages_available(&s->pool) - (wanted - t->page_count);
-    if (spare < 0 || (spare < s->running_count && s->running_count > 0)) {
+    if (cud_pages_available(&s->pool) - (wanted - t->page_count) < s->running_count) {
         drop_pages(s, t);
         return false;
     }
     t->published = t->page_count;
     t->computed = t->page_count * CUD_PAGE;
-    return take_pages(s, t, wanted);
+    return take_pages(s, t, with_some_ahead(s, t, wanted));
 }
 
 /* Does it wait for another to compute what both begin with? */
@@ -184,7 +200,7 @@ static task *next_to_admit(const scheduler *s)
 static void admit(scheduler *s)
 {
     for (task *t; (t = next_to_admit(s));) {
-        if (s->running_count < s->caps.sequences && find_pages(s, t)) {
+        if (s->running_count < s->caps.sequences && (find_pages(s, t) || (reclaim(s) && find_pages(s, t)))) {
             stop_waiting(s, t);
             for (t->seat = 0; s->seats[t->seat];) t->seat++;
             s->seats[t->seat] = true;
@@ -212,9 +228,7 @@ static void grow(scheduler *s)
             i++;
             continue;
         }
-        const bool plenty = cud_pages_available(&s->pool) - PAGES_AHEAD > s->caps.pages / 4;
-        const int ahead = wanted + (plenty ? PAGES_AHEAD : 1) - 1;
-        if (take_pages(s, t, ahead < t->most_pages ? ahead : t->most_pages) || t->page_count >= wanted) {
+        if (take_pages(s, t, with_some_ahead(s, t, wanted)) || (reclaim(s) && take_pages(s, t, wanted))) {
             i++;
             continue;
         }
