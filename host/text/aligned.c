@@ -17,8 +17,9 @@ static cuddle_status reserve(cud_aligned *a, size_t more, cuddle_error *err)
     size_t room = a->room + a->room / 2;
     if (room < need) room = need;
     if (room < 64) room = 64;
-    char *bytes = realloc(a->bytes, room);
-    if (!bytes) return cud_nomem(err, room, "a text to tokenize");
+    char *bytes = realloc(a->bytes, room + CUD_SLACK);
+    if (!bytes) return cud_nomem(err, room + CUD_SLACK, "a text to tokenize");
+    memset(bytes + room, 0, CUD_SLACK);
     a->bytes = bytes;
     cud_span *align = realloc(a->align, room * sizeof *align);
     if (!align) return cud_nomem(err, room * sizeof *align, "the alignment of a text");

@@ -17,6 +17,8 @@ typedef struct cud_span {
     uint32_t begin, end;
 } cud_span;
 
+enum { CUD_SLACK = 32 }; /* bytes behind a text's room that can be read, so that whoever looks at words can do so eight bytes at a time */
+
 typedef struct cud_aligned { /* bytes[i] stands for the given text's align[i] */
     char *bytes;
     cud_span *align;

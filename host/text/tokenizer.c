@@ -57,62 +57,80 @@ static void locate(cud_token *token, const cud_pieces *p, const cud_piece *piece
     token->begin = begin;
 }
 
+/* Words on their way to the model: pieces, or the parts of them that it lets one cut. */
+typedef struct next_word {
+    size_t piece, at; /* the word begins at this offset in the piece */
+    size_t length;
+    cud_word word;
+} next_word;
+
+typedef struct word_queue {
+    const cuddle_tokenizer *t;
+    const cud_pieces *p;
+    size_t piece, at; /* up to which words were taken */
+} word_queue;
+
+static bool take_word(next_word *out, word_queue *q, const cud_words *words)
+{
+    const cud_model_type *model = (const cud_model_type *)q->t->model.item[0].type;
+    while (q->piece < q->p->count && q->p->piece[q->piece].begin + q->at == q->p->piece[q->piece].end) q->piece++, q->at = 0;
+    if (q->piece == q->p->count) return false;
+    const cud_piece *piece = &q->p->piece[q->piece];
+    const char *text = cud_piece_text(q->p, piece) + q->at;
+    size_t length = piece->end - piece->begin - q->at;
+    if (piece->token < 0) {
+        if (model->cut) length = model->cut(q->t->model.item[0].config, text, length);
+        cud_words_expect(words, &out->word, text, length);
+    }
+    out->piece = q->piece;
+    out->at = q->at;
+    out->length = length;
+    q->at += length;
+    return true;
+}
+
 /* One word by the model, or by what it became before. */
-static cuddle_status encode_word(const cuddle_tokenizer *t, cud_desk *d, cud_tokens *tokens, const char *word, size_t length, cuddle_error *err)
+static cuddle_status encode_word(const cuddle_tokenizer *t, cud_desk *d, cud_tokens *tokens, const next_word *next, const cud_piece *piece,
+                                 cuddle_error *err)
 {
     const cud_model_type *model = (const cud_model_type *)t->model.item[0].type;
     const size_t first = tokens->count;
+    if (piece->token >= 0) return cud_tokens_add(tokens, (cud_token){ .id = piece->token, .end = next->length, .text_end = next->length }, err);
     bool known;
-    cuddle_status status = cud_words_find(d->words, &known, tokens, word, length, err);
+    cuddle_status status = cud_words_find(d->words, &known, tokens, &next->word, err);
     if (status || known) return status;
-    status = model->encode(tokens, t->model.item[0].config, &t->model_vocab, word, length, err);
+    status = model->encode(tokens, t->model.item[0].config, &t->model_vocab, cud_piece_text(&d->pieces, piece) + next->at, next->length, err);
     const size_t count = tokens->count - first;
-    if (!status) cud_words_keep(d->words, word, length, count ? tokens->token + first : NULL, count);
-    return status;
-}
-
-static cuddle_status encode_piece(const cuddle_tokenizer *t, cud_desk *d, cud_tokens *tokens, const char *text, size_t length, cuddle_error *err)
-{
-    const cud_model_type *model = (const cud_model_type *)t->model.item[0].type;
-    if (!model->cut) return encode_word(t, d, tokens, text, length, err);
-    cuddle_status status = CUDDLE_OK;
-    for (size_t at = 0, part; at < length && !status; at += part) {
-        const size_t first = tokens->count;
-        part = model->cut(t->model.item[0].config, text + at, length - at);
-        status = encode_word(t, d, tokens, text + at, part, err);
-        for (size_t i = first; at && i < tokens->count; i++) {
-            cud_token *token = &tokens->token[i];
-            token->begin += at, token->end += at;
-            if (token->text_end) token->text_begin += at, token->text_end += at;
-        }
-    }
+    if (!status) cud_words_keep(d->words, &next->word, count ? tokens->token + first : NULL, count);
     return status;
 }
 
 static cuddle_status run_model(const cuddle_tokenizer *t, cud_desk *d, cud_tokens *tokens, int text, cuddle_error *err)
 {
-    enum { AHEAD = 6 }; /* words */
-    const cud_pieces *p = &d->pieces;
+    enum { AHEAD = 16 }; /* words are fetched while others are looked up */
+    next_word next[AHEAD];
+    word_queue q = { .t = t, .p = &d->pieces };
     cuddle_status status = CUDDLE_OK;
-    int32_t word = 0;
-    for (size_t i = 0; i < p->count && !status; i++) {
-        const cud_piece *piece = &p->piece[i];
-        if (i + AHEAD < p->count) cud_words_expect(d->words, cud_piece_text(p, piece + AHEAD), piece[AHEAD].end - piece[AHEAD].begin);
-        const size_t first = tokens->count, length = piece->end - piece->begin;
-        if (!length) continue;
-        if (piece->token >= 0) {
-            const cud_token token = { .id = piece->token, .end = length, .text_end = length };
-            status = cud_tokens_add(tokens, token, err);
-        } else {
-            status = encode_piece(t, d, tokens, cud_piece_text(p, piece), length, err);
+    int32_t word = -1;
+    for (size_t count = 0, done = 0; !status; done++) {
+        if (done == count) {
+            for (done = count = 0; count < AHEAD && take_word(&next[count], &q, d->words);) count++;
+            if (!count) break;
         }
+        const next_word *n = &next[done];
+        const cud_piece *piece = &d->pieces.piece[n->piece];
+        const size_t first = tokens->count;
+        status = encode_word(t, d, tokens, n, piece, err);
+        word += n->at == 0;
         for (size_t k = first; k < tokens->count; k++) {
-            locate(&tokens->token[k], p, piece);
-            tokens->token[k].word = word;
-            tokens->token[k].source = tokens->token[k].sequence = (int8_t)text;
-            tokens->token[k].type = text;
+            cud_token *token = &tokens->token[k];
+            token->begin += n->at, token->end += n->at;
+            if (token->text_end) token->text_begin += n->at, token->text_end += n->at;
+            locate(token, &d->pieces, piece);
+            token->word = word;
+            token->source = token->sequence = (int8_t)text;
+            token->type = text;
         }
-        word++;
     }
     return status;
 }
