@@ -27,7 +27,7 @@ static void document_normalizes(const char *document, const char *json, const ch
                   "%s of \"%s\" is \"%.*s\", expected \"%s\"", json, text, (int)length, got, want);
     ck_assert_uint_eq(cud_utf8_valid(got, length), length);
     for (size_t i = 0; i < length; i += cud_utf8_length((unsigned char)got[i])) {
-        const cud_span span = p.text.align[p.piece[0].begin + i];
+        const cud_span span = cud_span_of(&p.text, p.piece[0].begin + i);
         snprintf(found + strlen(found), sizeof found - strlen(found), "%s%u-%u", i ? " " : "", span.begin, span.end);
     }
     ck_assert_msg(strcmp(found, ranges) == 0, "%s of \"%s\": %s, expected %s", json, text, found, ranges);

@@ -38,12 +38,18 @@ START_TEST(finds_the_words_of_hand_worked_texts)
     const char *text = cases[_i].text;
     char found[256] = "";
     ck_assert(scan);
-    for (size_t at = 0, end; at < strlen(text); at = end) {
-        end = scan(text, strlen(text), at);
-        ck_assert(end > at && end <= strlen(text));
-        snprintf(found + strlen(found), sizeof found - strlen(found), "%s%.*s", at ? "|" : "", (int)(end - at), text + at);
+    uint32_t end[64] = { 0 };
+    const size_t count = scan(end, 64, text, strlen(text), 0);
+    ck_assert(count > 0 && end[count - 1] == strlen(text));
+    for (size_t i = 0, at = 0; i < count; at = end[i++]) {
+        uint32_t again[2] = { 0, 7 };
+        ck_assert(end[i] > at && end[i] <= strlen(text));
+        snprintf(found + strlen(found), sizeof found - strlen(found), "%s%.*s", at ? "|" : "", (int)(end[i] - at), text + at);
+        ck_assert_uint_eq(scan(again, 1, text, strlen(text), at), 1); /* one by one they are the same */
+        ck_assert(again[0] == end[i] && again[1] == 7);
     }
     ck_assert_str_eq(found, cases[_i].words);
+    ck_assert_uint_eq(scan(end, 64, text, strlen(text), strlen(text)), 0);
 }
 END_TEST
 

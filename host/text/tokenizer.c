@@ -40,21 +40,33 @@ static cuddle_status run_steps(cud_pieces *p, const cud_components *steps, cuddl
     return status;
 }
 
-/* Word offsets of the model's tokens to offsets in the given text. */
-static void locate(cud_token *token, const cud_pieces *p, const cud_piece *piece)
+/* Where tokens are: which word of which text, and where its offsets begin. */
+typedef struct place {
+    const cud_pieces *p;
+    const cud_piece *piece;
+    size_t at; /* the word begins at this offset in the piece */
+    int32_t word;
+    int text;
+} place;
+
+/* The token with the word's offsets as one with offsets in the given text. */
+static inline cud_token locate(const place *in, cud_token token)
 {
-    const size_t length = piece->end - piece->begin;
-    if (token->text_end) token->text_begin += piece->begin, token->text_end += piece->begin;
-    if (token->end > length) return; /* an affix fell back to bytes: such offsets mean nothing, in the reference too */
-    if (token->begin == token->end) {
-        token->begin += piece->origin;
-        token->end += piece->origin;
-        return;
+    const cud_piece *piece = in->piece;
+    token.begin += in->at, token.end += in->at;
+    if (token.text_end) token.text_begin += in->at + piece->begin, token.text_end += in->at + piece->begin;
+    token.word = in->word;
+    token.source = token.sequence = (int8_t)in->text;
+    token.type = in->text;
+    if (token.end > (size_t)piece->end - piece->begin) return token; /* an affix fell back to bytes: such offsets mean nothing, in the reference too */
+    if (token.begin == token.end) {
+        token.begin += piece->origin;
+        token.end += piece->origin;
+        return token;
     }
-    const cud_span *align = p->text.align + piece->begin;
-    const size_t begin = align[token->begin].begin;
-    token->end = align[token->end - 1].end;
-    token->begin = begin;
+    token.end = cud_span_of(&in->p->text, piece->begin + token.end - 1).end;
+    token.begin = cud_span_of(&in->p->text, piece->begin + token.begin).begin;
+    return token;
 }
 
 /* Words on their way to the model: pieces, or the parts of them that it lets one cut. */
@@ -89,20 +101,28 @@ static bool take_word(next_word *out, word_queue *q, const cud_words *words)
     return true;
 }
 
-/* One word by the model, or by what it became before. */
-static cuddle_status encode_word(const cuddle_tokenizer *t, cud_desk *d, cud_tokens *tokens, const next_word *next, const cud_piece *piece,
-                                 cuddle_error *err)
+static cuddle_status put_known(cud_tokens *tokens, const cud_known *known, const place *in, cuddle_error *err)
+{
+    const cuddle_status status = cud_tokens_reserve(tokens, CUD_WORD_TOKENS, err);
+    if (status) return status;
+    cud_token *to = tokens->token + tokens->count;
+    for (int i = 0; i < known->count; i++) to[i] = locate(in, (cud_token){ .id = known->id[i], .begin = known->begin[i], .end = known->end[i] });
+    tokens->count += known->count;
+    return CUDDLE_OK;
+}
+
+/* By the model, which the word then need not be shown again. */
+static cuddle_status put_new(const cuddle_tokenizer *t, cud_words *words, cud_tokens *tokens, const next_word *next, const place *in, cuddle_error *err)
 {
     const cud_model_type *model = (const cud_model_type *)t->model.item[0].type;
     const size_t first = tokens->count;
-    if (piece->token >= 0) return cud_tokens_add(tokens, (cud_token){ .id = piece->token, .end = next->length, .text_end = next->length }, err);
-    bool known;
-    cuddle_status status = cud_words_find(d->words, &known, tokens, &next->word, err);
-    if (status || known) return status;
-    status = model->encode(tokens, t->model.item[0].config, &t->model_vocab, cud_piece_text(&d->pieces, piece) + next->at, next->length, err);
+    const char *text = cud_piece_text(in->p, in->piece) + next->at;
+    const cuddle_status status = model->encode(tokens, t->model.item[0].config, &t->model_vocab, text, next->length, err);
     const size_t count = tokens->count - first;
-    if (!status) cud_words_keep(d->words, &next->word, count ? tokens->token + first : NULL, count);
-    return status;
+    if (status) return status;
+    cud_words_keep(words, &next->word, count ? tokens->token + first : NULL, count);
+    for (size_t i = first; i < tokens->count; i++) tokens->token[i] = locate(in, tokens->token[i]);
+    return CUDDLE_OK;
 }
 
 static cuddle_status run_model(const cuddle_tokenizer *t, cud_desk *d, cud_tokens *tokens, int text, cuddle_error *err)
@@ -112,24 +132,18 @@ static cuddle_status run_model(const cuddle_tokenizer *t, cud_desk *d, cud_token
     word_queue q = { .t = t, .p = &d->pieces };
     cuddle_status status = CUDDLE_OK;
     int32_t word = -1;
-    for (size_t count = 0, done = 0; !status; done++) {
-        if (done == count) {
-            for (done = count = 0; count < AHEAD && take_word(&next[count], &q, d->words);) count++;
-            if (!count) break;
-        }
-        const next_word *n = &next[done];
-        const cud_piece *piece = &d->pieces.piece[n->piece];
-        const size_t first = tokens->count;
-        status = encode_word(t, d, tokens, n, piece, err);
-        word += n->at == 0;
-        for (size_t k = first; k < tokens->count; k++) {
-            cud_token *token = &tokens->token[k];
-            token->begin += n->at, token->end += n->at;
-            if (token->text_end) token->text_begin += n->at, token->text_end += n->at;
-            locate(token, &d->pieces, piece);
-            token->word = word;
-            token->source = token->sequence = (int8_t)text;
-            token->type = text;
+    size_t count = AHEAD;
+    while (count == AHEAD && !status) {
+        for (count = 0; count < AHEAD && take_word(&next[count], &q, d->words);) count++;
+        for (size_t i = 0; i < count && !status; i++) {
+            const cud_piece *piece = &d->pieces.piece[next[i].piece];
+            word += next[i].at == 0;
+            const place in = { &d->pieces, piece, next[i].at, word, text };
+            const cud_token added = { .id = piece->token, .end = next[i].length, .text_end = next[i].length };
+            const cud_known *known = piece->token < 0 ? cud_words_find(d->words, &next[i].word) : NULL;
+            if (known) status = put_known(tokens, known, &in, err);
+            else if (piece->token < 0) status = put_new(t, d->words, tokens, &next[i], &in, err);
+            else status = cud_tokens_add(tokens, locate(&in, added), err);
         }
     }
     return status;

@@ -3,14 +3,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SETS = 1 << 13, WAYS = 4, TOKENS = 6, LINE = 64 };
+enum { SETS = 1 << 13, WAYS = 4, LINE = 64 };
 
 typedef struct entry { /* a cache line */
     uint64_t part[CUD_WORD_MAX / 8];
-    int32_t id[TOKENS];
-    uint8_t begin[TOKENS], end[TOKENS];
-    uint8_t length, count; /* length 0: empty */
-    uint8_t unused[2];
+    cud_known known;
 } entry;
 _Static_assert(sizeof(entry) == LINE, "an entry is a cache line");
 
@@ -69,43 +66,39 @@ void cud_words_expect(const cud_words *w, cud_word *out, const char *text, size_
 
 static bool holds(const entry *e, const cud_word *word)
 {
-    uint64_t differing = e->length ^ word->length;
+    uint64_t differing = e->known.length ^ word->length;
     for (int i = 0; i < CUD_WORD_MAX / 8; i++) differing |= e->part[i] ^ word->part[i];
     return !differing;
 }
 
-cuddle_status cud_words_find(cud_words *w, bool *found, cud_tokens *out, const cud_word *word, cuddle_error *err)
+const cud_known *cud_words_find(cud_words *w, const cud_word *word)
 {
     entry *e = w->entry + (size_t)word->set * WAYS;
-    int way = 0;
-    *found = false;
-    if (!word->length) return CUDDLE_OK;
-    while (!holds(&e[way], word))
-        if (++way == WAYS) return CUDDLE_OK;
-    *found = true;
-    const cuddle_status status = cud_tokens_reserve(out, TOKENS, err);
-    if (status) return status;
-    cud_token *to = out->token + out->count;
-    const entry it = e[way];
-    for (int i = 0; i < it.count; i++) to[i] = (cud_token){ .id = it.id[i], .begin = it.begin[i], .end = it.end[i] };
-    out->count += it.count;
-    if (way) e[way] = e[way - 1], e[way - 1] = it;
-    return CUDDLE_OK;
+    if (!word->length) return NULL;
+    if (holds(e, word)) return &e->known;
+    for (int way = 1; way < WAYS; way++) {
+        if (!holds(&e[way], word)) continue;
+        const entry it = e[way];
+        e[way] = e[way - 1];
+        e[way - 1] = it;
+        return &e[way - 1].known;
+    }
+    return NULL;
 }
 
 void cud_words_keep(cud_words *w, const cud_word *word, const cud_token *token, size_t count)
 {
-    if (!word->length || count > TOKENS) return;
+    if (!word->length || count > CUD_WORD_TOKENS) return;
     for (size_t i = 0; i < count; i++) /* beyond the word: bytes of an affix; unknown words */
         if (token[i].begin > word->length || token[i].end > UINT8_MAX || token[i].text_end) return;
     entry *e = w->entry + (size_t)word->set * WAYS;
     memmove(e + 1, e, (WAYS - 1) * sizeof *e);
     memcpy(e->part, word->part, sizeof e->part);
     for (size_t i = 0; i < count; i++) {
-        e->id[i] = token[i].id;
-        e->begin[i] = (uint8_t)token[i].begin;
-        e->end[i] = (uint8_t)token[i].end;
+        e->known.id[i] = token[i].id;
+        e->known.begin[i] = (uint8_t)token[i].begin;
+        e->known.end[i] = (uint8_t)token[i].end;
     }
-    e->length = (uint8_t)word->length;
-    e->count = (uint8_t)count;
+    e->known.length = (uint8_t)word->length;
+    e->known.count = (uint8_t)count;
 }
