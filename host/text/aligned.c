@@ -21,8 +21,8 @@ static cuddle_status reserve(cud_aligned *a, size_t more, cuddle_error *err)
     if (!bytes) return cud_nomem(err, room + CUD_SLACK, "a text to tokenize");
     memset(bytes + room, 0, CUD_SLACK);
     a->bytes = bytes;
-    cud_span *align = realloc(a->align, room * sizeof *align);
-    if (!align) return cud_nomem(err, room * sizeof *align, "the alignment of a text");
+    cud_span *align = realloc(a->align, (room + CUD_SLACK) * sizeof *align);
+    if (!align) return cud_nomem(err, (room + CUD_SLACK) * sizeof *align, "the alignment of a text");
     a->align = align;
     a->room = room;
     return CUDDLE_OK;
@@ -80,6 +80,12 @@ static void copy_spans(cud_span *to, const cud_aligned *from, size_t at, size_t 
 {
     if (!from->given) memcpy(to, from->align + at, count * sizeof *to);
     for (const size_t end = at + count; from->given && at < end;) {
+        uint64_t eight;
+        if (end - at >= sizeof eight && (memcpy(&eight, from->bytes + at, sizeof eight), !(eight & 0x8080808080808080u))) { /* ASCII */
+            for (uint32_t i = 0; i < sizeof eight; i++) to[i] = (cud_span){ (uint32_t)at + i, (uint32_t)at + i + 1 };
+            at += sizeof eight, to += sizeof eight;
+            continue;
+        }
         const cud_span span = cud_span_of(from, at);
         for (; at < span.end && at < end; at++) *to++ = span;
     }
@@ -134,6 +140,33 @@ void cud_replace_char(cud_writer *w, const char *s, size_t size, size_t used)
     char *out = put_room(w, size, here(w));
     if (out && size) memcpy(out, s, size);
     cud_skip(w, used);
+}
+
+void cud_keep_but(cud_writer *w, char byte, const char *s, size_t size)
+{
+    enum { WIDE = 4 }; /* always so many are written, and the next ones go over those that were too many: no branches */
+    const cud_aligned all = *w->all; /* a copy: bytes that are written could lie in it for all that the compiler knows */
+    const char *from = w->from;
+    const size_t length = w->length;
+    char put[WIDE] = { 0 };
+    size_t count = 0;
+    memcpy(put, s, size);
+    for (size_t i = w->at; i < length; i++) count += from[i] == byte;
+    const size_t more = length - w->at - count + count * size;
+    if (!w->status) w->status = reserve(w->to, more, w->err);
+    if (w->status) return;
+    char *out = w->to->bytes + w->to->length;
+    cud_span *align = w->to->align + w->to->length;
+    for (size_t i = w->at; i < length; i++) {
+        const bool found = from[i] == byte;
+        const cud_span span = cud_span_of(&all, w->base + i);
+        memcpy(out, found ? put : from + i, WIDE);
+        for (int k = 0; k < WIDE; k++) align[k] = span;
+        out += found ? size : 1;
+        align += found ? size : 1;
+    }
+    w->at = length;
+    w->to->length += more;
 }
 
 cuddle_status cud_pieces_rewrite(cud_pieces *p, cud_rewrite_fn fn, const void *config, cuddle_error *err)

@@ -82,6 +82,8 @@ void cud_insert_char(cud_writer *w, int32_t c);
 void cud_prepend(cud_writer *w, const char *s, size_t size);
 /* Bytes that replace `used` bytes of one character, each with that character's range. */
 void cud_replace_char(cud_writer *w, const char *s, size_t size, size_t used);
+/* The rest, in which every `byte` (of ASCII) becomes s[0..size), at most 4 bytes, with its range. */
+void cud_keep_but(cud_writer *w, char byte, const char *s, size_t size);
 
 /* ---- splitting ---- */
 typedef enum cud_behavior {
