@@ -105,6 +105,25 @@ START_TEST(agrees_with_pcre2_on_every_character)
 }
 END_TEST
 
+/* Letters are looked at eight at a time: every byte of ASCII, and a character of two bytes, at each place among them. */
+START_TEST(agrees_with_pcre2_on_what_ends_letters)
+{
+    enum { LONG = 20 };
+    cud_regex *regex;
+    cud_regex_scratch *scratch = NULL;
+    ck_ok(word_pattern_compile(&regex, _i, &err));
+    for (int32_t c = 0; c <= 0x80 + 0x40; c++)
+        for (size_t place = 0; place < LONG; place++) {
+            char text[LONG + 1];
+            for (size_t i = 0; i < sizeof text; i++) text[i] = "azAZmM"[(i + (size_t)c) % 6];
+            const size_t size = cud_utf8_encode(text + place, c);
+            ck_assert_msg(word_compare(_i, regex, &scratch, text, LONG - 1 + size, &err) == CUDDLE_OK, "pattern %d, U+%04X at %zu", _i, (unsigned)c, place);
+        }
+    cud_regex_scratch_free(scratch);
+    cud_regex_free(regex);
+}
+END_TEST
+
 START_TEST(agrees_with_pcre2_on_random_texts)
 {
     static const int32_t letters[] = { 'a', 'b', 'S', 's', 't', 'r', 'e', 'v', 'm', 'l', 'd', 'L', 'E', ' ', ' ', ' ', '\n', '\r', '\t', '\'', '\'', '1', '2', '/',
@@ -140,6 +159,7 @@ int main(void)
     tcase_add_loop_test(t, finds_the_words_of_hand_worked_texts, 0, CASES);
     tcase_add_test(t, knows_no_other_pattern);
     tcase_add_loop_test(t, agrees_with_pcre2_on_every_character, 0, WORD_PATTERNS);
+    tcase_add_loop_test(t, agrees_with_pcre2_on_what_ends_letters, 0, WORD_PATTERNS);
     tcase_add_loop_test(t, agrees_with_pcre2_on_random_texts, 0, WORD_PATTERNS);
     suite_add_tcase(suite, t);
     return test_run(suite);
