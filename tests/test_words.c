@@ -8,13 +8,14 @@
 
 static cuddle_error err;
 
-/* The word at the end of what can be read, before bytes that must not count. */
+/* The word at the end of what can be read, before bytes that must not count: they are others each time. */
 static cud_word look(const cud_words *w, const char *text, size_t length)
 {
+    static unsigned char behind;
     cud_word word;
     char *copy = malloc(length + CUD_WORD_MAX);
     memcpy(copy, text, length);
-    memset(copy + length, 'z', CUD_WORD_MAX);
+    memset(copy + length, behind++, CUD_WORD_MAX);
     cud_words_expect(w, &word, copy, length);
     free(copy);
     return word;
