@@ -142,7 +142,7 @@ void cud_replace_char(cud_writer *w, const char *s, size_t size, size_t used)
     cud_skip(w, used);
 }
 
-void cud_keep_but(cud_writer *w, char byte, const char *s, size_t size)
+void cud_replace_byte(cud_writer *w, char byte, const char *s, size_t size)
 {
     enum { WIDE = 4 }; /* always so many are written, and the next ones go over those that were too many: no branches */
     const cud_aligned all = *w->all; /* a copy: bytes that are written could lie in it for all that the compiler knows */
@@ -207,7 +207,7 @@ cuddle_status cud_pieces_rewrite(cud_pieces *p, cud_rewrite_fn fn, const void *c
 static cuddle_status reserve_pieces(cud_pieces *p, size_t count, size_t few, cuddle_error *err)
 {
     if (p->spare_room - count >= few) return CUDDLE_OK;
-    const size_t room = p->spare_room + p->spare_room / 2 + few;
+    const size_t room = p->spare_room + p->spare_room / 2 + few + 16;
     cud_piece *grown = room > SIZE_MAX / sizeof *grown ? NULL : realloc(p->spare_piece, room * sizeof *grown);
     if (!grown) return cud_nomem(err, room * sizeof *grown, "the pieces of a text");
     p->spare_piece = grown;

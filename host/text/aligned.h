@@ -18,7 +18,7 @@ typedef struct cud_span {
     uint32_t begin, end;
 } cud_span;
 
-enum { CUD_SLACK = 32 }; /* bytes behind a text's room that can be read, so that whoever looks at words can do so eight bytes at a time */
+enum { CUD_SLACK = 32 }; /* bytes behind the room of a text that can be read and written, so that it can be done several at a time */
 
 typedef struct cud_aligned { /* bytes[i] stands for the given text's align[i] */
     char *bytes;
@@ -82,8 +82,8 @@ void cud_insert_char(cud_writer *w, int32_t c);
 void cud_prepend(cud_writer *w, const char *s, size_t size);
 /* Bytes that replace `used` bytes of one character, each with that character's range. */
 void cud_replace_char(cud_writer *w, const char *s, size_t size, size_t used);
-/* The rest, in which every `byte` (of ASCII) becomes s[0..size), at most 4 bytes, with its range. */
-void cud_keep_but(cud_writer *w, char byte, const char *s, size_t size);
+/* Uses up the rest: every `byte` (of ASCII) becomes s[0..size), at most 4 bytes, with its range, and all others stay as they are. */
+void cud_replace_byte(cud_writer *w, char byte, const char *s, size_t size);
 
 /* ---- splitting ---- */
 typedef enum cud_behavior {

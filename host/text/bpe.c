@@ -165,7 +165,7 @@ static size_t bpe_cut(const void *config, const char *word, size_t length)
 }
 
 /* Characters without a token must not be dropped: the offsets of what follows them in a word are then those of the shorter word. */
-static bool can_cut(const bpe_config *c, const cud_vocab *vocab, bool all_bytes)
+static bool can_cut(const bpe_config *c, const cud_vocab *vocab, bool all_bytes) /* c->edge is still empty */
 {
     if (c->unk < 0 && !all_bytes) return false;
     if (c->prefix || c->suffix || c->ignore_merges || cud_vocab_find(vocab, space_mark, SPACE_MARK) < 0) return false;

@@ -49,7 +49,7 @@ static cuddle_status metaspace_parse(void **config, const cud_part *in, cuddle_e
 static cuddle_status replace_piece(cud_writer *w, const void *config)
 {
     const metaspace_config *c = config;
-    cud_keep_but(w, ' ', c->replacement, c->length);
+    cud_replace_byte(w, ' ', c->replacement, c->length);
     return CUDDLE_OK;
 }
 

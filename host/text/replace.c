@@ -62,7 +62,7 @@ static cuddle_status replace_piece(cud_writer *w, const void *config)
 {
     replace_run r = *(const replace_run *)config;
     if (r.c->pattern.string && r.c->pattern.length == 1 && r.c->length <= 4) {
-        cud_keep_but(w, r.c->pattern.string[0], r.c->content, r.c->length);
+        cud_replace_byte(w, r.c->pattern.string[0], r.c->content, r.c->length);
         return w->status;
     }
     r.w = w;

@@ -82,6 +82,8 @@ typedef struct word_queue {
     size_t piece, at; /* up to which words were taken */
 } word_queue;
 
+_Static_assert((int)CUD_SLACK >= (int)CUD_WORD_MAX, "bytes behind a word can be read");
+
 static bool take_word(next_word *out, word_queue *q, const cud_words *words)
 {
     const cud_model_type *model = (const cud_model_type *)q->t->model.item[0].type;

@@ -73,8 +73,8 @@ static bool holds(const entry *e, const cud_word *word)
 
 const cud_known *cud_words_find(cud_words *w, const cud_word *word)
 {
-    entry *e = w->entry + (size_t)word->set * WAYS;
     if (!word->length) return NULL;
+    entry *e = w->entry + (size_t)word->set * WAYS;
     if (holds(e, word)) return &e->known;
     for (int way = 1; way < WAYS; way++) {
         if (!holds(&e[way], word)) continue;
