@@ -27,7 +27,7 @@ static void document_normalizes(const char *document, const char *json, const ch
                   "%s of \"%s\" is \"%.*s\", expected \"%s\"", json, text, (int)length, got, want);
     ck_assert_uint_eq(cud_utf8_valid(got, length), length);
     for (size_t i = 0; i < length; i += cud_utf8_length((unsigned char)got[i])) {
-        const cud_span span = p.text.align[p.piece[0].begin + i];
+        const cud_span span = cud_span_of(&p.text, p.piece[0].begin + i);
         snprintf(found + strlen(found), sizeof found - strlen(found), "%s%u-%u", i ? " " : "", span.begin, span.end);
     }
     ck_assert_msg(strcmp(found, ranges) == 0, "%s of \"%s\": %s, expected %s", json, text, found, ranges);
@@ -66,6 +66,23 @@ START_TEST(replaces)
                "0-0 0-1 1-2 2-3 2-3");
     normalizes("{\"type\": \"Replace\", \"pattern\": {\"Regex\": \"(a)\"}, \"content\": \"$1\"}", "a", "$1",
                "0-1 0-1"); /* groups mean nothing */
+}
+END_TEST
+
+START_TEST(replaces_one_byte_by_up_to_four)
+{
+    normalizes("{\"type\": \"Replace\", \"pattern\": {\"String\": \"a\"}, \"content\": \"\"}", "abaab\xc3\xa9" "a", "bb\xc3\xa9", "1-2 4-5 5-7");
+    normalizes("{\"type\": \"Replace\", \"pattern\": {\"String\": \"a\"}, \"content\": \"wxyz\"}", "aba", "wxyzbwxyz",
+               "0-1 0-1 0-1 0-1 1-2 2-3 2-3 2-3 2-3");
+    normalizes("{\"type\": \"Replace\", \"pattern\": {\"String\": \"a\"}, \"content\": \"vwxyz\"}", "ba", "bvwxyz",
+               "0-1 1-2 1-2 1-2 1-2 1-2");
+    normalizes("{\"type\": \"Replace\", \"pattern\": {\"String\": \"a\"}, \"content\": \"-\"}", "\xf0\x9f\xa4\x97" "a\xe4\xb8\xad" "a",
+               "\xf0\x9f\xa4\x97-\xe4\xb8\xad-", "0-4 4-5 5-8 8-9");
+    normalizes("{\"type\": \"Sequence\", \"normalizers\": [{\"type\": \"Prepend\", \"prepend\": \"_\"}, {\"type\": \"Replace\", \"pattern\": "
+               "{\"String\": \" \"}, \"content\": \"_\"}]}",
+               "twelve bytes\xc3\xa9 and more of them", "_twelve_bytes\xc3\xa9_and_more_of_them", /* copied eight and one at a time */
+               "0-1 0-1 1-2 2-3 3-4 4-5 5-6 6-7 7-8 8-9 9-10 10-11 11-12 12-14 14-15 15-16 16-17 17-18 18-19 19-20 20-21 21-22 22-23 23-24 24-25 "
+               "25-26 26-27 27-28 28-29 29-30 30-31");
 }
 END_TEST
 
@@ -207,6 +224,7 @@ int main(void)
     tcase_set_timeout(tc, 0);
     tcase_add_test(tc, prepends);
     tcase_add_test(tc, replaces);
+    tcase_add_test(tc, replaces_one_byte_by_up_to_four);
     tcase_add_test(tc, lowers_and_strips);
     tcase_add_test(tc, composes_and_decomposes);
     tcase_add_test(tc, runs_in_sequence);

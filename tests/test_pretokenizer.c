@@ -2,6 +2,7 @@
 #include "support.h"
 #include "text/component.h"
 #include "text/regex.h"
+#include "word_patterns.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,25 +10,31 @@
 
 static cuddle_error err;
 
-/* The pieces of `text`, joined with '|'. */
-static void splits(const char *json, const char *text, const char *want)
+static void split(cud_pieces *p, const char *json, const char *text)
 {
-    char document[1024], found[1024] = "";
+    char document[1024];
     cud_document d;
     cud_components steps = { 0 };
-    cud_pieces p = { 0 };
     snprintf(document, sizeof document, "{\"pre_tokenizer\": %s}", json);
     ck_ok(cud_document_parse(&d, document, strlen(document), &err));
     ck_ok(cud_components_parse(&steps, &cud_pre_tokenizers, &d, NULL, &err));
-    ck_ok(cud_pieces_set(&p, text, strlen(text), &err));
-    for (int i = 0; i < steps.count; i++) ck_ok(((const cud_step_type *)steps.item[i].type)->apply(&p, steps.item[i].config, &err));
+    ck_ok(cud_pieces_set(p, text, strlen(text), &err));
+    for (int i = 0; i < steps.count; i++) ck_ok(((const cud_step_type *)steps.item[i].type)->apply(p, steps.item[i].config, &err));
+    cud_components_free(&steps);
+    cud_document_free(&d);
+}
+
+/* The pieces of `text`, joined with '|'. */
+static void splits(const char *json, const char *text, const char *want)
+{
+    char found[1024] = "";
+    cud_pieces p = { 0 };
+    split(&p, json, text);
     for (size_t i = 0; i < p.count; i++)
         snprintf(found + strlen(found), sizeof found - strlen(found), "%s%.*s", i ? "|" : "",
                  (int)(p.piece[i].end - p.piece[i].begin), cud_piece_text(&p, &p.piece[i]));
     ck_assert_msg(strcmp(found, want) == 0, "%s of \"%s\" is %s, expected %s", json, text, found, want);
     cud_pieces_free(&p);
-    cud_components_free(&steps);
-    cud_document_free(&d);
 }
 
 START_TEST(splits_in_five_ways)
@@ -52,6 +59,33 @@ START_TEST(splits_in_five_ways)
                  ways[i].behavior);
         splits(json, "a-b--c", ways[i].inverted);
         splits(json, "", "");
+    }
+}
+END_TEST
+
+/* The same pattern in a group has no scanner, and its matches come one by one. More words than are scanned at a time. */
+START_TEST(splits_by_scanners_as_by_pcre2)
+{
+    static const char *const behaviors[] = { "Removed", "Isolated", "MergedWithPrevious", "MergedWithNext", "Contiguous" };
+    char pattern[512], text[1200] = "", json[2][700];
+    size_t n = 0;
+    for (const char *s = word_patterns[3]; *s; s++) {
+        if (*s == '\\') pattern[n++] = '\\';
+        pattern[n++] = *s;
+    }
+    pattern[n] = 0;
+    for (int i = 0; i < 100; i++) snprintf(text + strlen(text), sizeof text - strlen(text), "%s%d", i % 7 ? " w\xc3\xb6rd" : "\n ", i);
+    for (int invert = 0; invert < 2; invert++) {
+        cud_pieces p[2] = { 0 };
+        for (int k = 0; k < 2; k++) {
+            snprintf(json[k], sizeof json[k], "{\"type\": \"Split\", \"pattern\": {\"Regex\": \"%s%s%s\"}, \"behavior\": \"%s\", \"invert\": %s}",
+                     k ? "(?:" : "", pattern, k ? ")" : "", behaviors[_i], invert ? "true" : "false");
+            split(&p[k], json[k], text);
+        }
+        ck_assert_uint_eq(p[0].count, p[1].count);
+        for (size_t i = 0; i < p[0].count; i++) ck_assert_mem_eq(&p[0].piece[i], &p[1].piece[i], sizeof *p[0].piece);
+        if (_i == 1) ck_assert_uint_gt(p[0].count, 200);
+        for (int k = 0; k < 2; k++) cud_pieces_free(&p[k]);
     }
 }
 END_TEST
@@ -231,6 +265,7 @@ int main(void)
     TCase *tc = tcase_create("pre-tokenizers");
     tcase_set_timeout(tc, 0);
     tcase_add_test(tc, splits_in_five_ways);
+    tcase_add_loop_test(tc, splits_by_scanners_as_by_pcre2, 0, 5);
     tcase_add_test(tc, splits_by_kinds_of_characters);
     tcase_add_test(tc, maps_bytes_to_the_alphabet);
     tcase_add_test(tc, splits_as_bert_does);

@@ -38,12 +38,18 @@ START_TEST(finds_the_words_of_hand_worked_texts)
     const char *text = cases[_i].text;
     char found[256] = "";
     ck_assert(scan);
-    for (size_t at = 0, end; at < strlen(text); at = end) {
-        end = scan(text, strlen(text), at);
-        ck_assert(end > at && end <= strlen(text));
-        snprintf(found + strlen(found), sizeof found - strlen(found), "%s%.*s", at ? "|" : "", (int)(end - at), text + at);
+    uint32_t end[64] = { 0 };
+    const size_t count = scan(end, 64, text, strlen(text), 0);
+    ck_assert(count > 0 && end[count - 1] == strlen(text));
+    for (size_t i = 0, at = 0; i < count; at = end[i++]) {
+        uint32_t again[2] = { 0, 7 };
+        ck_assert(end[i] > at && end[i] <= strlen(text));
+        snprintf(found + strlen(found), sizeof found - strlen(found), "%s%.*s", at ? "|" : "", (int)(end[i] - at), text + at);
+        ck_assert_uint_eq(scan(again, 1, text, strlen(text), at), 1); /* one by one they are the same */
+        ck_assert(again[0] == end[i] && again[1] == 7);
     }
     ck_assert_str_eq(found, cases[_i].words);
+    ck_assert_uint_eq(scan(end, 64, text, strlen(text), strlen(text)), 0);
 }
 END_TEST
 
@@ -99,6 +105,25 @@ START_TEST(agrees_with_pcre2_on_every_character)
 }
 END_TEST
 
+/* Letters are looked at eight at a time: every byte of ASCII, and a character of two bytes, at each place among them. */
+START_TEST(agrees_with_pcre2_on_what_ends_letters)
+{
+    enum { LONG = 20 };
+    cud_regex *regex;
+    cud_regex_scratch *scratch = NULL;
+    ck_ok(word_pattern_compile(&regex, _i, &err));
+    for (int32_t c = 0; c <= 0x80 + 0x40; c++)
+        for (size_t place = 0; place < LONG; place++) {
+            char text[LONG + 1];
+            for (size_t i = 0; i < sizeof text; i++) text[i] = "azAZmM"[(i + (size_t)c) % 6];
+            const size_t size = cud_utf8_encode(text + place, c);
+            ck_assert_msg(word_compare(_i, regex, &scratch, text, LONG - 1 + size, &err) == CUDDLE_OK, "pattern %d, U+%04X at %zu", _i, (unsigned)c, place);
+        }
+    cud_regex_scratch_free(scratch);
+    cud_regex_free(regex);
+}
+END_TEST
+
 START_TEST(agrees_with_pcre2_on_random_texts)
 {
     static const int32_t letters[] = { 'a', 'b', 'S', 's', 't', 'r', 'e', 'v', 'm', 'l', 'd', 'L', 'E', ' ', ' ', ' ', '\n', '\r', '\t', '\'', '\'', '1', '2', '/',
@@ -134,6 +159,7 @@ int main(void)
     tcase_add_loop_test(t, finds_the_words_of_hand_worked_texts, 0, CASES);
     tcase_add_test(t, knows_no_other_pattern);
     tcase_add_loop_test(t, agrees_with_pcre2_on_every_character, 0, WORD_PATTERNS);
+    tcase_add_loop_test(t, agrees_with_pcre2_on_what_ends_letters, 0, WORD_PATTERNS);
     tcase_add_loop_test(t, agrees_with_pcre2_on_random_texts, 0, WORD_PATTERNS);
     suite_add_tcase(suite, t);
     return test_run(suite);

@@ -1,5 +1,6 @@
 /* WordPiece, WordLevel, Unigram and what is new in BPE by hand, and on texts made to take long. */
 #include "support.h"
+#include "text/internal.h"
 #include "text/tokenizer.h"
 
 #include <stdio.h>
@@ -90,6 +91,76 @@ START_TEST(bpe_may_have_an_empty_unknown_token)
     t = with_model("{\"type\": \"BPE\", \"unk_token\": \"\", \"vocab\": {\"a\": 0}, \"merges\": []}");
     fails(t, "ab", "tokenizer.json: unk_token \"\" is not in the vocabulary, and the text needs it");
     cuddle_tokenizer_free(t);
+}
+END_TEST
+
+/* A BPE model in which "1" and "," are in no rule, with all bytes or an unknown token; if `whole`, with a token that forbids to cut words and that
+ * no rule makes. */
+static cuddle_tokenizer *with_edges(bool bytes, bool whole)
+{
+    char json[8000];
+    int n = snprintf(json, sizeof json, "{\"model\": {\"type\": \"BPE\", %s, \"vocab\": {\"<u>\": 0, \"a\": 1, \"b\": 2, \"1\": 3, \",\": 4, "
+                     "\"\xe2\x96\x81\": 5, \"ab\": 6, \"\xe2\x96\x81" "a\": 7, \"\xe2\x96\x81\xe2\x96\x81\": 8, \"ba\": 9",
+                     bytes ? "\"byte_fallback\": true" : "\"unk_token\": \"<u>\", \"fuse_unk\": true");
+    for (int i = 0; i < 256 && bytes; i++) n += snprintf(json + n, sizeof json - (size_t)n, ", \"<0x%02X>\": %d", (unsigned)i, 100 + i);
+    n += snprintf(json + n, sizeof json - (size_t)n, "%s%s}, \"merges\": [\"a b\", \"\xe2\x96\x81 a\", \"\xe2\x96\x81 \xe2\x96\x81\", \"b a\"%s]}}",
+                  bytes ? ", \"<0x09><0x09>\": 10" : "", whole ? ", \"b\xe2\x96\x81\": 11" : "", bytes ? ", \"<0x09> <0x09>\"" : "");
+    ck_assert_int_lt(n, (int)sizeof json);
+    cuddle_tokenizer *t = NULL;
+    ck_ok(cud_tokenizer_parse(&t, json, (size_t)n, NULL, 0, &err));
+    return t;
+}
+
+static size_t first_cut(const cuddle_tokenizer *t, const char *word)
+{
+    return ((const cud_model_type *)t->model.item[0].type)->cut(t->model.item[0].config, word, strlen(word));
+}
+
+START_TEST(bpe_words_are_cut_where_nothing_is_merged)
+{
+    cuddle_tokenizer *bytes = with_edges(true, false), *unknown = with_edges(false, false), *whole = with_edges(true, true);
+    ck_assert_uint_eq(first_cut(bytes, "ab1"), 2); /* before and behind "1" */
+    ck_assert_uint_eq(first_cut(bytes, "1b"), 1);
+    ck_assert_uint_eq(first_cut(bytes, "1"), 1);
+    ck_assert_uint_eq(first_cut(bytes, "ab\nb"), 2);
+    ck_assert_uint_eq(first_cut(bytes, "a\tb"), 3); /* a rule has it */
+    ck_assert_uint_eq(first_cut(bytes, "ab\xe2\x96\x81"), 2);
+    ck_assert_uint_eq(first_cut(bytes, "\xe2\x96\x81\xe2\x96\x81" "ab"), 8);
+    ck_assert_uint_eq(first_cut(unknown, "ab,"), 2);
+    ck_assert_uint_eq(first_cut(unknown, "ax\nb"), 4); /* the two are one unknown token */
+    ck_assert_uint_eq(first_cut(whole, "a1\xe2\x96\x81" "b"), 6);
+    encodes(unknown, "ax\n1x,", "1:0-1 0:1-3 3:3-4 0:4-5 4:5-6");
+    encodes(bytes, "ab\n1\t\tab", "6:0-2 110:2-3 3:3-4 10:4-6 6:6-8");
+    cuddle_tokenizer_free(bytes);
+    cuddle_tokenizer_free(unknown);
+    cuddle_tokenizer_free(whole);
+}
+END_TEST
+
+START_TEST(bpe_cut_words_become_what_whole_ones_do)
+{
+    static const char *const letters[] = { "\xe2\x96\x81", "a", "b", "1", ",", "x", "\xc3\xa9", "\n", "\t" };
+    cuddle_tokenizer *cut = with_edges(_i, false), *whole = with_edges(_i, true);
+    uint64_t state = 1 + (uint64_t)_i;
+    for (int i = 0; i < 4000; i++) {
+        char text[128] = "";
+        state = state * 6364136223846793005u + 1442695040888963407u;
+        for (uint64_t k = (state >> 33) % 30; k > 0; k--) {
+            state = state * 6364136223846793005u + 1442695040888963407u;
+            strcat(text, letters[(state >> 33) % (sizeof letters / sizeof *letters)]);
+        }
+        cuddle_encoding *a = NULL, *b = NULL;
+        ck_ok(cuddle_tokenize(&a, cut, text, strlen(text), 0, &err));
+        ck_ok(cuddle_tokenize(&b, whole, text, strlen(text), 0, &err));
+        ck_assert_uint_eq(a->count, b->count);
+        for (size_t k = 0; k < a->count; k++)
+            ck_assert_msg(a->ids[k] == b->ids[k] && a->begin[k] == b->begin[k] && a->end[k] == b->end[k] && a->word_ids[k] == b->word_ids[k],
+                          "token %zu of \"%s\"", k, text);
+        cuddle_encoding_free(a);
+        cuddle_encoding_free(b);
+    }
+    cuddle_tokenizer_free(cut);
+    cuddle_tokenizer_free(whole);
 }
 END_TEST
 
@@ -232,6 +303,8 @@ int main(void)
     tcase_add_test(tc, wordpiece_takes_the_longest_token_first);
     tcase_add_test(tc, wordlevel_knows_words_or_not);
     tcase_add_test(tc, bpe_may_have_an_empty_unknown_token);
+    tcase_add_test(tc, bpe_words_are_cut_where_nothing_is_merged);
+    tcase_add_loop_test(tc, bpe_cut_words_become_what_whole_ones_do, 0, 2);
     tcase_add_test(tc, unigram_takes_the_best_sum);
     tcase_add_test(tc, unigram_scores_the_unknown);
     tcase_add_test(tc, unigram_reads_long_numbers);

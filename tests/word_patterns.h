@@ -38,7 +38,8 @@ typedef struct word_walk { cud_scan_fn scan; const char *text; size_t length, at
 static inline cuddle_status word_same(void *user, size_t begin, size_t end)
 {
     word_walk *w = user;
-    if (begin != w->at || w->scan(w->text, w->length, w->at) != end) return CUDDLE_E_FORMAT;
+    uint32_t found;
+    if (begin != w->at || w->scan(&found, 1, w->text, w->length, w->at) != 1 || found != end) return CUDDLE_E_FORMAT;
     w->at = end;
     return CUDDLE_OK;
 }

@@ -204,7 +204,8 @@ typedef struct cutter {
 static cuddle_status cut(cutter *c, size_t begin, size_t end, int32_t token)
 {
     if (begin >= end) return CUDDLE_OK;
-    return cud_pieces_add(c->p, &c->count, c->base + begin, c->base + end, c->p->text.align[c->base + begin].begin, token, c->err);
+    const uint32_t origin = cud_span_of(&c->p->text, c->base + begin).begin;
+    return cud_pieces_add(c->p, &c->count, c->base + begin, c->base + end, origin, token, c->err);
 }
 
 static bool inside_word(const cutter *c, size_t begin, size_t end)

@@ -8,6 +8,7 @@
 #define CUD_TEXT_ALIGNED_H
 
 #include "core/status.h"
+#include "core/utf8.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -17,14 +18,25 @@ typedef struct cud_span {
     uint32_t begin, end;
 } cud_span;
 
+enum { CUD_SLACK = 32 }; /* bytes behind the room of a text that can be read and written, so that it can be done several at a time */
+
 typedef struct cud_aligned { /* bytes[i] stands for the given text's align[i] */
     char *bytes;
-    cud_span *align;
+    cud_span *align; /* not filled in as long as the bytes are the given text itself: cud_span_of() knows */
     size_t length, room;
+    bool given;
 } cud_aligned;
 
+/* What of the given text the byte stands for: a character of it, as a whole. */
+static inline cud_span cud_span_of(const cud_aligned *a, size_t at)
+{
+    if (!a->given) return a->align[at];
+    while (at > 0 && ((unsigned char)a->bytes[at] & 0xc0) == 0x80) at--;
+    return (cud_span){ (uint32_t)at, (uint32_t)(at + cud_utf8_length((unsigned char)a->bytes[at])) };
+}
+
 typedef struct cud_piece {
-    size_t begin, end; /* in the buffer */
+    uint32_t begin, end; /* in the buffer */
     uint32_t origin;   /* where in the given text the piece begins: the range of characters inserted before all others */
     int32_t token;     /* id of the added token that this piece is, or -1: such pieces pass every step untouched */
 } cud_piece;
@@ -47,7 +59,8 @@ static inline const char *cud_piece_text(const cud_pieces *p, const cud_piece *p
 typedef struct cud_writer {
     cud_aligned *to;
     const char *from;
-    const cud_span *align;
+    const cud_aligned *all; /* `from` is all->bytes + base */
+    size_t base;
     size_t length, at; /* `at`: how much of `from` is used up */
     uint32_t origin;
     cuddle_error *err;
@@ -69,6 +82,8 @@ void cud_insert_char(cud_writer *w, int32_t c);
 void cud_prepend(cud_writer *w, const char *s, size_t size);
 /* Bytes that replace `used` bytes of one character, each with that character's range. */
 void cud_replace_char(cud_writer *w, const char *s, size_t size, size_t used);
+/* Uses up the rest: every `byte` (of ASCII) becomes s[0..size), at most 4 bytes, with its range, and all others stay as they are. */
+void cud_replace_byte(cud_writer *w, char byte, const char *s, size_t size);
 
 /* ---- splitting ---- */
 typedef enum cud_behavior {
@@ -95,6 +110,9 @@ typedef struct cud_splitter {
 /* Finds all matches in text[0..length) and calls cud_split_match() for each. */
 typedef cuddle_status (*cud_find_fn)(cud_splitter *s, const char *text, size_t length, const void *config);
 cuddle_status cud_split_match(cud_splitter *s, size_t begin, size_t end);
+/* Every match of a regular expression in text[0..length). */
+struct cud_regex;
+cuddle_status cud_split_regex(cud_splitter *s, const struct cud_regex *regex, const char *text, size_t length);
 cuddle_status cud_pieces_split(cud_pieces *p, cud_find_fn fn, const void *config, cud_behavior behavior, bool invert,
                                cuddle_error *err);
 

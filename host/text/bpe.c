@@ -19,7 +19,8 @@ typedef struct bpe_config {
     bool fuse_unk, byte_fallback, ignore_merges;
     bool takes_bytes;   /* words are bytes of text, and each stands for its character of the byte-level alphabet */
     int32_t alphabet[256]; /* id of the byte's character, or NONE */
-    bool cuts_at_space; /* no token has U+2581 behind another character: nothing is merged across such a place */
+    bool cuts;         /* words may be cut where nothing is merged across: */
+    uint8_t edge[128]; /* before and behind these characters, which are in no rule; before U+2581, which no token has behind another character */
 } bpe_config;
 
 static void bpe_free(void *config)
@@ -142,12 +143,14 @@ bool cud_bpe_take_bytes(void *config, const cud_vocab *vocab)
 static const char space_mark[] = "\xe2\x96\x81"; /* U+2581, which stands for a space in SentencePiece's vocabularies */
 enum { SPACE_MARK = 3 };
 
-/* The first place in word[0..length) where the mark follows another character; `length` if there is none. */
-static size_t find_cut(const char *word, size_t length)
+/* The first place where a word may be cut; `length` if there is none. */
+static size_t find_cut(const bpe_config *c, const char *word, size_t length)
 {
     bool behind_mark = true; /* the beginning is no such place */
     for (size_t at = 0; at < length;) {
-        const bool mark = length - at >= SPACE_MARK && memcmp(word + at, space_mark, SPACE_MARK) == 0;
+        const unsigned char byte = (unsigned char)word[at];
+        if (byte < 0x80 && c->edge[byte]) return at ? at : 1;
+        const bool mark = byte == (unsigned char)*space_mark && length - at >= SPACE_MARK && memcmp(word + at, space_mark, SPACE_MARK) == 0;
         if (mark && !behind_mark) return at;
         behind_mark = mark;
         at += mark ? SPACE_MARK : 1;
@@ -158,21 +161,37 @@ static size_t find_cut(const char *word, size_t length)
 static size_t bpe_cut(const void *config, const char *word, size_t length)
 {
     const bpe_config *c = config;
-    return c->cuts_at_space ? find_cut(word, length) : length;
+    return c->cuts ? find_cut(c, word, length) : length;
 }
 
 /* Characters without a token must not be dropped: the offsets of what follows them in a word are then those of the shorter word. */
-static bool can_cut(const bpe_config *c, const cud_vocab *vocab)
+static bool can_cut(const bpe_config *c, const cud_vocab *vocab, bool all_bytes) /* c->edge is still empty */
 {
-    bool all_bytes = c->byte_fallback;
-    for (int i = 0; i < 256; i++) all_bytes &= c->byte[i] >= 0;
     if (c->unk < 0 && !all_bytes) return false;
     if (c->prefix || c->suffix || c->ignore_merges || cud_vocab_find(vocab, space_mark, SPACE_MARK) < 0) return false;
     for (uint32_t i = 0; i < vocab->count; i++) {
         const cud_vocab_entry *e = &vocab->entry[i];
-        if (find_cut(vocab->pool + e->offset, e->length) < e->length) return false;
+        if (find_cut(c, vocab->pool + e->offset, e->length) < e->length) return false;
     }
     return true;
+}
+
+static cuddle_status find_cuts(bpe_config *c, const cud_vocab *vocab, cuddle_error *err)
+{
+    bool all_bytes = c->byte_fallback;
+    for (int i = 0; i < 256; i++) all_bytes &= c->byte[i] >= 0;
+    c->cuts = can_cut(c, vocab, all_bytes);
+    if (!c->cuts) return CUDDLE_OK;
+    bool *merged = calloc((size_t)vocab->ids, sizeof *merged); /* [ids] part of a rule */
+    if (!merged) return cud_nomem(err, (size_t)vocab->ids * sizeof *merged, "merges");
+    for (size_t i = 0; i < c->merges.slots; i++)
+        if (c->merges.slot[i].rank != UINT32_MAX) merged[c->merges.slot[i].left] = merged[c->merges.slot[i].right] = true;
+    for (int i = 0; i < 128; i++) {
+        const int32_t id = c->direct[i] < 0 && all_bytes ? c->byte[i] : c->direct[i]; /* NONE: it may be one unknown token with its neighbours */
+        c->edge[i] = id >= 0 && !merged[id];
+    }
+    free(merged);
+    return CUDDLE_OK;
 }
 
 static cuddle_status bpe_parse(void **config, const cud_part *in, cuddle_error *err)
@@ -195,15 +214,14 @@ static cuddle_status bpe_parse(void **config, const cud_part *in, cuddle_error *
     if (!status) status = cud_part_bool(&c->ignore_merges, in, "ignore_merges", CUD_JSON_OPTIONAL, err);
     if (!status) status = cud_part_vocab(in, err);
     if (!status) status = parse_merges(c, in, err);
-    if (status) {
-        bpe_free(c);
-        return status;
+    if (!status) {
+        c->unk = c->unk_token ? cud_vocab_find(in->vocab, c->unk_token, strlen(c->unk_token)) : NONE;
+        look_up_characters(c, in->vocab);
+        status = find_cuts(c, in->vocab, err);
     }
-    c->unk = c->unk_token ? cud_vocab_find(in->vocab, c->unk_token, strlen(c->unk_token)) : NONE;
-    look_up_characters(c, in->vocab);
-    c->cuts_at_space = can_cut(c, in->vocab);
-    *config = c;
-    return CUDDLE_OK;
+    if (status) bpe_free(c);
+    else *config = c;
+    return status;
 }
 
 /* ---- encoding ---- */

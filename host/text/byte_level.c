@@ -97,12 +97,9 @@ static cuddle_status alphabet_piece(cud_writer *w, const void *config)
     return CUDDLE_OK;
 }
 
-static cuddle_status regex_match(void *user, size_t begin, size_t end) { return cud_split_match(user, begin, end); }
-
 static cuddle_status regex_find(cud_splitter *s, const char *text, size_t length, const void *config)
 {
-    const byte_level_config *c = config;
-    return cud_regex_each(c->regex, &s->p->regex, text, length, regex_match, s, s->err);
+    return cud_split_regex(s, ((const byte_level_config *)config)->regex, text, length);
 }
 
 static cuddle_status pre_tokenizer_apply(cud_pieces *p, const void *config, cuddle_error *err)

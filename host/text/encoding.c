@@ -62,29 +62,26 @@ static cuddle_status allocate(cuddle_encoding **out, size_t count, cuddle_error 
 
 static size_t at_most(size_t offset, size_t length) { return offset < length ? offset : length; }
 
-static cuddle_status write_out(cuddle_encoding **out, const cud_tokens *tokens, const cud_processing *p, const char_index *index,
-                               cuddle_error *err)
+/* Entries of e from `at` on; returns the place behind them. */
+static size_t write_out(cuddle_encoding *e, size_t at, const cud_tokens *tokens, const cud_processing *p, const char_index *index)
 {
-    const cuddle_status status = allocate(out, tokens->count, err);
-    if (status) return status;
-    cuddle_encoding *e = *out;
-    for (size_t i = 0; i < e->count; i++) {
+    for (size_t i = 0; i < tokens->count; i++, at++) {
         const cud_token *token = &tokens->token[i];
         const size_t length = p->given[token->source].length;
-        e->ids[i] = token->id;
-        e->begin[i] = at_most(token->begin, length); /* even where they mean nothing they lie in the text */
-        e->end[i] = at_most(token->end, length);
+        e->ids[at] = token->id;
+        e->begin[at] = at_most(token->begin, length); /* even where they mean nothing they lie in the text */
+        e->end[at] = at_most(token->end, length);
         if (index && !token->special) {
-            e->begin[i] = character_at(&index[token->source], e->begin[i]);
-            e->end[i] = character_at(&index[token->source], e->end[i]);
+            e->begin[at] = character_at(&index[token->source], e->begin[at]);
+            e->end[at] = character_at(&index[token->source], e->end[at]);
         }
-        e->special[i] = token->special;
-        e->attention[i] = 1;
-        e->type_ids[i] = token->type;
-        e->word_ids[i] = token->word;
-        e->sequence_ids[i] = token->sequence;
+        e->special[at] = token->special;
+        e->attention[at] = 1;
+        e->type_ids[at] = token->type;
+        e->word_ids[at] = token->word;
+        e->sequence_ids[at] = token->sequence;
     }
-    return CUDDLE_OK;
+    return at;
 }
 
 /* A special token was added beside the same token in the text. */
@@ -97,23 +94,49 @@ static bool is_double(const cud_tokens *t, size_t i)
 }
 
 /* choice[j] for the j-th run that has windows: 0 takes its tokens, k its window k - 1. NULL: tokens everywhere. */
-static cuddle_status gather(cud_tokens *all, const cud_processing *p, const uint32_t *choice, bool once, cuddle_error *err)
+static const cud_tokens *chosen(const cud_run *run, const uint32_t **choice)
+{
+    const uint32_t k = *choice && run->windows ? *(*choice)++ : 0;
+    return k ? &run->window[k - 1] : &run->tokens;
+}
+
+static size_t count_chosen(const cud_processing *p, const uint32_t *choice)
+{
+    size_t count = 0;
+    for (int i = 0; i < p->count; i++) count += chosen(&p->run[i], &choice)->count;
+    return count;
+}
+
+/* The chosen tokens in one list, but for those that are there twice. */
+static cuddle_status gather_once(cud_tokens *all, const cud_processing *p, const uint32_t *choice, cuddle_error *err)
 {
     cuddle_status status = CUDDLE_OK;
     all->count = 0;
     for (int i = 0; i < p->count && !status; i++) {
-        const cud_run *run = &p->run[i];
-        const uint32_t k = choice && run->windows ? *choice++ : 0;
-        const cud_tokens *from = k ? &run->window[k - 1] : &run->tokens;
+        const cud_tokens *from = chosen(&p->run[i], &choice);
         for (size_t n = 0; n < from->count && !status; n++) status = cud_tokens_add(all, from->token[n], err);
     }
-    if (status || !once) return status;
+    if (status) return status;
     cud_token *kept = all->token;
     size_t count = 0;
     for (size_t i = 0; i < all->count; i++) /* looks one ahead and, at what was kept, one behind */
         if (!is_double(all, i)) kept[count++] = all->token[i];
     all->count = count;
     return CUDDLE_OK;
+}
+
+static cuddle_status make_one(cuddle_encoding **out, const cud_processing *p, const uint32_t *choice, const cud_settings *settings,
+                              const char_index *index, cuddle_error *err)
+{
+    cud_tokens all = { 0 };
+    const bool once = settings->add_special == CUDDLE_ADD_SPECIAL_ONCE;
+    cuddle_status status = once ? gather_once(&all, p, choice, err) : CUDDLE_OK;
+    if (!status) status = allocate(out, once ? all.count : count_chosen(p, choice), err);
+    if (!status && once) write_out(*out, 0, &all, p, index);
+    size_t at = 0;
+    for (int i = 0; i < p->count && !once && !status; i++) at = write_out(*out, at, chosen(&p->run[i], &choice), p, index);
+    free(all.token);
+    return status;
 }
 
 /* ---- windows ---- */
@@ -145,8 +168,8 @@ static cuddle_status combine(choices *c, int at, size_t windows, cuddle_error *e
     return CUDDLE_OK;
 }
 
-static cuddle_status make_overflow(cuddle_encoding *e, cud_tokens *all, const cud_processing *p, const cud_settings *settings,
-                                   const char_index *index, cuddle_error *err)
+static cuddle_status make_overflow(cuddle_encoding *e, const cud_processing *p, const cud_settings *settings, const char_index *index,
+                                   cuddle_error *err)
 {
     choices c = { 0 };
     cuddle_status status = CUDDLE_OK;
@@ -159,11 +182,11 @@ static cuddle_status make_overflow(cuddle_encoding *e, cud_tokens *all, const cu
     }
     size_t total = 0;
     for (size_t i = 0; i < c.count && !status; i++) {
-        status = gather(all, p, c.choice + i * (size_t)c.wide, settings->add_special == CUDDLE_ADD_SPECIAL_ONCE, err);
-        total += all->count;
-        if (!status && total > CUD_MAX_WINDOW_TOKENS)
+        const uint32_t *choice = c.choice + i * (size_t)c.wide;
+        total += count_chosen(p, choice);
+        if (total > CUD_MAX_WINDOW_TOKENS)
             status = cud_fail(err, CUDDLE_E_LIMIT, "the texts' windows have more than %d tokens in all", CUD_MAX_WINDOW_TOKENS);
-        if (!status) status = write_out(&e->overflow[i], all, p, index, err);
+        if (!status) status = make_one(&e->overflow[i], p, choice, settings, index, err);
         e->overflow_count += !status;
     }
     free(c.choice);
@@ -173,19 +196,16 @@ static cuddle_status make_overflow(cuddle_encoding *e, cud_tokens *all, const cu
 cuddle_status cud_encoding_make(cuddle_encoding **out, const cud_processing *p, const cud_settings *settings, cuddle_error *err)
 {
     char_index index[2] = { { 0 } };
-    cud_tokens all = { 0 };
     cuddle_status status = CUDDLE_OK;
     *out = NULL;
     for (int i = 0; i < p->texts && settings->characters && !status; i++) status = index_characters(&index[i], &p->given[i], err);
     const char_index *used = settings->characters ? index : NULL;
-    if (!status) status = gather(&all, p, NULL, settings->add_special == CUDDLE_ADD_SPECIAL_ONCE, err);
-    if (!status) status = write_out(out, &all, p, used, err);
-    if (!status) status = make_overflow(*out, &all, p, settings, used, err);
+    if (!status) status = make_one(out, p, NULL, settings, used, err);
+    if (!status) status = make_overflow(*out, p, settings, used, err);
     if (status) {
         cud_encoding_free(*out);
         *out = NULL;
     }
-    free(all.token);
     free(index[0].before);
     free(index[1].before);
     return status;

@@ -49,11 +49,7 @@ static cuddle_status metaspace_parse(void **config, const cud_part *in, cuddle_e
 static cuddle_status replace_piece(cud_writer *w, const void *config)
 {
     const metaspace_config *c = config;
-    while (w->at < w->length && !w->status) {
-        const char *space = memchr(w->from + w->at, ' ', w->length - w->at);
-        cud_keep(w, space ? (size_t)(space - w->from) - w->at : w->length);
-        if (space) cud_replace_char(w, c->replacement, c->length, 1);
-    }
+    cud_replace_byte(w, ' ', c->replacement, c->length);
     return CUDDLE_OK;
 }
 

@@ -88,15 +88,18 @@ static cuddle_status emit(window *n, cud_writer *w)
     return w->status;
 }
 
+/* Every byte below it is of a character that the form leaves as it is: NFC changes nothing below U+0300, the other forms nothing of ASCII. */
+static unsigned char plain_limit(const form *f) { return f->compose && !f->compatibility ? 0xcc : 0x80; }
+
 /* Bytes at the beginning of s[0..length) that the form leaves as they are, whatever comes before or behind them: characters that neither change nor
  * compose with one before, but for the last of them, with which what follows may compose. */
 static size_t plain_run(const form *f, const char *s, size_t length)
 {
-    const bool latin = f->compose && !f->compatibility; /* below U+0300 NFC changes nothing; the other forms nothing of ASCII */
+    const unsigned char limit = plain_limit(f);
     size_t at = 0, last = 0;
     while (at < length) {
         const unsigned char c = (unsigned char)s[at];
-        if (c >= 0x80 && !(latin && c < 0xcc)) return last;
+        if (c >= limit) return last;
         last = at;
         at += c < 0x80 ? 1 : 2;
     }
@@ -147,24 +150,19 @@ static cuddle_status form_piece(cud_writer *w, const void *config)
     return status;
 }
 
+static cuddle_status form_apply(cud_pieces *p, const form *f, cuddle_error *err)
+{
+    unsigned char most = 0;
+    for (size_t i = 0; i < p->text.length; i++) most = (unsigned char)p->text.bytes[i] > most ? (unsigned char)p->text.bytes[i] : most;
+    return most < plain_limit(f) ? CUDDLE_OK : cud_pieces_rewrite(p, form_piece, f, err);
+}
+
 static const form nfc = { false, true }, nfd = { false, false }, nfkc = { true, true }, nfkd = { true, false };
 
-static cuddle_status nfc_apply(cud_pieces *p, const void *config, cuddle_error *err)
-{
-    return (void)config, cud_pieces_rewrite(p, form_piece, &nfc, err);
-}
-static cuddle_status nfd_apply(cud_pieces *p, const void *config, cuddle_error *err)
-{
-    return (void)config, cud_pieces_rewrite(p, form_piece, &nfd, err);
-}
-static cuddle_status nfkc_apply(cud_pieces *p, const void *config, cuddle_error *err)
-{
-    return (void)config, cud_pieces_rewrite(p, form_piece, &nfkc, err);
-}
-static cuddle_status nfkd_apply(cud_pieces *p, const void *config, cuddle_error *err)
-{
-    return (void)config, cud_pieces_rewrite(p, form_piece, &nfkd, err);
-}
+static cuddle_status nfc_apply(cud_pieces *p, const void *config, cuddle_error *err) { return (void)config, form_apply(p, &nfc, err); }
+static cuddle_status nfd_apply(cud_pieces *p, const void *config, cuddle_error *err) { return (void)config, form_apply(p, &nfd, err); }
+static cuddle_status nfkc_apply(cud_pieces *p, const void *config, cuddle_error *err) { return (void)config, form_apply(p, &nfkc, err); }
+static cuddle_status nfkd_apply(cud_pieces *p, const void *config, cuddle_error *err) { return (void)config, form_apply(p, &nfkd, err); }
 
 const cud_step_type cud_normalizer_nfc = { { "NFC", NULL, NULL }, nfc_apply };
 const cud_step_type cud_normalizer_nfd = { { "NFD", NULL, NULL }, nfd_apply };

@@ -86,6 +86,8 @@ void cud_regex_free(cud_regex *r)
     free(r);
 }
 
+cud_scan_fn cud_regex_scan(const cud_regex *r) { return r->scan; }
+
 void cud_regex_scratch_free(cud_regex_scratch *s)
 {
     if (!s) return;
@@ -121,9 +123,10 @@ static cud_regex_scratch *new_scratch(void)
 cuddle_status cud_regex_each(const cud_regex *r, cud_regex_scratch **scratch, const char *text, size_t length, cud_match_fn fn,
                              void *user, cuddle_error *err)
 {
-    for (size_t at = 0, end; r->scan && at < length; at = end) {
-        end = r->scan(text, length, at);
-        const cuddle_status status = fn(user, at, end);
+    uint32_t scanned;
+    for (size_t at = 0; r->scan && at < length; at = scanned) {
+        r->scan(&scanned, 1, text, length, at);
+        const cuddle_status status = fn(user, at, scanned);
         if (status) return status;
     }
     if (r->scan) return CUDDLE_OK;

@@ -4,6 +4,7 @@
 #define CUD_TEXT_REGEX_H
 
 #include "core/status.h"
+#include "text/scan_words.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -17,6 +18,7 @@ enum { CUD_REGEX_MAX = 1 << 16 }; /* bytes of a pattern */
 cuddle_status cud_regex_compile(cud_regex **out, const char *pattern, size_t length, const char *where, cuddle_error *err);
 void cud_regex_free(cud_regex *r);
 void cud_regex_scratch_free(cud_regex_scratch *s);
+cud_scan_fn cud_regex_scan(const cud_regex *r); /* what finds the matches many times faster; NULL: nothing does */
 
 typedef cuddle_status (*cud_match_fn)(void *user, size_t begin, size_t end);
 /* Calls fn for every match from left to right. An empty match right behind another match is passed over. Hitting a limit of the

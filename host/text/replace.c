@@ -61,6 +61,10 @@ static cuddle_status replace_match(void *user, size_t begin, size_t end)
 static cuddle_status replace_piece(cud_writer *w, const void *config)
 {
     replace_run r = *(const replace_run *)config;
+    if (r.c->pattern.string && r.c->pattern.length == 1 && r.c->length <= 4) {
+        cud_replace_byte(w, r.c->pattern.string[0], r.c->content, r.c->length);
+        return w->status;
+    }
     r.w = w;
     const cuddle_status status = cud_pattern_each(&r.c->pattern, r.scratch, w->from, w->length, replace_match, &r, r.err);
     cud_keep(w, w->length - w->at);

@@ -77,6 +77,28 @@ static inline size_t run(const char *text, size_t length, size_t at, unsigned so
     return at;
 }
 
+/* How many of the eight bytes at `text` are ASCII letters before the first that is none. Each byte is looked at by itself: bit 7 of the sums says
+ * whether its low seven bits, as a small letter, are at least 'a' and beyond 'z'. */
+static inline size_t ascii_letters(const char *text)
+{
+    const uint64_t each = 0x0101010101010101u, high = 0x80 * each;
+    uint64_t bytes;
+    memcpy(&bytes, text, sizeof bytes);
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    bytes = __builtin_bswap64(bytes);
+#endif
+    const uint64_t small = (bytes | 0x20 * each) & ~high;
+    const uint64_t others = ~((small + (0x80 - 'a') * each) & ~(small + (0x7f - 'z') * each) & ~bytes) & high;
+    return others ? (size_t)__builtin_ctzll(others) / 8 : 8;
+}
+
+/* End of the letters from `at` on: `\p{L}*`. */
+static inline size_t letters(const char *text, size_t length, size_t at)
+{
+    for (size_t some = 8; some == 8 && length - at >= 8; at += some) some = ascii_letters(text + at);
+    return run(text, length, at, LETTER, 0);
+}
+
 /* `'s|'t|'re|'ve|'m|'ll|'d` at an apostrophe; 0 if none of them is there. */
 static size_t contraction(const char *text, size_t length, size_t at, bool any_case)
 {
@@ -111,7 +133,7 @@ static size_t white_lines(const char *text, size_t length, size_t at)
 }
 
 /* '(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+ */
-static size_t scan_gpt2(const char *text, size_t length, size_t at)
+static inline size_t next_gpt2(const char *text, size_t length, size_t at)
 {
     glyph g = look(text, at);
     if (text[at] == '\'') {
@@ -122,7 +144,7 @@ static size_t scan_gpt2(const char *text, size_t length, size_t at)
         const glyph next = look(text, g.end);
         if (!(next.kind & WHITE)) g = next;
     }
-    if (g.kind & LETTER) return run(text, length, g.end, LETTER, 0);
+    if (g.kind & LETTER) return letters(text, length, g.end);
     if (g.kind & NUMBER) return run(text, length, g.end, NUMBER, 0);
     if (!(g.kind & SOLID)) return run(text, length, g.end, 0, SOLID);
     return leave_last(text, length, at, run(text, length, g.end, WHITE, 0));
@@ -149,25 +171,25 @@ static size_t symbols(const char *text, size_t length, size_t at, glyph g, bool 
 }
 
 /* (?i:'s|...)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,most}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+ */
-static inline size_t scan_cl100k(const char *text, size_t length, size_t at, int most)
+static inline size_t next_cl100k(const char *text, size_t length, size_t at, int most)
 {
     const glyph g = look(text, at);
     if (text[at] == '\'') {
         const size_t end = contraction(text, length, at, true);
         if (end) return end;
     }
-    if (g.kind & LETTER) return run(text, length, g.end, LETTER, 0);
+    if (g.kind & LETTER) return letters(text, length, g.end);
     if (g.kind & NUMBER) return digits(text, length, g.end, most);
     if (!(g.kind & NEWLINE) && g.end < length) {
         const glyph next = look(text, g.end);
-        if (next.kind & LETTER) return run(text, length, next.end, LETTER, 0);
+        if (next.kind & LETTER) return letters(text, length, next.end);
     }
     const size_t end = symbols(text, length, at, g, false);
     return end ? end : white_lines(text, length, at);
 }
 
-static size_t scan_llama3(const char *text, size_t length, size_t at) { return scan_cl100k(text, length, at, 3); }
-static size_t scan_qwen2(const char *text, size_t length, size_t at) { return scan_cl100k(text, length, at, 1); }
+static inline size_t next_llama3(const char *text, size_t length, size_t at) { return next_cl100k(text, length, at, 3); }
+static inline size_t next_qwen2(const char *text, size_t length, size_t at) { return next_cl100k(text, length, at, 1); }
 
 /* `[upper]*[lower]+` from `at` on, or `[upper]+[lower]*`; 0 if it is not there. A character may be both, so capitals give back as few as the
  * small letters need. */
@@ -186,7 +208,7 @@ static size_t cased(const char *text, size_t length, size_t at, bool lower_neede
     return capitals > at ? capitals : 0;
 }
 
-static size_t scan_o200k(const char *text, size_t length, size_t at)
+static inline size_t next_o200k(const char *text, size_t length, size_t at)
 {
     const glyph g = look(text, at);
     const bool lead = !(g.kind & (LETTER | NUMBER | NEWLINE)) && g.end < length; /* [^\r\n\p{L}\p{N}]? */
@@ -201,6 +223,27 @@ static size_t scan_o200k(const char *text, size_t length, size_t at)
     const size_t end = symbols(text, length, at, g, true);
     return end ? end : white_lines(text, length, at);
 }
+
+/* ---- one match after another ---- */
+
+typedef size_t (*next_fn)(const char *text, size_t length, size_t at);
+
+static inline size_t scan(uint32_t *end, size_t room, const char *text, size_t length, size_t at, next_fn next)
+{
+    size_t count = 0;
+    while (count < room && at < length) end[count++] = (uint32_t)(at = next(text, length, at));
+    return count;
+}
+
+#define SCAN(name)                                                                                         \
+    static size_t scan_##name(uint32_t *end, size_t room, const char *text, size_t length, size_t at)      \
+    {                                                                                                      \
+        return scan(end, room, text, length, at, next_##name);                                             \
+    }
+SCAN(gpt2)
+SCAN(llama3)
+SCAN(qwen2)
+SCAN(o200k)
 
 /* ---- which pattern is which ---- */
 

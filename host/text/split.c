@@ -64,6 +64,7 @@ static cuddle_status split_match(void *user, size_t begin, size_t end) { return 
 static cuddle_status split_find(cud_splitter *s, const char *text, size_t length, const void *config)
 {
     const split_config *c = config;
+    if (c->pattern.regex) return cud_split_regex(s, c->pattern.regex, text, length);
     return cud_pattern_each(&c->pattern, &s->p->regex, text, length, split_match, s, s->err);
 }
 

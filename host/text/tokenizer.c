@@ -40,79 +40,113 @@ static cuddle_status run_steps(cud_pieces *p, const cud_components *steps, cuddl
     return status;
 }
 
-/* Word offsets of the model's tokens to offsets in the given text. */
-static void locate(cud_token *token, const cud_pieces *p, const cud_piece *piece)
+/* Where tokens are: which word of which text, and where its offsets begin. */
+typedef struct place {
+    const cud_pieces *p;
+    const cud_piece *piece;
+    size_t at; /* the word begins at this offset in the piece */
+    int32_t word;
+    int text;
+} place;
+
+/* The token with the word's offsets as one with offsets in the given text. */
+static inline cud_token locate(const place *in, cud_token token)
 {
-    const size_t length = piece->end - piece->begin;
-    if (token->text_end) token->text_begin += piece->begin, token->text_end += piece->begin;
-    if (token->end > length) return; /* an affix fell back to bytes: such offsets mean nothing, in the reference too */
-    if (token->begin == token->end) {
-        token->begin += piece->origin;
-        token->end += piece->origin;
-        return;
+    const cud_piece *piece = in->piece;
+    token.begin += in->at, token.end += in->at;
+    if (token.text_end) token.text_begin += in->at + piece->begin, token.text_end += in->at + piece->begin;
+    token.word = in->word;
+    token.source = token.sequence = (int8_t)in->text;
+    token.type = in->text;
+    if (token.end > (size_t)piece->end - piece->begin) return token; /* an affix fell back to bytes: such offsets mean nothing, in the reference too */
+    if (token.begin == token.end) {
+        token.begin += piece->origin;
+        token.end += piece->origin;
+        return token;
     }
-    const cud_span *align = p->text.align + piece->begin;
-    const size_t begin = align[token->begin].begin;
-    token->end = align[token->end - 1].end;
-    token->begin = begin;
+    token.end = cud_span_of(&in->p->text, piece->begin + token.end - 1).end;
+    token.begin = cud_span_of(&in->p->text, piece->begin + token.begin).begin;
+    return token;
 }
 
-/* One word by the model, or by what it became before. */
-static cuddle_status encode_word(const cuddle_tokenizer *t, cud_desk *d, cud_tokens *tokens, const char *word, size_t length, cuddle_error *err)
+/* Words on their way to the model: pieces, or the parts of them that it lets one cut. */
+typedef struct next_word {
+    size_t piece, at; /* the word begins at this offset in the piece */
+    size_t length;
+    cud_word word;
+} next_word;
+
+typedef struct word_queue {
+    const cuddle_tokenizer *t;
+    const cud_pieces *p;
+    size_t piece, at; /* up to which words were taken */
+} word_queue;
+
+_Static_assert((int)CUD_SLACK >= (int)CUD_WORD_MAX, "bytes behind a word can be read");
+
+static bool take_word(next_word *out, word_queue *q, const cud_words *words)
+{
+    const cud_model_type *model = (const cud_model_type *)q->t->model.item[0].type;
+    while (q->piece < q->p->count && q->p->piece[q->piece].begin + q->at == q->p->piece[q->piece].end) q->piece++, q->at = 0;
+    if (q->piece == q->p->count) return false;
+    const cud_piece *piece = &q->p->piece[q->piece];
+    const char *text = cud_piece_text(q->p, piece) + q->at;
+    size_t length = piece->end - piece->begin - q->at;
+    if (piece->token < 0) {
+        if (model->cut) length = model->cut(q->t->model.item[0].config, text, length);
+        cud_words_expect(words, &out->word, text, length);
+    }
+    out->piece = q->piece;
+    out->at = q->at;
+    out->length = length;
+    q->at += length;
+    return true;
+}
+
+static cuddle_status put_known(cud_tokens *tokens, const cud_known *known, const place *in, cuddle_error *err)
+{
+    const cuddle_status status = cud_tokens_reserve(tokens, CUD_WORD_TOKENS, err);
+    if (status) return status;
+    cud_token *to = tokens->token + tokens->count;
+    for (int i = 0; i < known->count; i++) to[i] = locate(in, (cud_token){ .id = known->id[i], .begin = known->begin[i], .end = known->end[i] });
+    tokens->count += known->count;
+    return CUDDLE_OK;
+}
+
+/* By the model, which the word then need not be shown again. */
+static cuddle_status put_new(const cuddle_tokenizer *t, cud_words *words, cud_tokens *tokens, const next_word *next, const place *in, cuddle_error *err)
 {
     const cud_model_type *model = (const cud_model_type *)t->model.item[0].type;
     const size_t first = tokens->count;
-    bool known;
-    cuddle_status status = cud_words_find(d->words, &known, tokens, word, length, err);
-    if (status || known) return status;
-    status = model->encode(tokens, t->model.item[0].config, &t->model_vocab, word, length, err);
+    const char *text = cud_piece_text(in->p, in->piece) + next->at;
+    const cuddle_status status = model->encode(tokens, t->model.item[0].config, &t->model_vocab, text, next->length, err);
     const size_t count = tokens->count - first;
-    if (!status) cud_words_keep(d->words, word, length, count ? tokens->token + first : NULL, count);
-    return status;
-}
-
-static cuddle_status encode_piece(const cuddle_tokenizer *t, cud_desk *d, cud_tokens *tokens, const char *text, size_t length, cuddle_error *err)
-{
-    const cud_model_type *model = (const cud_model_type *)t->model.item[0].type;
-    if (!model->cut) return encode_word(t, d, tokens, text, length, err);
-    cuddle_status status = CUDDLE_OK;
-    for (size_t at = 0, part; at < length && !status; at += part) {
-        const size_t first = tokens->count;
-        part = model->cut(t->model.item[0].config, text + at, length - at);
-        status = encode_word(t, d, tokens, text + at, part, err);
-        for (size_t i = first; at && i < tokens->count; i++) {
-            cud_token *token = &tokens->token[i];
-            token->begin += at, token->end += at;
-            if (token->text_end) token->text_begin += at, token->text_end += at;
-        }
-    }
-    return status;
+    if (status) return status;
+    cud_words_keep(words, &next->word, count ? tokens->token + first : NULL, count);
+    for (size_t i = first; i < tokens->count; i++) tokens->token[i] = locate(in, tokens->token[i]);
+    return CUDDLE_OK;
 }
 
 static cuddle_status run_model(const cuddle_tokenizer *t, cud_desk *d, cud_tokens *tokens, int text, cuddle_error *err)
 {
-    enum { AHEAD = 6 }; /* words */
-    const cud_pieces *p = &d->pieces;
+    enum { AHEAD = 16 }; /* words are fetched while others are looked up */
+    next_word next[AHEAD];
+    word_queue q = { .t = t, .p = &d->pieces };
     cuddle_status status = CUDDLE_OK;
-    int32_t word = 0;
-    for (size_t i = 0; i < p->count && !status; i++) {
-        const cud_piece *piece = &p->piece[i];
-        if (i + AHEAD < p->count) cud_words_expect(d->words, cud_piece_text(p, piece + AHEAD), piece[AHEAD].end - piece[AHEAD].begin);
-        const size_t first = tokens->count, length = piece->end - piece->begin;
-        if (!length) continue;
-        if (piece->token >= 0) {
-            const cud_token token = { .id = piece->token, .end = length, .text_end = length };
-            status = cud_tokens_add(tokens, token, err);
-        } else {
-            status = encode_piece(t, d, tokens, cud_piece_text(p, piece), length, err);
+    int32_t word = -1;
+    size_t count = AHEAD;
+    while (count == AHEAD && !status) {
+        for (count = 0; count < AHEAD && take_word(&next[count], &q, d->words);) count++;
+        for (size_t i = 0; i < count && !status; i++) {
+            const cud_piece *piece = &d->pieces.piece[next[i].piece];
+            word += next[i].at == 0;
+            const place in = { &d->pieces, piece, next[i].at, word, text };
+            const cud_token added = { .id = piece->token, .end = next[i].length, .text_end = next[i].length };
+            const cud_known *known = piece->token < 0 ? cud_words_find(d->words, &next[i].word) : NULL;
+            if (known) status = put_known(tokens, known, &in, err);
+            else if (piece->token < 0) status = put_new(t, d->words, tokens, &next[i], &in, err);
+            else status = cud_tokens_add(tokens, locate(&in, added), err);
         }
-        for (size_t k = first; k < tokens->count; k++) {
-            locate(&tokens->token[k], p, piece);
-            tokens->token[k].word = word;
-            tokens->token[k].source = tokens->token[k].sequence = (int8_t)text;
-            tokens->token[k].type = text;
-        }
-        word++;
     }
     return status;
 }

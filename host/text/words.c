@@ -3,21 +3,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SETS = 1 << 14, WAYS = 2, TOKENS = 6, LINE = 64 };
-
-typedef struct key { uint64_t part[CUD_WORD_MAX / 8]; } key;
+enum { SETS = 1 << 13, WAYS = 4, LINE = 64 };
 
 typedef struct entry { /* a cache line */
-    key word;
-    int32_t id[TOKENS];
-    uint8_t begin[TOKENS], end[TOKENS];
-    uint8_t length, count; /* length 0: empty */
-    uint8_t unused[2];
+    uint64_t part[CUD_WORD_MAX / 8];
+    cud_known known;
 } entry;
 _Static_assert(sizeof(entry) == LINE, "an entry is a cache line");
 
 struct cud_words {
-    entry *entry; /* [SETS][WAYS], the one that came last first */
+    entry *entry; /* [SETS][WAYS]: the one that came last is first, and those that are found move towards it */
     uint64_t seed; /* so that a text cannot be made to collide */
     void *memory;
 };
@@ -45,88 +40,65 @@ void cud_words_free(cud_words *w)
     free(w);
 }
 
-static uint64_t load(const char *p)
+static uint64_t load(const void *p)
 {
     uint64_t word;
     memcpy(&word, p, sizeof word);
     return word;
 }
 
-/* The word, filled up with zeros. Reads nothing beyond it, and copies no variable number of bytes: parts that overlap hold the same there. */
-static inline key make_key(const char *word, size_t length)
+void cud_words_expect(const cud_words *w, cud_word *out, const char *text, size_t length)
 {
-    key k = { { 0 } };
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-    if (length >= 8) {
-        const size_t last = (length - 1) / 8;
-        const uint64_t end = load(word + length - 8) >> 8 * (8 * (last + 1) - length);
-        k.part[0] = load(word);
-        if (last > 1) k.part[1] = load(word + 8);
-        k.part[last] = end;
-    } else if (length >= 4) {
-        uint32_t begin, end;
-        memcpy(&begin, word, sizeof begin);
-        memcpy(&end, word + length - 4, sizeof end);
-        k.part[0] = begin | (uint64_t)end << 8 * (length - 4);
-    } else {
-        const unsigned char *s = (const unsigned char *)word;
-        k.part[0] = s[0] | (uint64_t)s[length / 2] << 8 * (length / 2) | (uint64_t)s[length - 1] << 8 * (length - 1);
-    }
-#else
-    memcpy(&k, word, length);
-#endif
-    return k;
-}
-
-static entry *set_of(const cud_words *w, const key *k, size_t length)
-{
-    uint64_t h = cud_hash_mix(w->seed ^ length, k->part[0]);
-    if (length > 8) h = cud_hash_mix(cud_hash_mix(h, k->part[1]), k->part[2]);
-    return w->entry + (h & (SETS - 1)) * WAYS;
-}
-
-void cud_words_expect(const cud_words *w, const char *word, size_t length)
-{
+#define X8 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff
+    static const uint8_t mask[2 * CUD_WORD_MAX] = { X8, X8, X8 };
+#undef X8
+    out->length = 0;
     if (length == 0 || length > CUD_WORD_MAX) return;
-    const key k = make_key(word, length);
-    __builtin_prefetch(set_of(w, &k, length));
-}
-
-static bool holds(const entry *e, const key *k, size_t length)
-{
-    return e->length == length && !((e->word.part[0] ^ k->part[0]) | (e->word.part[1] ^ k->part[1]) | (e->word.part[2] ^ k->part[2]));
-}
-
-cuddle_status cud_words_find(const cud_words *w, bool *found, cud_tokens *out, const char *word, size_t length, cuddle_error *err)
-{
-    *found = false;
-    if (length == 0 || length > CUD_WORD_MAX) return CUDDLE_OK;
-    const key k = make_key(word, length);
-    const entry *e = set_of(w, &k, length);
-    if (!holds(e, &k, length) && !holds(++e, &k, length)) return CUDDLE_OK;
-    *found = true;
-    const cuddle_status status = cud_tokens_reserve(out, TOKENS, err);
-    if (status) return status;
-    cud_token *to = out->token + out->count;
-    for (int i = 0; i < e->count; i++) to[i] = (cud_token){ .id = e->id[i], .begin = e->begin[i], .end = e->end[i] };
-    out->count += e->count;
-    return CUDDLE_OK;
-}
-
-void cud_words_keep(cud_words *w, const char *word, size_t length, const cud_token *token, size_t count)
-{
-    if (length == 0 || length > CUD_WORD_MAX || count > TOKENS) return;
-    for (size_t i = 0; i < count; i++)
-        if (token[i].begin > length || token[i].end > UINT8_MAX || token[i].text_end) return; /* beyond the word: bytes of an affix; unknown words */
-    const key k = make_key(word, length);
-    entry *e = set_of(w, &k, length);
-    e[1] = e[0];
-    e->word = k;
-    for (size_t i = 0; i < count; i++) {
-        e->id[i] = token[i].id;
-        e->begin[i] = (uint8_t)token[i].begin;
-        e->end[i] = (uint8_t)token[i].end;
+    out->length = (uint32_t)length;
+    uint64_t h = w->seed ^ length;
+    for (int i = 0; i < CUD_WORD_MAX / 8; i++) { /* no branches: lengths cannot be predicted */
+        out->part[i] = load(text + 8 * i) & load(mask + CUD_WORD_MAX - length + 8 * i);
+        h = cud_hash_mix(h, out->part[i]);
     }
-    e->length = (uint8_t)length;
-    e->count = (uint8_t)count;
+    out->set = (uint32_t)(h & (SETS - 1));
+    __builtin_prefetch(w->entry + (size_t)out->set * WAYS);
+}
+
+static bool holds(const entry *e, const cud_word *word)
+{
+    uint64_t differing = e->known.length ^ word->length;
+    for (int i = 0; i < CUD_WORD_MAX / 8; i++) differing |= e->part[i] ^ word->part[i];
+    return !differing;
+}
+
+const cud_known *cud_words_find(cud_words *w, const cud_word *word)
+{
+    if (!word->length) return NULL;
+    entry *e = w->entry + (size_t)word->set * WAYS;
+    if (holds(e, word)) return &e->known;
+    for (int way = 1; way < WAYS; way++) {
+        if (!holds(&e[way], word)) continue;
+        const entry it = e[way];
+        e[way] = e[way - 1];
+        e[way - 1] = it;
+        return &e[way - 1].known;
+    }
+    return NULL;
+}
+
+void cud_words_keep(cud_words *w, const cud_word *word, const cud_token *token, size_t count)
+{
+    if (!word->length || count > CUD_WORD_TOKENS) return;
+    for (size_t i = 0; i < count; i++) /* beyond the word: bytes of an affix; unknown words */
+        if (token[i].begin > word->length || token[i].end > UINT8_MAX || token[i].text_end) return;
+    entry *e = w->entry + (size_t)word->set * WAYS;
+    memmove(e + 1, e, (WAYS - 1) * sizeof *e);
+    memcpy(e->part, word->part, sizeof e->part);
+    for (size_t i = 0; i < count; i++) {
+        e->known.id[i] = token[i].id;
+        e->known.begin[i] = (uint8_t)token[i].begin;
+        e->known.end[i] = (uint8_t)token[i].end;
+    }
+    e->known.length = (uint8_t)word->length;
+    e->known.count = (uint8_t)count;
 }
