@@ -286,6 +286,7 @@ START_TEST(adds_a_special_token_once_if_asked)
     GIVES(t, &o, "<s><s>a", NULL, 3, 3, 0, 4);  /* the text's own are left alone */
     GIVES(t, &o, "<s>a</s>", "b</s>", 3, 0, 4, 1, 4);
     GIVES(t, &o, "<s>", NULL, 3, 4);
+    GIVES(t, &o, "</s>", "<s>", 3, 4, 3, 4); /* between two texts: not beside a text's own */
     o.add_special = CUDDLE_ADD_SPECIAL_OFF;
     GIVES(t, &o, "<s>ab", NULL, 3, 0, 1);
     cuddle_tokenizer_free(t);

@@ -1,5 +1,6 @@
 #include "text/encoding.h"
 
+#include "text/specials.h"
 #include "text/tokenizer.h"
 
 #include <stdlib.h>
@@ -87,17 +88,8 @@ static cuddle_status write_out(cuddle_encoding **out, const cud_tokens *tokens, 
     return CUDDLE_OK;
 }
 
-/* A special token was added beside the same token in the text. */
-static bool is_double(const cud_tokens *t, size_t i)
-{
-    const cud_token *token = &t->token[i];
-    if (!token->special) return false;
-    const cud_token *before = i ? token - 1 : NULL, *after = i + 1 < t->count ? token + 1 : NULL;
-    return (before && !before->special && before->id == token->id) || (after && !after->special && after->id == token->id);
-}
-
 /* choice[j] for the j-th run that has windows: 0 takes its tokens, k its window k - 1. NULL: tokens everywhere. */
-static cuddle_status gather(cud_tokens *all, const cud_processing *p, const uint32_t *choice, bool once, cuddle_error *err)
+static cuddle_status gather(cud_tokens *all, const cud_processing *p, const uint32_t *choice, const cud_settings *settings, cuddle_error *err)
 {
     cuddle_status status = CUDDLE_OK;
     all->count = 0;
@@ -107,13 +99,8 @@ static cuddle_status gather(cud_tokens *all, const cud_processing *p, const uint
         const cud_tokens *from = k ? &run->window[k - 1] : &run->tokens;
         for (size_t n = 0; n < from->count && !status; n++) status = cud_tokens_add(all, from->token[n], err);
     }
-    if (status || !once) return status;
-    cud_token *kept = all->token;
-    size_t count = 0;
-    for (size_t i = 0; i < all->count; i++) /* looks one ahead and, at what was kept, one behind */
-        if (!is_double(all, i)) kept[count++] = all->token[i];
-    all->count = count;
-    return CUDDLE_OK;
+    if (!status) cud_specials_decide(all, settings);
+    return status;
 }
 
 /* ---- windows ---- */
@@ -159,7 +146,7 @@ static cuddle_status make_overflow(cuddle_encoding *e, cud_tokens *all, const cu
     }
     size_t total = 0;
     for (size_t i = 0; i < c.count && !status; i++) {
-        status = gather(all, p, c.choice + i * (size_t)c.wide, settings->add_special == CUDDLE_ADD_SPECIAL_ONCE, err);
+        status = gather(all, p, c.choice + i * (size_t)c.wide, settings, err);
         total += all->count;
         if (!status && total > CUD_MAX_WINDOW_TOKENS)
             status = cud_fail(err, CUDDLE_E_LIMIT, "the texts' windows have more than %d tokens in all", CUD_MAX_WINDOW_TOKENS);
@@ -178,7 +165,7 @@ cuddle_status cud_encoding_make(cuddle_encoding **out, const cud_processing *p, 
     *out = NULL;
     for (int i = 0; i < p->texts && settings->characters && !status; i++) status = index_characters(&index[i], &p->given[i], err);
     const char_index *used = settings->characters ? index : NULL;
-    if (!status) status = gather(&all, p, NULL, settings->add_special == CUDDLE_ADD_SPECIAL_ONCE, err);
+    if (!status) status = gather(&all, p, NULL, settings, err);
     if (!status) status = write_out(out, &all, p, used, err);
     if (!status) status = make_overflow(*out, &all, p, settings, used, err);
     if (status) {

@@ -228,6 +228,14 @@ cuddle_status cud_tokenizer_encode(cuddle_encoding **out, const cuddle_tokenizer
     return cud_tokenizer_encode_input(out, t, &input, &settings, err);
 }
 
+cuddle_status cud_tokenizer_encode_part(cuddle_encoding **out, const cuddle_tokenizer *t, const char *text, size_t length, bool begins,
+                                        bool ends, cuddle_error *err)
+{
+    const cuddle_tokenize_input input = { .text = text, .length = length };
+    const cud_settings settings = { .add_special = CUDDLE_ADD_SPECIAL_ONCE, .goes_on = !begins, .goes_on_after = !ends };
+    return cud_tokenizer_encode_input(out, t, &input, &settings, err);
+}
+
 void cud_tokenizer_free(cuddle_tokenizer *t)
 {
     if (!t) return;
