@@ -265,6 +265,9 @@ typedef struct cuddle_tokenize_options {
     cuddle_offsets offsets;         /* default BYTES */
     size_t max_text;                /* most bytes of text in one call, CUDDLE_E_LIMIT above; 0 (default): 1 GiB for each text */
     int threads;                    /* of a batch; 1 (default): the calling one; 0: all this process may use */
+    size_t max_tokens;              /* of each text, special ones and truncation aside: more is CUDDLE_E_LIMIT, at the word that goes beyond;
+                                     * 0 (default): no bound. A call takes some 100 to 250 bytes of memory for a byte of text, and up to 600 where
+                                     * a normalizer makes the text longer; max_text bounds it */
 } cuddle_tokenize_options;
 CUDDLE_API void cuddle_tokenize_options_init(cuddle_tokenize_options *options, size_t size);
 

@@ -226,7 +226,7 @@ START_TEST(a_text_and_the_tokens_around_it_are_laid_over_one_another)
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
         json_t *want = json_array();
         for (int k = 0; k < parts[i].length; k++) json_array_append_new(want, json_integer(parts[i].want[k]));
-        ck_ok(cud_tokenizer_encode_part(&e, t, parts[i].text, strlen(parts[i].text), parts[i].begins, parts[i].ends, &err));
+        ck_ok(cud_tokenizer_encode_part(&e, t, parts[i].text, strlen(parts[i].text), parts[i].begins, parts[i].ends, 0, &err));
         char where[40];
         snprintf(where, sizeof where, "part %zu", i);
         same_ids(where, parts[i].text, e->ids, e->count, want);

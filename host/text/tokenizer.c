@@ -89,7 +89,7 @@ static cuddle_status encode_piece(const cuddle_tokenizer *t, cud_desk *d, cud_to
     return status;
 }
 
-static cuddle_status run_model(const cuddle_tokenizer *t, cud_desk *d, cud_tokens *tokens, int text, cuddle_error *err)
+static cuddle_status run_model(const cuddle_tokenizer *t, cud_desk *d, cud_tokens *tokens, int text, size_t most, cuddle_error *err)
 {
     enum { AHEAD = 6 }; /* words */
     const cud_pieces *p = &d->pieces;
@@ -113,6 +113,9 @@ static cuddle_status run_model(const cuddle_tokenizer *t, cud_desk *d, cud_token
             tokens->token[k].type = text;
         }
         word++;
+        if (!status && most && tokens->count > most)
+            status = cud_fail(err, CUDDLE_E_LIMIT, "%s has %zu tokens or more, expected at most %zu", text ? "the second text" : "the text",
+                              tokens->count, most);
     }
     return status;
 }
@@ -126,7 +129,8 @@ static cuddle_status check_text(const char *text, size_t length, const char *nam
 }
 
 /* All steps up to the tokens of one text. */
-static cuddle_status run_text(const cuddle_tokenizer *t, cud_desk *d, cud_tokens *tokens, const cud_given *given, int text, cuddle_error *err)
+static cuddle_status run_text(const cuddle_tokenizer *t, cud_desk *d, cud_tokens *tokens, const cud_given *given, int text, size_t most,
+                              cuddle_error *err)
 {
     cud_pieces *p = &d->pieces;
     *tokens = d->tokens; /* an empty list with its room; run_input() gives it back */
@@ -136,7 +140,7 @@ static cuddle_status run_text(const cuddle_tokenizer *t, cud_desk *d, cud_tokens
     if (!status) status = run_steps(p, &t->normalizers, err);
     if (!status) status = cud_added_extract(&t->added, &t->added.normalized, p, err);
     if (!status) status = run_steps(p, &t->pre_tokenizers, err);
-    if (!status) status = run_model(t, d, tokens, text, err);
+    if (!status) status = run_model(t, d, tokens, text, most, err);
     d->tokens.scratch = tokens->scratch;
     tokens->scratch = NULL;
     return status;
@@ -181,7 +185,7 @@ static cuddle_status run_input(cuddle_encoding **out, const cuddle_tokenizer *t,
     run->run = calloc(2, sizeof *run->run);
     if (!run->run) return cud_nomem(err, 2 * sizeof *run->run, "a text to tokenize");
     run->count = run->texts;
-    for (int i = 0; i < run->texts && !status; i++) status = run_text(t, desk[i], &run->run[i].tokens, &run->given[i], i, err);
+    for (int i = 0; i < run->texts && !status; i++) status = run_text(t, desk[i], &run->run[i].tokens, &run->given[i], i, settings->most_tokens, err);
     if (!status) status = truncate(t, run, &settings->cut, err);
     if (!status) status = run_processors(t, run, err);
     if (!status) status = cud_encoding_make(out, run, settings, err);
@@ -229,10 +233,10 @@ cuddle_status cud_tokenizer_encode(cuddle_encoding **out, const cuddle_tokenizer
 }
 
 cuddle_status cud_tokenizer_encode_part(cuddle_encoding **out, const cuddle_tokenizer *t, const char *text, size_t length, bool begins,
-                                        bool ends, cuddle_error *err)
+                                        bool ends, size_t most, cuddle_error *err)
 {
     const cuddle_tokenize_input input = { .text = text, .length = length };
-    const cud_settings settings = { .add_special = CUDDLE_ADD_SPECIAL_ONCE, .goes_on = !begins, .goes_on_after = !ends };
+    const cud_settings settings = { .add_special = CUDDLE_ADD_SPECIAL_ONCE, .goes_on = !begins, .goes_on_after = !ends, .most_tokens = most };
     return cud_tokenizer_encode_input(out, t, &input, &settings, err);
 }
 

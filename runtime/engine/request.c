@@ -49,7 +49,7 @@ static cuddle_status add_text(id_list *list, const cuddle_model *h, const cuddle
     cuddle_encoding *encoding = NULL;
     const char *text = s->text ? s->text : "";
     cuddle_status status = no_special ? cud_tokenizer_encode(&encoding, h->tokenizer, text, s->count, CUDDLE_TOKENIZE_NO_SPECIAL, err)
-                                      : cud_tokenizer_encode_part(&encoding, h->tokenizer, text, s->count, begins, ends, err);
+                                      : cud_tokenizer_encode_part(&encoding, h->tokenizer, text, s->count, begins, ends, (size_t)h->max_context, err);
     if (!status) status = append_ids(list, encoding->ids, encoding->count, h, err);
     cud_encoding_free(encoding);
     return status;
