@@ -478,12 +478,15 @@ START_TEST(refuses_texts_of_gigabytes_before_reading_them)
         snprintf(sentence, sizeof sentence, "the texts up to text 0 have %zu bytes, expected at most max_text = %zu", lengths[i] + 1, lengths[i]);
         ck_assert_str_eq(err.text, sentence);
     }
-    const cuddle_tokenize_input endless[] = { { text, SIZE_MAX, text, SIZE_MAX }, { text, SIZE_MAX, NULL, 0 } }; /* sums do not wrap */
+    const cuddle_tokenize_input endless[] = { { text, SIZE_MAX - 50, text, 60 }, { text, 1, NULL, 0 } }; /* sums do not wrap */
     cuddle_encoding *e[2];
     cuddle_tokenize_options o;
     cuddle_tokenize_options_init(&o, sizeof o);
     o.max_text = 100;
     test_expect_failure(cuddle_tokenize_batch(e, t, endless, 2, &o, &err), CUDDLE_E_LIMIT, &err);
+    char sentence[200];
+    snprintf(sentence, sizeof sentence, "the texts up to text 0 have %zu bytes, expected at most max_text = 100", SIZE_MAX);
+    ck_assert_str_eq(err.text, sentence);
     munmap(text, most);
     cuddle_tokenizer_free(t);
 }

@@ -410,7 +410,7 @@ for try in 1 2 3 4 5 6 7 8; do
 done
 name="chat: Ctrl-C ends an answer and keeps the chat"
 count=$((count + 1))
-same "the exit code (try $try)" $code 0
+same "the exit code (try $try)" "$code" 0
 
 # ---------------------------------------------------------------------------------------------------------------- bench
 expect "bench" 0 "$cuddle" bench "$model" --prompt-tokens 16 --generate 8 --repeat 2
