@@ -226,7 +226,9 @@ typedef struct cuddle_tokenize_input { /* a text, or a pair of texts that become
 typedef enum cuddle_add_special {
     CUDDLE_ADD_SPECIAL_OFF = 0,
     CUDDLE_ADD_SPECIAL_ON = 1,  /* as the post-processor says, whatever the text holds */
-    CUDDLE_ADD_SPECIAL_ONCE = 2 /* not where the text itself begins or ends with that token, as a rendered chat template may */
+    CUDDLE_ADD_SPECIAL_ONCE = 2 /* only those that the text does not bring itself, as a rendered chat template may: nothing before a text
+                                 * that begins with the first of them, nothing behind one that ends with the last, and of several (of
+                                 * [gMASK] <sop> before a text that begins with <sop>) only what is missing */
 } cuddle_add_special;
 
 typedef enum cuddle_truncation { /* what is cut when there are more than max_length tokens */
@@ -263,6 +265,9 @@ typedef struct cuddle_tokenize_options {
     cuddle_offsets offsets;         /* default BYTES */
     size_t max_text;                /* most bytes of text in one call, CUDDLE_E_LIMIT above; 0 (default): 1 GiB for each text */
     int threads;                    /* of a batch; 1 (default): the calling one; 0: all this process may use */
+    size_t max_tokens;              /* of each text, special ones and truncation aside: more is CUDDLE_E_LIMIT, at the word that goes beyond;
+                                     * 0 (default): no bound. A call takes some 100 to 250 bytes of memory for a byte of text, and up to 600 where
+                                     * a normalizer makes the text longer; max_text bounds it */
 } cuddle_tokenize_options;
 CUDDLE_API void cuddle_tokenize_options_init(cuddle_tokenize_options *options, size_t size);
 
@@ -541,8 +546,14 @@ CUDDLE_API const cuddle_tokenizer *cuddle_model_tokenizer(const cuddle_model *mo
 
 typedef enum cuddle_segment_kind { CUDDLE_SEGMENT_TEXT = 0, CUDDLE_SEGMENT_TOKENS = 1 } cuddle_segment_kind;
 
-/* A prompt is a list of segments. Text is tokenized; the special tokens of the post-processor's template go around the first
- * text segment unless the options say no; token ids are taken as they are. */
+/* A prompt is a list of segments, one after the other; empty ones do not count. Token ids are taken as they are. Text is tokenized, and the
+ * special tokens of the post-processor are added as by CUDDLE_ADD_SPECIAL_ONCE, unless the options say no_special: those before a text only
+ * where it begins the prompt, those behind it only where it ends the prompt, so that none lands between two segments.
+ *
+ * What decides is the post-processor, as tokenizer.json has it. add_bos_token and add_eos_token of tokenizer_config.json say nothing beside
+ * one, as in transformers 5; where there is no tokenizer.json, the post-processor is made from them. So that a prompt has the ids of
+ * transformers' apply_chat_template(), submit what cuddle_chat_template_render() wrote with no_special; without it a template that writes no
+ * beginning token gets the post-processor's, and one that does gets no second. */
 typedef struct cuddle_segment {
     cuddle_segment_kind kind;
     const char *text; /* TEXT */

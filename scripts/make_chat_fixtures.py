@@ -1,15 +1,17 @@
 #!/usr/bin/env python3
-"""Writes tests/chat/{features,expected}.json with Jinja2 as transformers configures it (made with transformers 5.24.0, Jinja2 3.1.6).
+"""Writes tests/chat/{features,expected,specials}.json with Jinja2 as transformers configures it (made with transformers 5.24.0, Jinja2 3.1.6).
 
 features.json: small templates, one construct each, and what they give, or null where Jinja2 raises.
 expected.json: tests/chat/templates/*.jinja (written for this repository after the published formats) over tests/chat/conversations.json,
 through a tokenizer's apply_chat_template(). test_jinja and test_chat compare every byte.
+specials.json: who adds the special tokens: tokenizers with several post-processors, templates that write them and ones that do not.
     python scripts/make_chat_fixtures.py
 """
 import copy
 import datetime
 import json
 import pathlib
+import tempfile
 
 import tokenizers
 import transformers
@@ -181,10 +183,70 @@ def conversations():
     return {"now": int(NOW.timestamp()), "cases": rows}
 
 
+SPECIALS = ["<s>", "</s>", "[gMASK]", "<sop>"]
+# name: post-processor, tokenizer_config.json, what the post-processor puts before a text and behind it
+PROCESSORS = {
+    "adds bos": (tokenizers.processors.TemplateProcessing(single="<s> $A", pair="<s> $A <s>:1 $B:1", special_tokens=[("<s>", 0)]), {}, ["<s>"], []),
+    "adds bos and eos": (tokenizers.processors.TemplateProcessing(single="<s> $A </s>", pair="<s> $A </s> $B </s>", special_tokens=[("<s>", 0), ("</s>", 1)]), {}, ["<s>"], ["</s>"]),
+    "adds bos, and the configuration too": (tokenizers.processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 0)]), {"add_bos_token": True, "add_eos_token": True}, ["<s>"], []),
+    "adds bos, though add_bos_token is false": (tokenizers.processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 0)]), {"add_bos_token": False}, ["<s>"], []),
+    "adds nothing, though add_bos_token is true": (tokenizers.processors.ByteLevel(), {"add_bos_token": True}, [], []),
+    "there is none": (None, {"add_bos_token": False}, [], []),
+    "bert's": (tokenizers.processors.BertProcessing(("</s>", 1), ("<s>", 0)), {}, ["<s>"], ["</s>"]),
+    "roberta's": (tokenizers.processors.RobertaProcessing(("</s>", 1), ("<s>", 0), True, False), {}, ["<s>"], ["</s>"]),
+    "adds two": (tokenizers.processors.TemplateProcessing(single="[gMASK] <sop> $A", special_tokens=[("[gMASK]", 2), ("<sop>", 3)]), {}, ["[gMASK]", "<sop>"], []),
+}
+MIDDLE = "{% for m in messages %} {{ m.role }} {{ m.content }}{% endfor %}"
+TEMPLATES = {
+    "writes neither": MIDDLE, "writes bos": "{{ bos_token }}" + MIDDLE, "writes eos": MIDDLE + " {{ eos_token }}",
+    "writes both": "{{ bos_token }}" + MIDDLE + "{{ eos_token }}", "writes two": "[gMASK]<sop>" + MIDDLE, "writes the second of two": "<sop>" + MIDDLE,
+    "writes bos twice": "{{ bos_token }}{{ bos_token }}" + MIDDLE, "writes bos within": MIDDLE + " {{ bos_token }} assistant",
+}
+TALKS = {
+    "plain": [{"role": "user", "content": "hello"}], "text that looks like bos": [{"role": "user", "content": "<s> hello </s>"}],
+    "an answer": [{"role": "user", "content": "hello"}, {"role": "assistant", "content": "hello"}],
+}
+
+
+def specials():
+    """ids: of apply_chat_template(). on: of the rendered text as the tokenizer takes any text. once: of the rendered text when what it
+    begins or ends with itself is not added, written down here by the rule that cuddle.h states."""
+    rows = []
+    vocabulary = {token: i for i, token in enumerate(SPECIALS + ["[UNK]", "user", "assistant", "hello"])}
+    for name, (processor, config, before, behind) in PROCESSORS.items():
+        base = tokenizers.Tokenizer(tokenizers.models.WordLevel(vocabulary, unk_token="[UNK]"))
+        base.pre_tokenizer = tokenizers.pre_tokenizers.WhitespaceSplit()
+        base.add_special_tokens(SPECIALS)
+        if processor:
+            base.post_processor = processor
+        config = {"tokenizer_class": "PreTrainedTokenizerFast", "bos_token": "<s>", "eos_token": "</s>", **config}
+        with tempfile.TemporaryDirectory() as folder:
+            base.save(f"{folder}/tokenizer.json")
+            (pathlib.Path(folder) / "tokenizer_config.json").write_text(json.dumps(config))
+            reference = transformers.AutoTokenizer.from_pretrained(folder)
+        number = {token: reference.convert_tokens_to_ids(token) for token in SPECIALS}
+        chats = []
+        for written, template in TEMPLATES.items():
+            for talk, messages in TALKS.items():
+                text = reference.apply_chat_template(messages, chat_template=template, tokenize=False)
+                ids = reference.apply_chat_template(messages, chat_template=template)["input_ids"]
+                first, last = [number[t] for t in before], [number[t] for t in behind]
+                if first and ids[0] == first[0]:
+                    first = []
+                elif len(first) == 2 and ids[0] == first[1]:
+                    first = first[:1]
+                if last and ids[-1] == last[-1]:
+                    last = []
+                chats.append({"template": template, "messages": messages, "name": f"{written}, {talk}", "text": text, "ids": ids,
+                              "on": reference(text)["input_ids"], "once": first + ids + last})
+        rows.append({"name": name, "tokenizer": json.loads(base.to_str()), "config": config, "chats": chats})
+    return {"cases": rows}
+
+
 def write(name, value):
     path = CHAT / name
     path.write_text(json.dumps(value, ensure_ascii=True, indent=0) + "\n")
-    failing = sum(case["output"] is None for case in value["cases"])
+    failing = sum(case.get("output", "") is None for case in value["cases"])
     print(f"{path.name}: {len(value['cases'])} cases, {failing} of them failures")
 
 
@@ -192,3 +254,4 @@ if __name__ == "__main__":
     write("features.json", features())
     if (CHAT / "conversations.json").exists():
         write("expected.json", conversations())
+    write("specials.json", specials())

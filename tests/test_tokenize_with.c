@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 static cuddle_error err;
 static struct dirent **folder;
@@ -286,6 +287,7 @@ START_TEST(adds_a_special_token_once_if_asked)
     GIVES(t, &o, "<s><s>a", NULL, 3, 3, 0, 4);  /* the text's own are left alone */
     GIVES(t, &o, "<s>a</s>", "b</s>", 3, 0, 4, 1, 4);
     GIVES(t, &o, "<s>", NULL, 3, 4);
+    GIVES(t, &o, "</s>", "<s>", 3, 4, 3, 4); /* between two texts: not beside a text's own */
     o.add_special = CUDDLE_ADD_SPECIAL_OFF;
     GIVES(t, &o, "<s>ab", NULL, 3, 0, 1);
     cuddle_tokenizer_free(t);
@@ -425,7 +427,9 @@ static const struct {
       "abc",
       "ab" },
     { "the second text is not UTF-8 at byte 1", { .threads = 0 }, "a", "b\xff" },
-    { "the texts up to text 0 have more than max_text = 3 bytes", { .max_text = 3 }, "ab", "ab" },
+    { "the texts up to text 0 have 4 bytes, expected at most max_text = 3", { .max_text = 3 }, "ab", "ab" },
+    { "the text has 4 tokens or more, expected at most 2", { .max_tokens = 2 }, "aaaa", NULL },
+    { "the second text has 5 tokens or more, expected at most 2", { .max_tokens = 2, .max_text = 7 }, "ab", "abcab" },
     { "text 0 is NULL and has a length of 7", { .threads = 0 }, NULL, NULL },
 };
 
@@ -439,11 +443,99 @@ START_TEST(refuses_wrong_options)
     cuddle_encoding *e = (cuddle_encoding *)1, *batch[2] = { e, e };
     const cuddle_status status = cuddle_tokenize_with(&e, t, &in, &o, &err);
     ck_assert_str_eq(err.text, wrong[_i].sentence);
-    ck_assert(status == CUDDLE_E_ARG || (o.max_text && status == CUDDLE_E_LIMIT));
+    ck_assert(status == CUDDLE_E_ARG || ((o.max_text || o.max_tokens) && status == CUDDLE_E_LIMIT));
     ck_assert_ptr_null(e);
     const cuddle_tokenize_input two[] = { in, in };
     ck_assert_int_eq(cuddle_tokenize_batch(batch, t, two, 2, &o, &err), status);
     ck_assert(!batch[0] && !batch[1]);
+    cuddle_tokenizer_free(t);
+}
+END_TEST
+
+/* Lengths that a signed or an unsigned int does not hold. The text is memory that is not there until it is touched. */
+START_TEST(refuses_texts_of_gigabytes_before_reading_them)
+{
+    static const size_t lengths[] = { ((size_t)1 << 30) + 1, (size_t)1 << 31, ((size_t)1 << 32) + 1 };
+    cuddle_tokenizer *t = load("{" MODEL ", " TEMPLATE "}", NULL, NULL, NULL);
+    const size_t most = ((size_t)1 << 32) + 1;
+    char *text = mmap(NULL, most, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    ck_assert_ptr_ne(text, MAP_FAILED);
+    for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
+        char sentence[200];
+        cuddle_encoding *e = NULL;
+        test_count_memory();
+        test_expect_failure(cuddle_tokenize(&e, t, text, lengths[i], 0, &err), CUDDLE_E_LIMIT, &err);
+        ck_assert_int_lt(test_counted_memory().peak, 4096);
+        snprintf(sentence, sizeof sentence, "a text of %zu bytes, expected at most 1073741824", lengths[i]);
+        ck_assert_str_eq(err.text, sentence);
+        const cuddle_tokenize_input pair = { "a", 1, text, lengths[i] };
+        test_expect_failure(cuddle_tokenize_with(&e, t, &pair, NULL, &err), CUDDLE_E_LIMIT, &err);
+        ck_assert_str_eq(err.text, sentence);
+        cuddle_tokenize_options o;
+        cuddle_tokenize_options_init(&o, sizeof o);
+        o.max_text = lengths[i];
+        test_expect_failure(cuddle_tokenize_with(&e, t, &pair, &o, &err), CUDDLE_E_LIMIT, &err);
+        snprintf(sentence, sizeof sentence, "the texts up to text 0 have %zu bytes, expected at most max_text = %zu", lengths[i] + 1, lengths[i]);
+        ck_assert_str_eq(err.text, sentence);
+    }
+    const cuddle_tokenize_input endless[] = { { text, SIZE_MAX - 50, text, 60 }, { text, 1, NULL, 0 } }; /* sums do not wrap */
+    cuddle_encoding *e[2];
+    cuddle_tokenize_options o;
+    cuddle_tokenize_options_init(&o, sizeof o);
+    o.max_text = 100;
+    test_expect_failure(cuddle_tokenize_batch(e, t, endless, 2, &o, &err), CUDDLE_E_LIMIT, &err);
+    char sentence[200];
+    snprintf(sentence, sizeof sentence, "the texts up to text 0 have %zu bytes, expected at most max_text = 100", SIZE_MAX);
+    ck_assert_str_eq(err.text, sentence);
+    munmap(text, most);
+    cuddle_tokenizer_free(t);
+}
+END_TEST
+
+/* What cuddle.h says of memory: of texts whose every byte is a token, the worst there is without a normalizer. */
+START_TEST(memory_is_bounded_by_the_text)
+{
+    enum { BYTES = 1 << 18 };
+    static const char *const units[] = { "ab", "a ", "a", "\xcc\x81" };
+    char *text = malloc(BYTES);
+    for (size_t i = 0; i < 2 * sizeof units / sizeof *units; i++) {
+        cuddle_tokenizer *t = NULL;
+        cuddle_encoding *e = NULL;
+        const char *unit = units[i / 2];
+        ck_ok(cuddle_tokenizer_load(&t, test_path(i % 2 ? "tokenizers/gpt2" : "tokenizers/llama-spm"), &err));
+        for (size_t k = 0; k < BYTES; k++) text[k] = unit[k % strlen(unit)];
+        test_count_memory();
+        ck_ok(cuddle_tokenize(&e, t, text, BYTES, 0, &err));
+        const long long each = test_counted_memory().peak / BYTES;
+        ck_assert_msg(each >= 10 && each <= 250, "%lld bytes of memory for a byte of %s", each, unit);
+        cuddle_encoding_free(e);
+        cuddle_tokenizer_free(t);
+    }
+    free(text);
+}
+END_TEST
+
+START_TEST(a_bound_on_tokens_ends_the_work)
+{
+    static const char words[] = "a b c d e f g h i j";
+    cuddle_tokenizer *t = NULL;
+    cuddle_encoding *e = NULL;
+    cuddle_tokenize_options o;
+    ck_ok(cuddle_tokenizer_load(&t, test_path("tokenizers/gpt2"), &err));
+    cuddle_tokenize_options_init(&o, sizeof o);
+    o.add_special = CUDDLE_ADD_SPECIAL_OFF;
+    const cuddle_tokenize_input in = text_of(words, NULL);
+    ck_ok(cuddle_tokenize_with(&e, t, &in, &o, &err));
+    const size_t count = e->count;
+    cuddle_encoding_free(e);
+    o.max_tokens = count;
+    ck_ok(cuddle_tokenize_with(&e, t, &in, &o, &err)); /* exactly as many */
+    cuddle_encoding_free(e);
+    o.max_tokens = 3; /* it stops at the word that goes beyond, long before the end */
+    test_expect_failure(cuddle_tokenize_with(&e, t, &in, &o, &err), CUDDLE_E_LIMIT, &err);
+    size_t found = 0;
+    ck_assert_int_eq(sscanf(err.text, "the text has %zu tokens or more, expected at most 3", &found), 1);
+    ck_assert(found > 3 && found < count);
     cuddle_tokenizer_free(t);
 }
 END_TEST
@@ -557,6 +649,9 @@ int main(void)
     tcase_add_test(tc, reads_lengths_sides_and_names);
     tcase_add_test(tc, reads_the_files_of_older_checkpoints);
     tcase_add_loop_test(tc, refuses_wrong_options, 0, sizeof wrong / sizeof *wrong);
+    tcase_add_test(tc, refuses_texts_of_gigabytes_before_reading_them);
+    tcase_add_test(tc, a_bound_on_tokens_ends_the_work);
+    tcase_add_test(tc, memory_is_bounded_by_the_text);
     tcase_add_test(tc, refuses_wrong_calls);
     tcase_add_test(tc, bounds_the_windows);
     tcase_add_test(tc, survives_every_failed_allocation);

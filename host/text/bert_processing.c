@@ -79,7 +79,8 @@ static cuddle_status ends_apply(cud_processing *p, const void *config, cuddle_er
             for (size_t k = 0; k < r->window[w].count; k++) r->window[w].token[k].type = 0;
     }
     for (int i = 0; p->add_special && i < p->count && !status; i++) {
-        const cud_token before = cud_special_token(i ? c->sep : c->cls, 0), after = cud_special_token(c->sep, i && !c->roberta ? 1 : 0);
+        const cud_token before = cud_special_token(i ? c->sep : c->cls, 0, i > 0),
+                        after = cud_special_token(c->sep, i && !c->roberta ? 1 : 0, true);
         const cud_token *first = i == 0 || c->roberta ? &before : NULL;
         status = put_ends(&p->run[i].tokens, first, after, i ? 1 : 0, err);
         for (size_t w = 0; w < p->run[i].windows && !status; w++) status = put_ends(&p->run[i].window[w], first, after, i ? 1 : 0, err);

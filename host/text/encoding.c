@@ -1,5 +1,6 @@
 #include "text/encoding.h"
 
+#include "text/specials.h"
 #include "text/tokenizer.h"
 
 #include <stdlib.h>
@@ -84,15 +85,6 @@ static size_t write_out(cuddle_encoding *e, size_t at, const cud_tokens *tokens,
     return at;
 }
 
-/* A special token was added beside the same token in the text. */
-static bool is_double(const cud_tokens *t, size_t i)
-{
-    const cud_token *token = &t->token[i];
-    if (!token->special) return false;
-    const cud_token *before = i ? token - 1 : NULL, *after = i + 1 < t->count ? token + 1 : NULL;
-    return (before && !before->special && before->id == token->id) || (after && !after->special && after->id == token->id);
-}
-
 /* choice[j] for the j-th run that has windows: 0 takes its tokens, k its window k - 1. NULL: tokens everywhere. */
 static const cud_tokens *chosen(const cud_run *run, const uint32_t **choice)
 {
@@ -107,8 +99,8 @@ static size_t count_chosen(const cud_processing *p, const uint32_t *choice)
     return count;
 }
 
-/* The chosen tokens in one list, but for those that are there twice. */
-static cuddle_status gather_once(cud_tokens *all, const cud_processing *p, const uint32_t *choice, cuddle_error *err)
+/* The chosen tokens in one list, but for special ones that are not wanted. */
+static cuddle_status gather(cud_tokens *all, const cud_processing *p, const uint32_t *choice, const cud_settings *settings, cuddle_error *err)
 {
     cuddle_status status = CUDDLE_OK;
     all->count = 0;
@@ -116,25 +108,20 @@ static cuddle_status gather_once(cud_tokens *all, const cud_processing *p, const
         const cud_tokens *from = chosen(&p->run[i], &choice);
         for (size_t n = 0; n < from->count && !status; n++) status = cud_tokens_add(all, from->token[n], err);
     }
-    if (status) return status;
-    cud_token *kept = all->token;
-    size_t count = 0;
-    for (size_t i = 0; i < all->count; i++) /* looks one ahead and, at what was kept, one behind */
-        if (!is_double(all, i)) kept[count++] = all->token[i];
-    all->count = count;
-    return CUDDLE_OK;
+    if (!status) cud_specials_decide(all, settings);
+    return status;
 }
 
 static cuddle_status make_one(cuddle_encoding **out, const cud_processing *p, const uint32_t *choice, const cud_settings *settings,
                               const char_index *index, cuddle_error *err)
 {
     cud_tokens all = { 0 };
-    const bool once = settings->add_special == CUDDLE_ADD_SPECIAL_ONCE;
-    cuddle_status status = once ? gather_once(&all, p, choice, err) : CUDDLE_OK;
-    if (!status) status = allocate(out, once ? all.count : count_chosen(p, choice), err);
-    if (!status && once) write_out(*out, 0, &all, p, index);
+    const bool decides = cud_specials_undecided(settings);
+    cuddle_status status = decides ? gather(&all, p, choice, settings, err) : CUDDLE_OK;
+    if (!status) status = allocate(out, decides ? all.count : count_chosen(p, choice), err);
+    if (!status && decides) write_out(*out, 0, &all, p, index);
     size_t at = 0;
-    for (int i = 0; i < p->count && !once && !status; i++) at = write_out(*out, at, chosen(&p->run[i], &choice), p, index);
+    for (int i = 0; i < p->count && !decides && !status; i++) at = write_out(*out, at, chosen(&p->run[i], &choice), p, index);
     free(all.token);
     return status;
 }

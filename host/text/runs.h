@@ -15,6 +15,7 @@ enum { CUD_MAX_WINDOWS = 1 << 20, CUD_MAX_WINDOW_TOKENS = 1 << 24 }; /* of one e
 typedef struct cud_token {
     int32_t id;
     bool special;                /* added by the post-processor */
+    bool behind;                 /* of a special one: there is a text before it */
     int8_t source;               /* the text it was found in */
     int8_t sequence;             /* what the encoding says about that: CUD_NO_SEQUENCE for tokens of no text */
     int32_t type, word;          /* type id; index of the piece of its text */
@@ -69,9 +70,9 @@ typedef struct cud_processing {
 void cud_trim_offsets(cud_processing *p, bool add_prefix_space);
 void cud_runs_free(cud_run *run, int count); /* the list too */
 /* A token that a post-processor adds. */
-static inline cud_token cud_special_token(int32_t id, int32_t type)
+static inline cud_token cud_special_token(int32_t id, int32_t type, bool behind)
 {
-    return (cud_token){ .id = id, .special = true, .sequence = CUD_NO_SEQUENCE, .type = type, .word = CUD_NO_WORD };
+    return (cud_token){ .id = id, .special = true, .behind = behind, .sequence = CUD_NO_SEQUENCE, .type = type, .word = CUD_NO_WORD };
 }
 
 #endif

@@ -131,7 +131,7 @@ static cuddle_status resolve_pad(cud_pad *out, const cuddle_tokenizer *t, const 
 cuddle_status cud_settings_resolve(cud_settings *out, const cuddle_tokenizer *t, const cuddle_tokenize_options *o,
                                    cuddle_error *err)
 {
-    *out = (cud_settings){ .add_special = o->add_special, .characters = o->offsets == CUDDLE_OFFSETS_CHARACTERS };
+    *out = (cud_settings){ .add_special = o->add_special, .characters = o->offsets == CUDDLE_OFFSETS_CHARACTERS, .most_tokens = o->max_tokens };
     cuddle_status status = check_choice((int)o->add_special, CUDDLE_ADD_SPECIAL_ONCE, "add_special", err);
     if (!status) status = check_choice((int)o->truncation, CUDDLE_TRUNCATE_AS_FILE, "truncation", err);
     if (!status) status = check_choice((int)o->truncation_side, CUDDLE_SIDE_LEFT, "truncation_side", err);

@@ -23,6 +23,8 @@ typedef struct cud_settings {
     cud_cut cut;
     cud_pad pad;
     bool characters;
+    size_t most_tokens; /* of a text; 0: no bound */
+    bool goes_on, goes_on_after; /* something comes before the text, or after it: no special tokens of the post-processor there */
 } cud_settings;
 
 /* tokenizer.json's two sections, absent or null being none. `*pad_token` is borrowed, NULL if there is no padding. */

@@ -135,12 +135,14 @@ static cuddle_status template_apply(cud_processing *p, const void *config, cuddl
     cud_processing out = { .run = calloc((size_t)c->count + 1, sizeof *out.run) };
     if (!out.run) return cud_nomem(err, ((size_t)c->count + 1) * sizeof *out.run, "a template");
     cuddle_status status = CUDDLE_OK;
+    bool behind = false;
     for (int i = 0; i < c->count && !status; i++) {
         const template_piece *piece = &c->piece[i];
+        behind |= piece->sequence != CUD_NO_SEQUENCE;
         if (piece->sequence == CUD_NO_SEQUENCE && !p->add_special) continue;
         cud_run *run = &out.run[out.count++];
         if (piece->sequence == CUD_NO_SEQUENCE)
-            status = cud_tokens_add(&run->tokens, cud_special_token(piece->id, piece->type), err);
+            status = cud_tokens_add(&run->tokens, cud_special_token(piece->id, piece->type, behind), err);
         else
             status = put_text(run, &p->run[piece->sequence], piece, is_last(c, i), err);
     }

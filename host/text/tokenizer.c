@@ -127,7 +127,7 @@ static cuddle_status put_new(const cuddle_tokenizer *t, cud_words *words, cud_to
     return CUDDLE_OK;
 }
 
-static cuddle_status run_model(const cuddle_tokenizer *t, cud_desk *d, cud_tokens *tokens, int text, cuddle_error *err)
+static cuddle_status run_model(const cuddle_tokenizer *t, cud_desk *d, cud_tokens *tokens, int text, size_t most, cuddle_error *err)
 {
     enum { AHEAD = 16 }; /* words are fetched while others are looked up */
     next_word next[AHEAD];
@@ -146,6 +146,9 @@ static cuddle_status run_model(const cuddle_tokenizer *t, cud_desk *d, cud_token
             if (known) status = put_known(tokens, known, &in, err);
             else if (piece->token < 0) status = put_new(t, d->words, tokens, &next[i], &in, err);
             else status = cud_tokens_add(tokens, locate(&in, added), err);
+            if (!status && most && tokens->count > most)
+                status = cud_fail(err, CUDDLE_E_LIMIT, "%s has %zu tokens or more, expected at most %zu", text ? "the second text" : "the text",
+                                  tokens->count, most);
         }
     }
     return status;
@@ -160,7 +163,8 @@ static cuddle_status check_text(const char *text, size_t length, const char *nam
 }
 
 /* All steps up to the tokens of one text. */
-static cuddle_status run_text(const cuddle_tokenizer *t, cud_desk *d, cud_tokens *tokens, const cud_given *given, int text, cuddle_error *err)
+static cuddle_status run_text(const cuddle_tokenizer *t, cud_desk *d, cud_tokens *tokens, const cud_given *given, int text, size_t most,
+                              cuddle_error *err)
 {
     cud_pieces *p = &d->pieces;
     *tokens = d->tokens; /* an empty list with its room; run_input() gives it back */
@@ -170,7 +174,7 @@ static cuddle_status run_text(const cuddle_tokenizer *t, cud_desk *d, cud_tokens
     if (!status) status = run_steps(p, &t->normalizers, err);
     if (!status) status = cud_added_extract(&t->added, &t->added.normalized, p, err);
     if (!status) status = run_steps(p, &t->pre_tokenizers, err);
-    if (!status) status = run_model(t, d, tokens, text, err);
+    if (!status) status = run_model(t, d, tokens, text, most, err);
     d->tokens.scratch = tokens->scratch;
     tokens->scratch = NULL;
     return status;
@@ -215,7 +219,7 @@ static cuddle_status run_input(cuddle_encoding **out, const cuddle_tokenizer *t,
     run->run = calloc(2, sizeof *run->run);
     if (!run->run) return cud_nomem(err, 2 * sizeof *run->run, "a text to tokenize");
     run->count = run->texts;
-    for (int i = 0; i < run->texts && !status; i++) status = run_text(t, desk[i], &run->run[i].tokens, &run->given[i], i, err);
+    for (int i = 0; i < run->texts && !status; i++) status = run_text(t, desk[i], &run->run[i].tokens, &run->given[i], i, settings->most_tokens, err);
     if (!status) status = truncate(t, run, &settings->cut, err);
     if (!status) status = run_processors(t, run, err);
     if (!status) status = cud_encoding_make(out, run, settings, err);
@@ -259,6 +263,14 @@ cuddle_status cud_tokenizer_encode(cuddle_encoding **out, const cuddle_tokenizer
     const cuddle_tokenize_input input = { .text = text, .length = length };
     const cud_settings settings = { .add_special =
                                         flags & CUDDLE_TOKENIZE_NO_SPECIAL ? CUDDLE_ADD_SPECIAL_OFF : CUDDLE_ADD_SPECIAL_ON };
+    return cud_tokenizer_encode_input(out, t, &input, &settings, err);
+}
+
+cuddle_status cud_tokenizer_encode_part(cuddle_encoding **out, const cuddle_tokenizer *t, const char *text, size_t length, bool begins,
+                                        bool ends, size_t most, cuddle_error *err)
+{
+    const cuddle_tokenize_input input = { .text = text, .length = length };
+    const cud_settings settings = { .add_special = CUDDLE_ADD_SPECIAL_ONCE, .goes_on = !begins, .goes_on_after = !ends, .most_tokens = most };
     return cud_tokenizer_encode_input(out, t, &input, &settings, err);
 }
 

@@ -49,6 +49,10 @@ bool cud_tokenizer_is_special(const cuddle_tokenizer *t, int32_t id);   /* an ad
 /* flags: CUDDLE_TOKENIZE_*. Release the encoding with cud_encoding_free(). */
 cuddle_status cud_tokenizer_encode(cuddle_encoding **out, const cuddle_tokenizer *t, const char *text, size_t length,
                                    unsigned flags, cuddle_error *err);
+/* A text of a prompt: with CUDDLE_ADD_SPECIAL_ONCE, but nothing is added before it unless it `begins` the prompt, nor behind it unless it
+ * `ends` it. More than `most` tokens of the text are CUDDLE_E_LIMIT; 0: no bound. */
+cuddle_status cud_tokenizer_encode_part(cuddle_encoding **out, const cuddle_tokenizer *t, const char *text, size_t length, bool begins,
+                                        bool ends, size_t most, cuddle_error *err);
 void cud_encoding_free(cuddle_encoding *e);
 
 struct cud_settings; /* settings.h: checked options */

@@ -58,6 +58,8 @@ void cuddle_tokenize_options_init(cuddle_tokenize_options *options, size_t size)
     cud_options_init(options, size, &defaults, sizeof defaults);
 }
 
+static size_t add_bytes(size_t a, size_t b) { return b > SIZE_MAX - a ? SIZE_MAX : a + b; }
+
 static cuddle_status read_options(cud_settings *out, int *threads, const cuddle_tokenizer *tokenizer, const cuddle_tokenize_input *inputs,
                                   size_t count, const cuddle_tokenize_options *options, cuddle_error *err)
 {
@@ -69,14 +71,15 @@ static cuddle_status read_options(cud_settings *out, int *threads, const cuddle_
     }
     if (o.threads < 0 || o.threads > 4096)
         return cud_fail(err, CUDDLE_E_ARG, "cuddle_tokenize_options: threads is %d, expected 0 to 4096", o.threads);
-    size_t left = o.max_text ? o.max_text : SIZE_MAX;
+    const size_t most = o.max_text ? o.max_text : SIZE_MAX;
+    size_t bytes = 0;
     for (size_t i = 0; i < count; i++) {
         if (!inputs[i].text && inputs[i].length)
             return cud_fail(err, CUDDLE_E_ARG, "text %zu is NULL and has a length of %zu", i, inputs[i].length);
-        const size_t pair = inputs[i].pair ? inputs[i].pair_length : 0;
-        if (inputs[i].length > left || pair > left - inputs[i].length)
-            return cud_fail(err, CUDDLE_E_LIMIT, "the texts up to text %zu have more than max_text = %zu bytes", i, o.max_text);
-        if (o.max_text) left -= inputs[i].length + pair;
+        bytes = add_bytes(bytes, inputs[i].length);
+        bytes = add_bytes(bytes, inputs[i].pair ? inputs[i].pair_length : 0);
+        if (bytes > most)
+            return cud_fail(err, CUDDLE_E_LIMIT, "the texts up to text %zu have %zu bytes, expected at most max_text = %zu", i, bytes, o.max_text);
     }
     if (threads) *threads = o.threads;
     return cud_settings_resolve(out, tokenizer, &o, err);

@@ -8,6 +8,7 @@
 #include <sys/random.h>
 
 #include "cli/output.h"
+#include "cli/session.h"
 
 #define FIELD(name) offsetof(generation_settings, name)
 const option_row generation_rows[] = {
@@ -189,4 +190,21 @@ int generation_seed(option_seed *seed)
     }
     seed->value = bits;
     return 0;
+}
+
+void generation_stream(cuddle_request *request, int print)
+{
+    int cancelled = 0;
+    for (;;) {
+        const cuddle_finish finish = cuddle_request_finish(request); /* asked first: text before the end is then all there */
+        size_t length = 0;
+        const char *text = cuddle_request_next_text(request, &length);
+        if (print && text && length) out_text(text, length);
+        if (finish != CUDDLE_FINISH_NONE) return;
+        if (!cancelled && ((print && !out_flush()) || interrupt_code())) {
+            cuddle_request_cancel(request);
+            cancelled = 1;
+        }
+        cuddle_request_wait_text(request, WAIT_MS, NULL);
+    }
 }

@@ -31,5 +31,7 @@ int generation_options_fill(cuddle_generation_options *out, token_lists *lists, 
 void generation_lists_free(token_lists *lists);
 /* Gives the settings a random seed if they have none. */
 int generation_seed(option_seed *seed);
+/* Waits until the request ended and prints its text meanwhile if asked to. It is cancelled after a signal, or when nobody reads stdout. */
+void generation_stream(cuddle_request *request, int print);
 
 #endif

@@ -10,6 +10,7 @@
 
 static const struct { const char *name; int (*run)(int argc, char **argv); const char *summary; } verbs[] = {
     { "run", verb_run, "continue a prompt and stream the text" },
+    { "chat", verb_chat, "talk with a model, turn by turn" },
     { "inspect", verb_inspect, "list the tensors of a checkpoint" },
     { "plan", verb_plan, "the memory a model would take, from its headers alone" },
     { "tokenize", verb_tokenize, "turn text into token ids, or back" },
@@ -40,7 +41,7 @@ int main(int argc, char **argv)
     }
     const char *name = argc > 1 ? argv[1] : NULL;
     if (!name) {
-        say("a verb is missing: run, inspect, plan, tokenize, detokenize, render, bench or doctor (see cuddle --help)");
+        say("a verb is missing: run, chat, inspect, plan, tokenize, detokenize, render, bench or doctor (see cuddle --help)");
         return EXIT_USAGE;
     }
     if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0) return print_help();
@@ -54,7 +55,7 @@ int main(int argc, char **argv)
             return verbs[i].run(argc - 2, argv + 2);
         }
     char shown[128];
-    say("unknown %s '%s': expected run, inspect, plan, tokenize, detokenize, render, bench or doctor (see cuddle --help)", *name == '-' ? "option" : "verb",
+    say("unknown %s '%s': expected run, chat, inspect, plan, tokenize, detokenize, render, bench or doctor (see cuddle --help)", *name == '-' ? "option" : "verb",
         clean_line(shown, sizeof shown, name));
     return EXIT_USAGE;
 }

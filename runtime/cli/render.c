@@ -6,6 +6,7 @@
 #include "cli/input.h"
 #include "cli/options.h"
 #include "cli/output.h"
+#include "cli/variables.h"
 #include "cli/verbs.h"
 #include "cuddle.h"
 
@@ -46,29 +47,6 @@ static int read_option(input *in, const command *c, const char *path, const char
     }
     *out = in->text;
     return 0;
-}
-
-/* {"NAME": VALUE, ...}, to be freed. */
-static int variables(char **out, const command *c, const option_strings *set)
-{
-    json_t *object = json_object();
-    for (size_t i = 0; i < set->count; i++) {
-        const char *equals = strchr(set->item[i], '=');
-        char shown[128];
-        if (!equals || equals == set->item[i]) {
-            json_decref(object);
-            return usage_error(c, "--set expects NAME=VALUE, but '%s' was given", clean_line(shown, sizeof shown, set->item[i]));
-        }
-        char *name = strndup(set->item[i], (size_t)(equals - set->item[i]));
-        json_t *value = json_loads(equals + 1, JSON_DECODE_ANY, NULL);
-        js_put(object, name ? name : "", value ? value : js_text(equals + 1, strlen(equals + 1)));
-        free(name);
-    }
-    *out = json_dumps(object, 0);
-    json_decref(object);
-    if (*out) return 0;
-    say("out of memory");
-    return EXIT_FAILED;
 }
 
 static int print_tokens(const char *model, const char *text, size_t length)
@@ -134,7 +112,7 @@ int verb_render(int argc, char **argv)
     const time_t now = own.now ? (time_t)own.now : time(NULL);
     struct tm local;
     if (!own.now && localtime_r(&now, &local)) options.utc_offset = (int)local.tm_gmtoff;
-    code = variables(&set, &c, &own.set);
+    code = variables_json(&set, &c, &own.set, NULL);
     options.variables_json = set;
     options.template_name = own.template;
     if (!code) code = read_option(&tools, &c, own.tools, "tools", &options.tools_json);

@@ -42,24 +42,6 @@ static void print_tokens(cuddle_request *request, const cuddle_event *event, voi
     if (!out_flush()) cuddle_request_cancel(request);
 }
 
-/* Prints what comes until the end, or until nobody reads it any more. */
-static void stream(cuddle_request *request, int print)
-{
-    int cancelled = 0;
-    for (;;) {
-        const cuddle_finish finish = cuddle_request_finish(request); /* asked first: text before the end is then all there */
-        size_t length = 0;
-        const char *text = cuddle_request_next_text(request, &length);
-        if (print && text && length) out_text(text, length);
-        if (finish != CUDDLE_FINISH_NONE) return;
-        if (!cancelled && ((print && !out_flush()) || interrupt_code())) {
-            cuddle_request_cancel(request);
-            cancelled = 1;
-        }
-        cuddle_request_wait_text(request, WAIT_MS, NULL);
-    }
-}
-
 /* ------------------------------------------------------------------------------------------------------------- results */
 
 static double rate(size_t tokens, double seconds) { return seconds > 0 ? (double)tokens / seconds : 0; }
@@ -228,7 +210,7 @@ static int generate(session *s, const input *prompt, const run_options *own, con
     free(ids);
     if (code) return code;
     if (own->echo) out_text(prompt->text, prompt->length);
-    stream(request, !quiet && !own->tokens);
+    generation_stream(request, !quiet && !own->tokens);
     if (!quiet && !own->tokens) out_printf("\n");
 
     cuddle_result result = { .struct_size = sizeof result };

@@ -8,6 +8,7 @@
 #include "cuddle.h"
 
 enum { WAIT_MS = 50 }; /* how long Ctrl-C may go unnoticed */
+enum { INTERRUPT_CODE = 130 }; /* interrupt_code() after a Ctrl-C */
 
 typedef struct settings { /* targets of settings_rows */
     const char *device, *dtype;
@@ -35,5 +36,6 @@ void settings_to_model_options(const settings *set, cuddle_model_options *option
 /* The first SIGINT or SIGTERM is noted, the second ends the program. */
 void interrupt_catch(void);
 int interrupt_code(void); /* 128 + signal once one came, else 0 */
+void interrupt_forget(void); /* as if none had come */
 
 #endif

@@ -4,6 +4,7 @@
 #define CLI_VERBS_H
 
 int verb_run(int argc, char **argv);
+int verb_chat(int argc, char **argv);
 int verb_inspect(int argc, char **argv);
 int verb_plan(int argc, char **argv);
 int verb_tokenize(int argc, char **argv);

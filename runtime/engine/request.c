@@ -29,10 +29,36 @@ static cuddle_status append_ids(id_list *list, const int32_t *ids, size_t count,
     return CUDDLE_OK;
 }
 
+/* Where the prompt's text begins and ends: segments without content do not count, unless no other is there. */
+typedef struct extent { size_t first, last; } extent;
+
+static extent find_extent(const cuddle_segment *segments, size_t count)
+{
+    extent e = { 0, count ? count - 1 : 0 };
+    while (e.first < count && !segments[e.first].count) e.first++;
+    while (e.last > 0 && !segments[e.last].count) e.last--;
+    if (e.first == count) /* an empty prompt: the special tokens alone, around its first text */
+        for (e.first = 0; e.first + 1 < count && segments[e.first].kind != CUDDLE_SEGMENT_TEXT;) e.first++;
+    if (e.last < e.first) e.last = e.first;
+    return e;
+}
+
+static cuddle_status add_text(id_list *list, const cuddle_model *h, const cuddle_segment *s, bool no_special, bool begins, bool ends,
+                              cuddle_error *err)
+{
+    cuddle_encoding *encoding = NULL;
+    const char *text = s->text ? s->text : "";
+    cuddle_status status = no_special ? cud_tokenizer_encode(&encoding, h->tokenizer, text, s->count, CUDDLE_TOKENIZE_NO_SPECIAL, err)
+                                      : cud_tokenizer_encode_part(&encoding, h->tokenizer, text, s->count, begins, ends, (size_t)h->max_context, err);
+    if (!status) status = append_ids(list, encoding->ids, encoding->count, h, err);
+    cud_encoding_free(encoding);
+    return status;
+}
+
 static cuddle_status build_prompt(id_list *list, const cuddle_model *h, const cuddle_segment *segments, size_t count, bool no_special,
                                   cuddle_error *err)
 {
-    bool first_text = true;
+    const extent whole = find_extent(segments, count);
     for (size_t i = 0; i < count; i++) {
         const cuddle_segment *s = &segments[i];
         cuddle_status status;
@@ -42,12 +68,7 @@ static cuddle_status build_prompt(id_list *list, const cuddle_model *h, const cu
         } else if (s->kind == CUDDLE_SEGMENT_TEXT) {
             if (s->count && !s->text) return cud_fail(err, CUDDLE_E_ARG, "segment %zu: text is NULL", i);
             if (!h->tokenizer) return cud_fail(err, CUDDLE_E_ARG, "segment %zu is text, but the checkpoint has no tokenizer that can be read", i);
-            cuddle_encoding *encoding = NULL;
-            const unsigned flags = no_special || !first_text ? CUDDLE_TOKENIZE_NO_SPECIAL : 0;
-            first_text = false;
-            status = cud_tokenizer_encode(&encoding, h->tokenizer, s->text ? s->text : "", s->count, flags, err);
-            if (!status) status = append_ids(list, encoding->ids, encoding->count, h, err);
-            cud_encoding_free(encoding);
+            status = add_text(list, h, s, no_special, i == whole.first, i == whole.last, err);
         } else {
             return cud_fail(err, CUDDLE_E_ARG, "segment %zu: kind is %d, expected TEXT or TOKENS", i, (int)s->kind);
         }

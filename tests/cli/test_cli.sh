@@ -1,9 +1,9 @@
 #!/bin/sh
 # The program from outside: usage, exit codes, JSON, closed outputs, signals.
-# Usage: test_cli.sh CUDDLE JSON_VALUE TESTS [MODEL]
+# Usage: test_cli.sh CUDDLE JSON_VALUE TERMINAL TESTS [MODEL]
 set -u
-cuddle=$1 json=$2 tests=$3
-model=${4:-$tests/models/kjv-gpt2}
+cuddle=$1 json=$2 terminal=$3 tests=$4
+model=${5:-$tests/models/kjv-gpt2}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 count=0 failures=0
@@ -52,7 +52,7 @@ same() { # WHAT FOUND EXPECTED
 expect version 0 "$cuddle" --version
 grep -q -E '^cuddle [0-9]+\.[0-9]+\.[0-9]+$' "$work/out" || bad "not a version"
 expect help 0 "$cuddle" --help
-for verb in run inspect plan tokenize detokenize render bench doctor; do
+for verb in run chat inspect plan tokenize detokenize render bench doctor; do
     grep -q "^  $verb " "$work/out" || bad "$verb is not listed"
 done
 expect "no verb" 2 "$cuddle" && one_sentence
@@ -74,6 +74,10 @@ help_lists() { # VERB OPTION...
 help_lists run no-special tokens logprobs prompt-logprobs score echo json max-tokens min-tokens temperature top-k top-p min-p top-h typical-p epsilon-cutoff \
     eta-cutoff repetition-penalty frequency-penalty presence-penalty no-repeat-ngram-size logit-bias bad-words-ids suppress-tokens \
     begin-suppress-tokens allowed-tokens forced-bos-token-id forced-eos-token-id length-decay seed stop ignore-eos $model_options
+# shellcheck disable=SC2086
+help_lists chat system template set now max-tokens min-tokens temperature top-k top-p min-p top-h typical-p epsilon-cutoff \
+    eta-cutoff repetition-penalty frequency-penalty presence-penalty no-repeat-ngram-size logit-bias bad-words-ids suppress-tokens \
+    begin-suppress-tokens allowed-tokens forced-bos-token-id forced-eos-token-id length-decay seed stop ignore-eos $model_options
 help_lists inspect json
 # shellcheck disable=SC2086
 help_lists plan json $model_options
@@ -89,7 +93,7 @@ usage() { # SENTENCE COMMAND...
     shift
     expect "usage: $*" 2 "$cuddle" "$@" && one_sentence && holds "$wanted"
 }
-for verb in run inspect plan tokenize detokenize render bench doctor; do
+for verb in run chat inspect plan tokenize detokenize render bench doctor; do
     usage "unknown option --no-such-thing" $verb --no-such-thing
     usage "unknown option -x" $verb -x m
 done
@@ -400,6 +404,99 @@ expect "run: the prompt does not fit" 1 "$cuddle" run "$model" "In the beginning
 expect "run: progress is for terminals" 0 "$cuddle" run "$model" "And" --max-tokens 1
 grep -q loading "$work/err" && bad "a progress bar in a file"
 
+# ----------------------------------------------------------------------------------------------------------------- chat
+# Each answer has to be what the model says to the whole conversation, rendered.
+mkdir "$work/talk"
+cp "$model"/* "$work/talk"
+cp "$tests/chat/templates/chatml.jinja" "$work/talk/chat_template.jinja"
+greedy="--max-tokens 12 --temperature 0"
+answer_to() { # MESSAGES: the answer as a JSON string
+    printf '[%s]' "$1" >"$work/conversation"
+    # shellcheck disable=SC2086 # a list of words
+    { "$cuddle" render "$work/talk" "$work/conversation"; echo; } | "$cuddle" run "$work/talk" --no-special --json $greedy 2>"$work/err" | "$json" text
+}
+plain() { printf '%s' "$1" | sed 's/^"//; s/"$//; s/\\n/\n/g'; }
+user() { printf '{"role": "user", "content": "%s"}' "$1"; }
+assistant() { printf '{"role": "assistant", "content": %s}' "$1"; }
+first=$(answer_to "$(user 'Who made the heaven?')")
+second=$(answer_to "$(user 'Who made the heaven?'), $(assistant "$first"), $(user 'And the sea?')")
+system='{"role": "system", "content": "Be brief."}'
+third=$(answer_to "$system, $(user 'one\ntwo')")
+fourth=$(answer_to "$system, $(user 'one\ntwo'), $(assistant "$third"), $(user '/slash')")
+talk() { # NAME CODE OPTIONS: a chat with what is on stdin
+    name=$1 code=$2
+    shift 2
+    # shellcheck disable=SC2086
+    "$cuddle" chat "$work/talk" $greedy "$@" >"$work/out" 2>"$work/err"
+    got=$?
+    count=$((count + 1))
+    [ $got -eq "$code" ] || bad "exit code $got instead of $code"
+}
+printf 'Who made the heaven?\n\nAnd the sea?\n/reset\n/system Be brief.\n"""one\ntwo"""\n//slash\n/system\n/reset\nWho made the heaven?' >"$work/said"
+talk "chat: each answer is to the whole conversation" 0 <"$work/said"
+printf '%s\n' "$(plain "$first")" "$(plain "$second")" "$(plain "$third")" "$(plain "$fourth")" "$(plain "$first")" >"$work/wanted"
+same "the answers" "$(cat "$work/out")" "$(cat "$work/wanted")"
+printf '/system """\nBe brief."""\n"""\none\ntwo\n"""\n/exit\nnever' >"$work/said"
+fifth=$(answer_to "$system, $(user 'one\ntwo\n')")
+talk "chat: blocks" 0 <"$work/said"
+same "the answer" "$(cat "$work/out")" "$(plain "$fifth")"
+printf '"""one\ntwo"""\n' >"$work/said"
+talk "chat --system" 0 --system "Be brief." <"$work/said"
+same "the answer" "$(cat "$work/out")" "$(plain "$third")"
+rm "$work/talk/chat_template.jinja"
+printf 'Who made the heaven?\n' >"$work/said"
+talk "chat --template FILE" 0 --template "$tests/chat/templates/chatml.jinja" <"$work/said"
+same "the answer" "$(cat "$work/out")" "$(plain "$first")"
+printf '{{ bos_token }}{{ eos_token }}{{ sep_token is defined }}{{ x }}{{ raise_exception(bos_token ~ x) }}' >"$work/tokens.jinja"
+talk "chat --template FILE: the model's special tokens" 1 --template "$work/tokens.jinja" --set x=5 <"$work/said"
+holds "<|endoftext|>5"
+talk "chat: no template" 1 <"$work/said" && one_sentence && holds "or continue a text with cuddle run"
+cp "$tests/chat/templates/chatml.jinja" "$work/talk/chat_template.jinja"
+printf '/help\n/rest\nx\n' >"$work/said"
+talk "chat: an unknown command" 1 <"$work/said"
+holds "unknown command '/rest': expected /system, /reset, /exit or /help"
+holds "/reset        forgets the conversation"
+[ ! -s "$work/out" ] || bad "stdout is not empty"
+printf '"""x\n' >"$work/said"
+talk "chat: a block without an end" 1 <"$work/said"
+holds 'the input ends within a text that began with """'
+printf 'a\000b\n' >"$work/said"
+talk "chat: NUL" 1 <"$work/said"
+holds "NUL byte"
+printf 'a\377b\n' >"$work/said"
+talk "chat: not UTF-8" 1 <"$work/said"
+holds "UTF-8"
+printf 'In the beginning\n' >"$work/said"
+talk "chat: the conversation does not fit" 1 --max-context 20 <"$work/said"
+holds "/reset begins anew"
+: >"$work/said"
+talk "chat: nothing is said" 0 <"$work/said"
+[ ! -s "$work/out" ] || bad "stdout is not empty"
+
+# On a terminal: a script of what is waited for and typed.
+on_terminal() { # NAME CODE OPTIONS
+    name=$1 code=$2
+    shift 2
+    timeout -k 5 120 "$terminal" "$cuddle" chat "$work/talk" --temperature 0 "$@" >"$work/out" 2>"$work/err"
+    got=$?
+    count=$((count + 1))
+    [ $got -eq "$code" ] || bad "exit code $got instead of $code"
+}
+printf 'wait > \nsend Who made the heaven?\nwait \\012> \nsend /rest\nwait unknown command\nsend In the beginning was the word, and the word was with God, and the word was God\nwait /reset begins anew\nsend /reset\nsend Who made the heaven?\nwait \\012> \ncontrol D\n' >"$work/script"
+on_terminal "chat on a terminal: failures do not end it" 0 --max-tokens 8 --max-context 48 <"$work/script"
+printf 'wait > \ncontrol C\n' >"$work/script"
+on_terminal "chat: Ctrl-C at the prompt" 130 <"$work/script"
+# The answer may be complete before Ctrl-C arrives, which then leaves: a few tries are allowed.
+printf 'wait > \nsend Amen\nwait \\012\nany\ncontrol C\nwait > \nsend /exit\n' >"$work/script"
+for try in 1 2 3 4 5 6 7 8; do
+    "$terminal" "$cuddle" chat "$work/talk" --temperature 0 --ignore-eos <"$work/script" >"$work/out" 2>"$work/err"
+    code=$?
+    [ $code -eq 130 ] || break
+done
+name="chat: Ctrl-C ends an answer and keeps the chat"
+count=$((count + 1))
+same "the exit code (try $try)" "$code" 0
+
 # ---------------------------------------------------------------------------------------------------------------- bench
 expect "bench" 0 "$cuddle" bench "$model" --prompt-tokens 16 --generate 8 --repeat 2
 for line in load prefill decode memory; do grep -q -E "^$line +[0-9.]+ " "$work/out" || bad "no line $line"; done
@@ -452,6 +549,9 @@ closed render "$cuddle" render "$work/chat" "$work/chat/messages"
 closed run "$cuddle" run "$model" "In the beginning" --max-tokens 100
 closed "run --json" "$cuddle" run "$model" "In the beginning" --max-tokens 10 --json
 closed doctor "$cuddle" doctor
+name="chat: full disk"
+echo Amen | "$cuddle" chat "$work/talk" --max-tokens 100 2>"$work/err" >/dev/full
+same "the exit code" $? 1
 name="a reader that goes away"
 mkfifo "$work/pipe"
 : <"$work/pipe" &
