@@ -504,6 +504,8 @@ def check_files(name, files, texts, config=None, sequences=10):
         cases.append({
             "text": t, "ids": full.ids, "offsets": byte_offsets(t, full), "special": full.special_tokens_mask if full.ids != bare.ids else [0] * len(full.ids),
             "ids_no_special": bare.ids, "offsets_no_special": byte_offsets(t, bare), "decoded": decode(tokenizer, full.ids, False), "decoded_skip": decode(tokenizer, full.ids, True)})
+        if full.ids == bare.ids and byte_offsets(t, full) == byte_offsets(t, bare):
+            del cases[-1]["ids_no_special"], cases[-1]["offsets_no_special"]
     for _ in range(sequences):
         ids = [rng.randrange(len(tokenizer)) for _ in range(rng.choice([0, 1, 2, 5, 12]))]
         decodings.append({"ids": ids, "text": decode(tokenizer, ids, False)})

@@ -1,8 +1,9 @@
-/* SentencePiece models: Llama and Gemma (BPE), T5 and XLM-RoBERTa (Unigram), each as transformers' class of that name builds it. */
+/* SentencePiece models, BPE and Unigram, as transformers' classes build tokenizers of them. */
 #include "text/convert.h"
 #include "text/sentencepiece.h"
 #include "text/tokenizer.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,21 +11,13 @@
 /* Control and user-defined pieces become added tokens; the control ones are special. */
 static cuddle_status keep_extra(cud_conversion *c, const cud_spm *m, cuddle_error *err)
 {
-    size_t count = 0;
-    for (size_t i = 0; i < m->count; i++) count += m->piece[i].type == CUD_PIECE_CONTROL;
-    c->extra = calloc(count + 1, sizeof *c->extra);
-    if (!c->extra) return cud_nomem(err, (count + 1) * sizeof *c->extra, "special tokens");
-    for (size_t i = 0; i < m->count; i++) {
+    cuddle_status status = CUDDLE_OK;
+    for (size_t i = 0; i < m->count && !status; i++) {
         const cud_spm_piece *piece = &m->piece[i];
-        if (piece->type == CUD_PIECE_USER)
-            return cud_fail(err, CUDDLE_E_UNSUPPORTED,
-                            "%s: piece %zu is a user-defined symbol: convert the model to a tokenizer.json first",
-                            c->class->files[0], i);
-        if (piece->type != CUD_PIECE_CONTROL || !piece->length) continue;
-        c->extra[c->extras] = strndup(piece->text, piece->length);
-        if (!c->extra[c->extras++]) return cud_nomem(err, piece->length + 1, "special tokens");
+        if ((piece->type == CUD_PIECE_CONTROL || piece->type == CUD_PIECE_USER) && piece->length)
+            status = cud_convert_add_extra(c, piece->text, piece->length, piece->type == CUD_PIECE_CONTROL, err);
     }
-    return CUDDLE_OK;
+    return status;
 }
 
 static cuddle_status parse_model(cud_spm *m, cud_conversion *c, const cud_bytes *file, int type, cuddle_error *err)
@@ -34,7 +27,10 @@ static cuddle_status parse_model(cud_spm *m, cud_conversion *c, const cud_bytes 
     if (!status && m->model_type != type)
         status = cud_fail(err, CUDDLE_E_UNSUPPORTED, "%s: a %s model, and a %s is made of a %s one", c->class->files[0],
                           names[m->model_type], c->class->name, names[type]);
-    return status ? status : keep_extra(c, m, err);
+    if (status) return status;
+    c->charsmap = m->charsmap;
+    c->charsmap_length = m->charsmap_length;
+    return CUDDLE_OK;
 }
 
 /* ---- BPE ---- */
@@ -91,177 +87,241 @@ static cuddle_status put_merges(cud_bytes *out, const cud_vocab *vocab, cuddle_e
     return status ? status : cud_json_put(out, "]}", err);
 }
 
-static cuddle_status put_bpe(cud_conversion *c, const cud_spm *m, cuddle_error *err)
+/* `order`: the vocabulary as it is written; merges are ranked by the pieces as the model has them. */
+static cuddle_status put_bpe(cud_conversion *c, const cud_vocab *pieces, const cud_vocab *order, cuddle_error *err)
 {
-    cud_vocab vocab;
-    cud_vocab_init(&vocab);
+    const char *unk = cud_convert_named(c, CUDDLE_SPECIAL_UNK);
+    cuddle_status status = cud_json_put(&c->json, "{\"model\":{\"type\":\"BPE\",\"fuse_unk\":true,", err);
+    if (!status && (c->class->flags & CUD_CLASS_BYTES)) status = cud_json_put(&c->json, "\"byte_fallback\":true,", err);
+    if (!status && (c->class->flags & CUD_CLASS_UNKNOWN)) {
+        if (!unk) unk = "None"; /* str(None) */
+        status = cud_json_put(&c->json, "\"unk_token\":", err);
+        if (!status) status = cud_json_put_string(&c->json, unk, strlen(unk), err);
+        if (!status) status = cud_json_put(&c->json, ",", err);
+    }
+    if (!status) status = cud_json_put(&c->json, "\"vocab\":", err);
+    if (!status) status = cud_json_put_vocab(&c->json, order, err);
+    if (!status) status = put_merges(&c->json, pieces, err);
+    if (!status) status = cud_convert_put_steps(c, err);
+    return status ? status : cud_json_put(&c->json, "}", err);
+}
+
+static cuddle_status list_pieces(cud_vocab *vocab, const cud_spm *m, cuddle_error *err)
+{
     cuddle_status status = CUDDLE_OK;
     for (size_t i = 0; i < m->count && !status; i++)
-        status = cud_vocab_add(&vocab, m->piece[i].text, m->piece[i].length, (int32_t)i, err);
-    if (!status) status = cud_json_put(&c->json, "\"fuse_unk\":true,\"byte_fallback\":true,\"vocab\":", err);
-    if (!status) status = cud_json_put_vocab(&c->json, &vocab, err);
-    if (!status) status = put_merges(&c->json, &vocab, err);
-    cud_vocab_free(&vocab);
+        status = cud_vocab_add(vocab, m->piece[i].text, m->piece[i].length, (int32_t)i, err);
     return status;
 }
 
-cuddle_status cud_convert_llama(cud_conversion *c, const cud_bytes files[2], cuddle_error *err)
+cuddle_status cud_convert_spm_bpe(cud_conversion *c, const cud_bytes files[2], cuddle_error *err)
 {
     cud_spm m;
-    bool prefix = true, legacy = false;
-    char text[512];
-    cuddle_status status = cud_convert_flag(&prefix, c, "add_prefix_space", true, err);
-    if (!status) status = cud_convert_flag(&legacy, c, "legacy", false, err);
-    if (status) return status;
-    snprintf(
-        text, sizeof text,
-        ",\"pre_tokenizer\":{\"type\":\"Metaspace\",\"replacement\":\"\xe2\x96\x81\",\"prepend_scheme\":\"%s\",\"split\":false},"
-        "\"decoder\":{\"type\":\"Sequence\",\"decoders\":[{\"type\":\"Replace\",\"pattern\":{\"String\":\"\xe2\x96\x81\"},"
-        "\"content\":\" \"},"
-        "{\"type\":\"ByteFallback\"},{\"type\":\"Fuse\"}%s]}}",
-        !prefix  ? "never"
-        : legacy ? "always"
-                 : "first",
-        prefix ? ",{\"type\":\"Strip\",\"content\":\" \",\"start\":1,\"stop\":0}" : "");
-    status = parse_model(&m, c, &files[0], 2, err);
-    if (!status) status = cud_json_put(&c->json, "{\"model\":{\"type\":\"BPE\",", err);
-    if (!status) status = put_bpe(c, &m, err);
-    if (!status) status = cud_json_put(&c->json, text, err);
+    cud_vocab vocab;
+    cud_vocab_init(&vocab);
+    cuddle_status status = parse_model(&m, c, &files[0], 2, err);
+    if (!status) status = keep_extra(c, &m, err);
+    if (!status) status = list_pieces(&vocab, &m, err);
+    if (!status) status = put_bpe(c, &vocab, &vocab, err);
+    cud_vocab_free(&vocab);
     cud_spm_free(&m);
     return status;
 }
 
-cuddle_status cud_convert_gemma(cud_conversion *c, const cud_bytes files[2], cuddle_error *err)
+/* The language of the text, as a token that the template adds. */
+static cuddle_status add_language(cud_conversion *c, const char *otherwise, cuddle_error *err)
 {
+    const char *language = otherwise;
+    const cuddle_status status = cud_json_string(&language, &c->config, "src_lang", CUD_JSON_NULLABLE, err);
+    c->other[c->others++].text = language;
+    return status;
+}
+
+/* The named tokens come first, as fairseq had them. */
+cuddle_status cud_convert_nllb(cud_conversion *c, const cud_bytes files[2], cuddle_error *err)
+{
+    static const cuddle_special first[] = { CUDDLE_SPECIAL_BOS, CUDDLE_SPECIAL_PAD, CUDDLE_SPECIAL_EOS, CUDDLE_SPECIAL_UNK };
     cud_spm m;
-    const char *unk = cud_convert_named(c, CUDDLE_SPECIAL_UNK);
+    cud_vocab pieces, order;
+    bool legacy = false;
+    cud_vocab_init(&pieces);
+    cud_vocab_init(&order);
     cuddle_status status = parse_model(&m, c, &files[0], 2, err);
-    if (!status) status = cud_json_put(&c->json, "{\"model\":{\"type\":\"BPE\",\"unk_token\":", err);
-    if (!status)
-        status =
-            unk ? cud_json_put_string(&c->json, unk, strlen(unk), err) : cud_json_put(&c->json, "\"None\"", err); /* str(None) */
-    if (!status) status = cud_json_put(&c->json, ",", err);
-    if (!status) status = put_bpe(c, &m, err);
-    if (!status)
-        status = cud_json_put(&c->json,
-                              ",\"normalizer\":{\"type\":\"Replace\",\"pattern\":{\"String\":\" \"},\"content\":\"\xe2\x96\x81\"},"
-                              "\"pre_tokenizer\":{\"type\":\"Split\",\"pattern\":{\"String\":\" "
-                              "\"},\"behavior\":\"MergedWithPrevious\",\"invert\":false},"
-                              "\"decoder\":{\"type\":\"Sequence\",\"decoders\":[{\"type\":\"Replace\",\"pattern\":{\"String\":"
-                              "\"\xe2\x96\x81\"},\"content\":\" \"},"
-                              "{\"type\":\"ByteFallback\"},{\"type\":\"Fuse\"}]}}",
-                              err);
+    if (!status) status = add_language(c, "eng_Latn", err);
+    if (!status) status = cud_convert_flag(&legacy, c, "legacy_behaviour", false, err);
+    if (legacy) {
+        c->single = "A0 e0 10";
+        c->pair = "A0 B0 e0 10";
+    }
+    if (!status) status = keep_extra(c, &m, err);
+    if (!status) status = list_pieces(&pieces, &m, err);
+    for (size_t i = 0; i < sizeof first / sizeof *first && !status; i++) {
+        const char *name = cud_convert_named(c, first[i]);
+        if (!name) name = "None"; /* str(None) */
+        status = cud_vocab_add(&order, name, strlen(name), (int32_t)i, err);
+    }
+    for (size_t i = 0; i < m.count && !status; i++)
+        if (cud_vocab_find(&order, m.piece[i].text, m.piece[i].length) < 0)
+            status = cud_vocab_add(&order, m.piece[i].text, m.piece[i].length, (int32_t)order.count, err);
+    if (!status) status = put_bpe(c, &pieces, &order, err);
+    cud_vocab_free(&pieces);
+    cud_vocab_free(&order);
     cud_spm_free(&m);
     return status;
 }
 
 /* ---- Unigram ---- */
 
-static cuddle_status put_scored(cud_conversion *c, bool *first, const char *s, size_t length, float score, cuddle_error *err)
+typedef struct scored { /* a Unigram vocabulary while it is written */
+    cud_conversion *c;
+    const char *unk;      /* looked for */
+    bool any_score;       /* or only with a score of 0 */
+    int64_t count, found; /* found: its id; -1: not yet */
+} scored;
+
+static cuddle_status put_scored(scored *out, const char *s, size_t length, float score, cuddle_error *err)
 {
-    cuddle_status status = cud_json_put(&c->json, *first ? "[" : ",[", err);
-    *first = false;
-    if (!status) status = cud_json_put_string(&c->json, s, length, err);
-    if (!status) status = cud_json_put(&c->json, ",", err);
-    if (!status) status = cud_json_put_number(&c->json, (double)score, err);
-    return status ? status : cud_json_put(&c->json, "]", err);
+    cud_bytes *json = &out->c->json;
+    if (out->found < 0 && out->unk && strlen(out->unk) == length && memcmp(out->unk, s, length) == 0 &&
+        (out->any_score || score == 0))
+        out->found = out->count;
+    cuddle_status status = cud_json_put(json, out->count++ ? ",[" : "[", err);
+    if (!status) status = cud_json_put_string(json, s, length, err);
+    if (!status) status = cud_json_put(json, ",", err);
+    if (!status) status = cud_json_put_number(json, (double)score, err);
+    return status ? status : cud_json_put(json, "]", err);
 }
 
-static cuddle_status put_pieces(cud_conversion *c, bool *first, const cud_spm *m, size_t from, cuddle_error *err)
+static cuddle_status put_listed(scored *out, const cud_convert_piece *list, cuddle_error *err)
+{
+    cuddle_status status = CUDDLE_OK;
+    for (const cud_convert_piece *p = list; p && isfinite(p->score) && !status; p++) {
+        const char *text = p->text ? p->text : cud_convert_named(out->c, p->named);
+        if (!text) text = "None"; /* str(None) */
+        status = put_scored(out, text, strlen(text), p->score, err);
+    }
+    return status;
+}
+
+static cuddle_status put_pieces(scored *out, const cud_spm *m, size_t from, cuddle_error *err)
 {
     cuddle_status status = CUDDLE_OK;
     for (size_t i = from; i < m->count && !status; i++)
-        status = put_scored(c, first, m->piece[i].text, m->piece[i].length, m->piece[i].score, err);
+        status = put_scored(out, m->piece[i].text, m->piece[i].length, m->piece[i].score, err);
     return status;
 }
 
-static cuddle_status put_base64(cud_bytes *out, const char *data, size_t length, cuddle_error *err)
+static cuddle_status begin_unigram(scored *out, cud_conversion *c, cuddle_error *err)
 {
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    const char *unk = cud_convert_named(c, CUDDLE_SPECIAL_UNK);
+    *out = (scored){ .c = c, .unk = unk ? unk : "None", .found = -1, .any_score = c->class->flags & CUD_CLASS_UNKNOWN_NAME };
+    return cud_json_put(&c->json, "{\"model\":{\"type\":\"Unigram\",\"byte_fallback\":false,\"vocab\":[", err);
+}
+
+static cuddle_status end_unigram(scored *out, const cud_spm *m, cuddle_error *err)
+{
+    const cud_recipe *class = out->c->class;
+    const bool looked_up = class->flags & (CUD_CLASS_UNKNOWN_SCORE | CUD_CLASS_UNKNOWN_NAME);
+    const int64_t unk = looked_up && out->found >= 0 ? out->found : class->unk < 0 ? m->unk_id : class->unk;
+    char text[48];
+    snprintf(text, sizeof text, "],\"unk_id\":%lld}", (long long)unk);
+    cuddle_status status = cud_json_put(&out->c->json, text, err);
+    if (!status) status = cud_convert_put_steps(out->c, err);
+    return status ? status : cud_json_put(&out->c->json, "}", err);
+}
+
+static cuddle_status add_languages(cud_conversion *c, cuddle_error *err)
+{
     cuddle_status status = CUDDLE_OK;
-    for (size_t i = 0; i < length && !status; i += 3) {
-        const size_t n = length - i < 3 ? length - i : 3;
-        uint32_t bits = 0;
-        for (size_t k = 0; k < 3; k++) bits = bits << 8 | (k < n ? (unsigned char)data[i + k] : 0);
-        char text[4] = { digits[bits >> 18], digits[bits >> 12 & 63], n > 1 ? digits[bits >> 6 & 63] : '=',
-                         n > 2 ? digits[bits & 63] : '=' };
-        status = cud_bytes_add(out, text, sizeof text, err);
-    }
+    for (const char *const *l = c->class->languages; l && *l && !status; l++)
+        status = cud_convert_add_extra(c, *l, strlen(*l), true, err);
     return status;
 }
 
-/* What both Unigram classes have around the vocabulary. */
-static cuddle_status put_unigram_end(cud_conversion *c, const cud_spm *m, const char *scheme, cuddle_error *err)
+cuddle_status cud_convert_unigram(cud_conversion *c, const cud_bytes files[2], cuddle_error *err)
 {
-    char text[512];
-    cuddle_status status = cud_json_put(&c->json, "]}", err);
-    if (!status && m->charsmap_length) {
-        status = cud_json_put(&c->json, ",\"normalizer\":{\"type\":\"Precompiled\",\"precompiled_charsmap\":\"", err);
-        if (!status) status = put_base64(&c->json, m->charsmap, m->charsmap_length, err);
-        if (!status) status = cud_json_put(&c->json, "\"}", err);
+    cud_spm m;
+    scored out;
+    cuddle_status status = parse_model(&m, c, &files[0], 1, err);
+    if (!status) status = keep_extra(c, &m, err);
+    if (!status) status = begin_unigram(&out, c, err);
+    if (!status) status = put_listed(&out, c->class->before, err);
+    if (!status) status = put_pieces(&out, &m, (size_t)c->class->skip, err);
+    for (const char *const *l = c->class->languages; l && *l && !status; l++) status = put_scored(&out, *l, strlen(*l), 0, err);
+    if (!status) status = put_listed(&out, c->class->after, err);
+    if (!status) status = end_unigram(&out, &m, err);
+    cud_spm_free(&m);
+    return status;
+}
+
+cuddle_status cud_convert_mbart(cud_conversion *c, const cud_bytes files[2], cuddle_error *err)
+{
+    cuddle_status status = add_language(c, "en_XX", err);
+    if (!status) status = add_languages(c, err);
+    return status ? status : cud_convert_unigram(c, files, err);
+}
+
+/* Before the pieces come the tokens that the model was trained to fill in: two masks and tokens of no use. What transformers calls
+ * the masks here is not what its class calls them where the file does not say. */
+cuddle_status cud_convert_pegasus(cud_conversion *c, const cud_bytes files[2], cuddle_error *err)
+{
+    const char *mask = json_object_get(c->config.value, "mask_token") ? cud_convert_named(c, CUDDLE_SPECIAL_MASK) : "<mask_1>";
+    const char *sentences = "<mask_2>";
+    const bool is_said = json_object_get(c->config.value, "mask_token_sent") != NULL;
+    const cud_convert_piece first[] = { { NULL, CUDDLE_SPECIAL_PAD, 0 },
+                                        { NULL, CUDDLE_SPECIAL_EOS, 0 },
+                                        { NULL, CUDDLE_SPECIAL_EOS, -INFINITY } };
+    int64_t offset = 103;
+    cud_spm m;
+    scored out;
+    char text[32];
+    cuddle_status status = parse_model(&m, c, &files[0], 1, err);
+    if (!status) status = cud_json_int(&offset, &c->config, "offset", CUD_JSON_NULLABLE, 0, 10000, err);
+    if (!status) status = cud_json_string(&sentences, &c->config, "mask_token_sent", CUD_JSON_NULLABLE, err);
+    if (!status && is_said && !cud_json_has(&c->config, "mask_token_sent")) sentences = NULL;
+    const char *special = is_said ? sentences : "<mask_1>";
+    if (!status && special) status = cud_convert_add_extra(c, special, strlen(special), true, err);
+    if (!status) status = begin_unigram(&out, c, err);
+    if (!status) status = put_listed(&out, first, err);
+    if (!status && mask) status = put_scored(&out, mask, strlen(mask), 0, err);
+    if (!status && sentences && (!mask || strcmp(sentences, mask) != 0))
+        status = put_scored(&out, sentences, strlen(sentences), 0, err);
+    for (int64_t i = 2; i < offset && !status; i++) {
+        snprintf(text, sizeof text, "<unk_%d>", (int)i);
+        status = put_scored(&out, text, strlen(text), -100, err);
+        if (!status) status = cud_convert_add_extra(c, text, strlen(text), true, err);
     }
-    snprintf(text, sizeof text,
-             ",\"pre_tokenizer\":{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"WhitespaceSplit\"},"
-             "{\"type\":\"Metaspace\",\"replacement\":\"\xe2\x96\x81\",\"prepend_scheme\":\"%s\",\"split\":true}]},"
-             "\"decoder\":{\"type\":\"Metaspace\",\"replacement\":\"\xe2\x96\x81\",\"prepend_scheme\":\"%s\",\"split\":true}}",
-             scheme, scheme);
-    return status ? status : cud_json_put(&c->json, text, err);
+    if (!status) status = put_pieces(&out, &m, 2, err);
+    if (!status && out.found < 1)
+        status =
+            cud_fail(err, CUDDLE_E_FORMAT, "%s: no piece \"%.60s\" with a score of 0, which a %s takes for what it does not know",
+                     c->class->files[0], out.unk, c->class->name);
+    if (!status) status = end_unigram(&out, &m, err);
+    cud_spm_free(&m);
+    return status;
 }
 
 cuddle_status cud_convert_t5(cud_conversion *c, const cud_bytes files[2], cuddle_error *err)
 {
     cud_spm m;
+    scored out;
     int64_t extra = 100;
-    bool first = true;
     char text[32];
-    c->single = "A0 e0";
-    c->pair = "A0 e0 B0 e0";
     cuddle_status status = cud_json_int(&extra, &c->config, "extra_ids", CUD_JSON_NULLABLE, 0, 10000, err);
     if (status) return status;
     status = parse_model(&m, c, &files[0], 1, err);
-    if (!status)
-        status = cud_json_put(&c->json, "{\"model\":{\"type\":\"Unigram\",\"unk_id\":2,\"byte_fallback\":false,\"vocab\":[", err);
-    if (!status) status = put_pieces(c, &first, &m, 0, err);
-    char **grown = status ? NULL : realloc(c->extra, (c->extras + (size_t)extra + 1) * sizeof *grown);
-    if (!status && !grown) status = cud_nomem(err, (c->extras + (size_t)extra + 1) * sizeof *grown, "special tokens");
-    if (grown) c->extra = grown;
+    if (!status) status = keep_extra(c, &m, err);
+    if (!status) status = begin_unigram(&out, c, err);
+    if (!status) status = put_pieces(&out, &m, 0, err);
     for (int64_t i = extra - 1; i >= 0 && !status; i--) {
         snprintf(text, sizeof text, "<extra_id_%d>", (int)i);
-        status = put_scored(c, &first, text, strlen(text), 0, err);
+        status = put_scored(&out, text, strlen(text), 0, err);
     }
     for (int64_t i = 0; i < extra && !status; i++) {
         snprintf(text, sizeof text, "<extra_id_%d>", (int)i);
-        c->extra[c->extras] = strdup(text);
-        if (!c->extra[c->extras++]) status = cud_nomem(err, sizeof text, "special tokens");
+        status = cud_convert_add_extra(c, text, strlen(text), true, err);
     }
-    if (!status) status = put_unigram_end(c, &m, "always", err);
-    cud_spm_free(&m);
-    return status;
-}
-
-/* fairseq counted four tokens of its own before the pieces, three of which the model has too, and one behind them. */
-cuddle_status cud_convert_xlm_roberta(cud_conversion *c, const cud_bytes files[2], cuddle_error *err)
-{
-    static const cuddle_special before[] = { CUDDLE_SPECIAL_BOS, CUDDLE_SPECIAL_PAD, CUDDLE_SPECIAL_EOS, CUDDLE_SPECIAL_UNK };
-    cud_spm m;
-    bool first = true, prefix = true;
-    c->single = "b0 A0 e0";
-    c->pair = "b0 A0 e0 e0 B0 e0";
-    cuddle_status status = cud_convert_flag(&prefix, c, "add_prefix_space", true, err);
-    if (status) return status;
-    status = parse_model(&m, c, &files[0], 1, err);
-    if (!status)
-        status = cud_json_put(&c->json, "{\"model\":{\"type\":\"Unigram\",\"unk_id\":3,\"byte_fallback\":false,\"vocab\":[", err);
-    for (size_t i = 0; i < 4 && !status; i++) {
-        const char *name = cud_convert_named(c, before[i]);
-        status = name ? put_scored(c, &first, name, strlen(name), 0, err)
-                      : cud_fail(err, CUDDLE_E_FORMAT,
-                                 "tokenizer_config.json: one of bos_token, pad_token, eos_token and unk_token is null");
-    }
-    if (!status) status = put_pieces(c, &first, &m, 3, err);
-    const char *mask = cud_convert_named(c, CUDDLE_SPECIAL_MASK);
-    if (!status) status = put_scored(c, &first, mask ? mask : "None", strlen(mask ? mask : "None"), 0, err);
-    if (!status) status = put_unigram_end(c, &m, prefix ? "always" : "never", err);
+    if (!status) status = end_unigram(&out, &m, err);
     cud_spm_free(&m);
     return status;
 }

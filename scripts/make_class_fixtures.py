@@ -1,0 +1,140 @@
+#!/usr/bin/env python3
+"""Writes tests/tokenizers/class-<name>/: the vocabulary files of one class of transformers and what transformers (made with 5.24.0)
+makes of them. test_tokenizer_vectors compares all of it. There are many classes, so vocabularies and texts are as small as they can
+be; the larger folders of make_tokenizer_fixtures.py try the parts of a tokenizer. Training does not repeat exactly: name the
+functions to run.
+    python scripts/make_class_fixtures.py [FUNCTION...]
+"""
+import functools
+import json
+import sys
+import tempfile
+
+from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+
+import make_tokenizer_fixtures as fixtures
+
+LINES = ["the cat sat on the mat, and the cat's hat is on 12 mats", "The Hat of the Cat is a ``hat'', 1,234 hats", "ça va, été; naïve Öl", "it isn't the end: they've 3.5 of them"] * 6
+TEXTS = ["", " ", "the cat", "  The  Cat's hat,\n is\ton the  mat ", "1,234 été e\u0301te\u0301 naïve ``hats''", "they've\u00a03.5 中文 ﬁn\u200b🤗", "a▁b  ▁ c", "<s>the</s> cat <mask> [MASK] mat <unk>",
+         "[CLS] on[SEP]hat <pad>of <sep> <cls>", " ÉTÉ"]
+
+
+def check(name, files, config, texts=TEXTS, **kwargs):
+    fixtures.check_files("class-" + name, files, texts, config, sequences=4, **kwargs)
+
+
+# ---- vocab.txt ----
+
+@functools.cache
+def wordpiece(special):
+    t = Tokenizer(models.WordPiece(unk_token=special[0]))
+    t.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    t.train_from_iterator([line.lower() for line in LINES] + LINES, trainers.WordPieceTrainer(vocab_size=110, special_tokens=list(special), show_progress=False, limit_alphabet=60))
+    return {"vocab.txt": "".join(token + "\n" for token, _ in sorted(t.get_vocab().items(), key=lambda item: item[1]))}
+
+
+BERT = ("[UNK]", "[CLS]", "[SEP]", "[PAD]", "[MASK]")
+
+
+def words():
+    check("mpnet", wordpiece(("[UNK]", "<s>", "</s>", "<pad>", "<mask>")), {"tokenizer_class": "MPNetTokenizer"})
+    check("funnel", wordpiece(("<unk>", "<cls>", "<sep>", "<pad>", "<mask>", "<s>", "</s>")), {"tokenizer_class": "FunnelTokenizer", "do_lower_case": False, "clean_text": False})
+    check("splinter", wordpiece(BERT + ("[QUESTION]", ".")), {"tokenizer_class": "SplinterTokenizer"})
+    check("splinter-left", wordpiece(BERT), {"tokenizer_class": "SplinterTokenizer", "padding_side": "left"}, TEXTS[:3])
+    check("layoutlm", wordpiece(BERT), {"tokenizer_class": "LayoutLMv2Tokenizer", "strip_accents": False}, TEXTS[:6])
+
+
+# ---- vocab.json and merges.txt ----
+
+@functools.cache
+def byte_level(*special):
+    t = Tokenizer(models.BPE())
+    t.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    t.train_from_iterator(LINES, trainers.BpeTrainer(vocab_size=150, show_progress=False))
+    return fixtures.bpe_files(t, special)
+
+
+@functools.cache
+def suffixed(*special):
+    t = Tokenizer(models.BPE(end_of_word_suffix="</w>", unk_token="<unk>"))
+    t.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    t.train_from_iterator(LINES, trainers.BpeTrainer(vocab_size=140, show_progress=False, end_of_word_suffix="</w>", special_tokens=list(special)))
+    return fixtures.bpe_files(t)
+
+
+def bytes_():
+    check("deberta", byte_level("[CLS]", "[SEP]", "[UNK]", "[PAD]", "[MASK]"), {"tokenizer_class": "DebertaTokenizer", "add_prefix_space": True})
+    check("blenderbot", byte_level("<s>", "</s>", "<unk>", "<pad>", "<mask>"), {"tokenizer_class": "BlenderbotTokenizer"})
+    check("gpt-neox", byte_level("<|endoftext|>", "<|padding|>"), {"tokenizer_class": "GPTNeoXTokenizer", "add_bos_token": True})
+    check("cohere", byte_level("<UNK>", "<BOS_TOKEN>", "<PAD>"), {"tokenizer_class": "CohereTokenizer", "add_bos_token": True})
+    check("codegen", byte_level("<|endoftext|>"), {"tokenizer_class": "CodeGenTokenizer", "add_eos_token": True}, TEXTS[:4])
+    whisper = ["<|endoftext|>", "<|startoftranscript|>", "<|en|>", "<|translate|>", "<|transcribe|>", "<|notimestamps|>"]
+    check("whisper", byte_level(*whisper), {"tokenizer_class": "WhisperTokenizer", "additional_special_tokens": whisper}, TEXTS + ["<|startoftranscript|><|en|> the <|endoftext|>"])
+    check("whisper-task", byte_level(*whisper), {"tokenizer_class": "WhisperTokenizer", "task": "translate", "predict_timestamps": True}, TEXTS[:3])
+    check("herbert", suffixed("<s>", "<pad>", "</s>", "<unk>", "<mask>"), {"tokenizer_class": "HerbertTokenizer"})
+    check("openai-gpt", suffixed("<unk>"), {"tokenizer_class": "OpenAIGPTTokenizer"})
+
+
+# ---- SentencePiece ----
+
+@functools.cache
+def charsmap_rules():
+    rules = [("ﬁ", "fi"), ("\u00a0", " "), ("\t", " "), ("\n", " "), ("\u200b", "")]
+    file = tempfile.NamedTemporaryFile("w", suffix=".tsv", delete=False)
+    file.write("".join(f"{ord(a):X}\t{' '.join(f'{ord(c):X}' for c in b)}\n" for a, b in rules))
+    file.close()
+    return file.name
+
+
+@functools.cache
+def spm(kind, size=100, rules=True, **kwargs):
+    import io
+    import sentencepiece
+    out = io.BytesIO()
+    if rules:
+        kwargs["normalization_rule_tsv"] = charsmap_rules()
+    else:
+        kwargs["normalization_rule_name"] = "identity"
+    sentencepiece.SentencePieceTrainer.train(sentence_iterator=iter(LINES), model_writer=out, vocab_size=size, minloglevel=2, model_type=kind, hard_vocab_limit=kind == "bpe", **kwargs)
+    return out.getvalue()
+
+
+ALBERT = dict(pad_id=0, unk_id=1, eos_id=-1, bos_id=-1, control_symbols="[CLS],[SEP],[MASK]", user_defined_symbols="(,),.,£")
+PADDED = dict(pad_id=0, eos_id=1, unk_id=2, bos_id=-1)
+
+
+def unigram():
+    albert = spm("unigram", **ALBERT)
+    check("albert", {"spiece.model": albert}, {"tokenizer_class": "AlbertTokenizer"}, TEXTS + ["a (b).£5"])
+    check("albert-accents", {"spiece.model": albert}, {"tokenizer_class": "AlbertTokenizerFast", "do_lower_case": False, "keep_accents": True, "add_bos_token": False,
+          "added_tokens_decoder": {"4": {"content": "[MASK]", "lstrip": True, "normalized": False, "special": True}}}, TEXTS[3:8])
+    check("barthez", {"sentencepiece.bpe.model": spm("unigram")}, {"tokenizer_class": "BarthezTokenizer"})
+    check("big-bird", {"spiece.model": spm("unigram", rules=False, pad_id=0, eos_id=1, bos_id=2, unk_id=3, control_symbols="[CLS],[SEP],[MASK]")}, {"tokenizer_class": "BigBirdTokenizer"})
+    check("camembert", {"sentencepiece.bpe.model": spm("unigram")}, {"tokenizer_class": "CamembertTokenizer"})
+    deberta = spm("unigram", pad_id=0, unk_id=3, bos_id=1, eos_id=2, pad_piece="[PAD]", bos_piece="[CLS]", eos_piece="[SEP]", unk_piece="[UNK]")
+    check("deberta-v2", {"spm.model": deberta}, {"tokenizer_class": "DebertaV2Tokenizer"})
+    check("deberta-v2-lower", {"spm.model": deberta}, {"tokenizer_class": "DebertaV2TokenizerFast", "do_lower_case": True, "split_by_punct": True, "add_prefix_space": False}, TEXTS[:6])
+    fairseq = spm("unigram", size=90)
+    check("mbart", {"sentencepiece.bpe.model": fairseq}, {"tokenizer_class": "MBartTokenizer"}, TEXTS + ["ro_RO the en_XX"])
+    check("mbart50", {"sentencepiece.bpe.model": fairseq}, {"tokenizer_class": "MBart50Tokenizer", "src_lang": "ro_RO", "tgt_lang": "en_XX"})
+    check("pegasus", {"spiece.model": spm("unigram", size=90, **PADDED)}, {"tokenizer_class": "PegasusTokenizer", "offset": 12})
+    check("pegasus-masks", {"spiece.model": spm("unigram", size=90, rules=False, **PADDED)}, {"tokenizer_class": "PegasusTokenizer", "offset": 5, "mask_token": "<mask_2>", "mask_token_sent": "<mask_1>"}, TEXTS[:4] + ["a<mask_1>b<mask_2> <unk_3>"])
+    check("rembert", {"sentencepiece.model": spm("unigram", pad_id=0, eos_id=1, unk_id=2, bos_id=-1, control_symbols="[CLS],[SEP],[MASK]")}, {"tokenizer_class": "RemBertTokenizer"})
+    check("xlnet", {"spiece.model": spm("unigram", unk_id=0, control_symbols="<cls>,<sep>,<pad>,<mask>,<eod>", user_defined_symbols=".,(,),<eop>")}, {"tokenizer_class": "XLNetTokenizer", "do_lower_case": True})
+
+
+def merged():
+    check("nllb", {"sentencepiece.bpe.model": spm("bpe")}, {"tokenizer_class": "NllbTokenizer", "src_lang": "fra_Latn", "additional_special_tokens": ["eng_Latn", "fra_Latn"]}, TEXTS + ["fra_Latn the<mask> cat"])
+    check("nllb-legacy", {"sentencepiece.bpe.model": spm("bpe")}, {"tokenizer_class": "NllbTokenizer", "legacy_behaviour": True}, TEXTS[:4])
+    check("reformer", {"spiece.model": spm("bpe", pad_id=-1, unk_id=0, bos_id=-1, eos_id=1)}, {"tokenizer_class": "ReformerTokenizer"})
+    llama = dict(byte_fallback=True, character_coverage=0.98, size=360, rules=False, remove_extra_whitespaces=False)
+    gemma = spm("bpe", **llama, add_dummy_prefix=False, pad_id=0, eos_id=1, bos_id=2, unk_id=3, pad_piece="<pad>", eos_piece="<eos>", bos_piece="<bos>", user_defined_symbols="<mask>,<start_of_turn>,\n\n,<b>")
+    check("gemma", {"tokenizer.model": gemma}, {"tokenizer_class": "GemmaTokenizer"}, TEXTS[3:8] + ["<start_of_turn>the<b>cat\n\n\n<mask> <bos>"])
+    check("code-llama", {"tokenizer.model": spm("bpe", **llama)}, {"tokenizer_class": "CodeLlamaTokenizer"}, TEXTS[:6] + ["a ▁<PRE> b<FILL_ME>c ▁<EOT>"])
+
+
+if __name__ == "__main__":
+    functions = [words, bytes_, unigram, merged]
+    for make in functions:
+        if len(sys.argv) < 2 or make.__name__ in sys.argv[1:]:
+            make()
