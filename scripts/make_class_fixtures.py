@@ -133,8 +133,37 @@ def merged():
     check("code-llama", {"tokenizer.model": spm("bpe", **llama)}, {"tokenizer_class": "CodeLlamaTokenizer"}, TEXTS[:6] + ["a ▁<PRE> b<FILL_ME>c ▁<EOT>"])
 
 
+# ---- tiktoken ----
+
+def tiktoken_file():
+    from transformers.convert_slow_tokenizer import bytes_to_unicode
+    import base64
+    vocab = json.loads(byte_level()["vocab.json"])
+    back = {c: b for b, c in bytes_to_unicode().items()}
+    ranks = [bytes([b]) for b in range(256)] + [bytes(back[c] for c in token) for token in vocab if len(token) > 1]
+    return b"".join(base64.b64encode(token) + b" %d\n" % i for i, token in enumerate(ranks)), len(ranks)
+
+
+def ranks():
+    data, size = tiktoken_file()
+    named = {str(size + 2): {"content": "<|end_of_text|>", "special": True}, str(size): {"content": "<|begin_of_text|>", "special": True}, str(size + 5): {"content": "<x>", "special": False}}
+    check("tiktoken-llama", {"tokenizer.model": data}, {"tokenizer_class": "LlamaTokenizer", "bos_token": "<|begin_of_text|>", "eos_token": "<|end_of_text|>", "unk_token": None,
+          "add_bos_token": True, "added_tokens_decoder": named}, TEXTS[:6] + ["a<|reserved_token_%d|>b<x>" % (size + 3)])
+    # What QWenTokenizer, code that came with the checkpoints, has that the converter does not: its pattern, NFC and its special tokens.
+    from tokenizers import normalizers
+    from transformers import PreTrainedTokenizerFast
+    from transformers.convert_slow_tokenizer import TikTokenConverter
+    folder = fixtures.OUT / "class-qwen"
+    folder.mkdir(exist_ok=True)
+    (folder / "qwen.tiktoken").write_bytes(data)
+    special = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"] + [f"<|extra_{i}|>" for i in range(205)]
+    backend = TikTokenConverter(str(folder / "qwen.tiktoken"), pattern=fixtures.CL100K % "", extra_special_tokens=special).converted()
+    backend.normalizer = normalizers.NFC()
+    fixtures.write_vectors("class-qwen", PreTrainedTokenizerFast(tokenizer_object=backend, bos_token=None, eos_token=None), TEXTS[2:6] + ["12345 <|im_start|>e\u0301<|extra_204|>"], {"tokenizer_class": "QWenTokenizer"}, 4)
+
+
 if __name__ == "__main__":
-    functions = [words, bytes_, unigram, merged]
+    functions = [words, bytes_, unigram, merged, ranks]
     for make in functions:
         if len(sys.argv) < 2 or make.__name__ in sys.argv[1:]:
             make()

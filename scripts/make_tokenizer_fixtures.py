@@ -493,7 +493,14 @@ def check_files(name, files, texts, config=None, sequences=10):
         (folder / file).write_bytes(data if isinstance(data, bytes) else data.encode())
     if config is not None:
         (folder / "tokenizer_config.json").write_text(json.dumps(config, indent=1) + "\n")
-    tokenizer = AutoTokenizer.from_pretrained(folder)
+    write_vectors(name, AutoTokenizer.from_pretrained(folder), texts, None, sequences)
+
+
+def write_vectors(name, tokenizer, texts, config, sequences):
+    """What a tokenizer of transformers makes of the texts."""
+    folder = OUT / name
+    if config is not None:
+        (folder / "tokenizer_config.json").write_text(json.dumps(config, indent=1) + "\n")
     backend = tokenizer._tokenizer
     backend.no_truncation()
     backend.no_padding()

@@ -80,13 +80,16 @@ bool cud_convert_line(const cud_bytes *file, size_t *at, const char **line, size
 cuddle_status cud_convert_files(cud_conversion *c, const cud_recipe *class, const cud_bytes files[2], const json_view *config,
                                 cuddle_error *err)
 {
-    *c = (cud_conversion){ .class = class, .config = *config, .single = class->single, .pair = class->pair };
+    *c = (cud_conversion){ .class = class, .steps = class, .config = *config, .single = class->single, .pair = class->pair };
     if ((class->flags & CUD_CLASS_OWN_ENDS) &&
         (json_object_get(config->value, "add_bos_token") || json_object_get(config->value, "add_eos_token")))
         c->single = c->pair = NULL;
     cuddle_status status = cud_convert_flag(&c->add_bos, c, "add_bos_token", class->flags & CUD_CLASS_ADDS_BOS, err);
     if (!status) status = cud_convert_flag(&c->add_eos, c, "add_eos_token", false, err);
-    return status ? status : class->convert(c, files, err);
+    if (status) return status;
+    /* transformers takes a file that is no SentencePiece model for one of tiktoken */
+    const bool tiktoken = cud_path_has_suffix(class->files[0], ".model") && cud_convert_is_tiktoken(&files[0]);
+    return tiktoken ? cud_convert_tiktoken(c, files, err) : class->convert(c, files, err);
 }
 
 cuddle_status cud_convert(cud_conversion *c, const cud_recipe *class, const char *folder, const json_view *config,

@@ -20,6 +20,7 @@ typedef struct cud_convert_extra { /* a special token, or an ordinary added one,
 
 typedef struct cud_conversion {
     const cud_recipe *class;
+    const cud_recipe *steps;   /* whose steps are written: the class's own, but for tiktoken's files */
     json_view config;          /* tokenizer_config.json; the value is NULL where there is none */
     cud_bytes json;            /* the tokenizer.json, without a post-processor: that one needs the ids of the named tokens */
     const char *single, *pair; /* the templates in use: at first those of the class */
@@ -112,6 +113,8 @@ cuddle_status cud_convert_mbart(cud_conversion *c, const cud_bytes files[2], cud
 cuddle_status cud_convert_pegasus(cud_conversion *c, const cud_bytes files[2], cuddle_error *err);
 cuddle_status cud_convert_t5(cud_conversion *c, const cud_bytes files[2], cuddle_error *err);
 cuddle_status cud_convert_tiktoken(cud_conversion *c, const cud_bytes files[2], cuddle_error *err);
+cuddle_status cud_convert_qwen(cud_conversion *c, const cud_bytes files[2], cuddle_error *err);
+bool cud_convert_is_tiktoken(const cud_bytes *file); /* by its first line */
 
 /* The class's normalizer, pre-tokenizer and decoder as members of the JSON object begun: with a comma before each. */
 cuddle_status cud_convert_put_steps(cud_conversion *c, cuddle_error *err);

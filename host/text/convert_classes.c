@@ -57,8 +57,8 @@
 #define SUFFIX_DECODER { "{\"type\":\"BPEDecoder\",\"suffix\":\"</w>\"}", NULL }
 #define SPM_DECODER { REPLACE("String", "\xe2\x96\x81", " "), NULL }, { "{\"type\":\"ByteFallback\"}", NULL }, { "{\"type\":\"Fuse\"}", NULL }
 
-#define QWEN2_REGEX \
-    "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\\\r\\\\n\\\\p{L}\\\\p{N}]?\\\\p{L}+|\\\\p{N}| ?[^\\\\s\\\\p{L}\\\\p{N}]+[\\\\r\\\\n]*|" \
+#define TIKTOKEN_REGEX(digits) \
+    "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\\\r\\\\n\\\\p{L}\\\\p{N}]?\\\\p{L}+|\\\\p{N}" digits "| ?[^\\\\s\\\\p{L}\\\\p{N}]+[\\\\r\\\\n]*|" \
     "\\\\s*[\\\\r\\\\n]+|\\\\s+(?!\\\\S)|\\\\s+"
 #define CLIP_REGEX "<\\\\|startoftext\\\\|>|<\\\\|endoftext\\\\|>|'s|'t|'re|'ve|'m|'ll|'d|[\\\\p{L}]+|[\\\\p{N}]|[^\\\\s\\\\p{L}\\\\p{N}]+"
 
@@ -93,7 +93,7 @@ static const cud_recipe classes[] = {
       .pre_tokenizer = STEPS({ "{\"type\":\"Digits\",\"individual_digits\":true}", NULL }, BYTE_LEVEL_SPACE("-", "true")),
       .decoder = STEPS(BYTE_LEVEL("true", "true", NULL)) },
     { "Qwen2Tokenizer", NAMES(EOS(END), UNK(END), PAD(END)), BPE_FILES, .normalizer = STEPS(NFC),
-      .pre_tokenizer = STEPS({ SPLIT("Regex", QWEN2_REGEX, "Isolated", "false"), NULL }, BYTE_LEVEL_SPACE("-", "false")),
+      .pre_tokenizer = STEPS({ SPLIT("Regex", TIKTOKEN_REGEX(""), "Isolated", "false"), NULL }, BYTE_LEVEL_SPACE("-", "false")),
       .decoder = STEPS(BYTE_LEVEL("true", "true", NULL)) },
     { "CLIPTokenizer", NAMES(BOS("<|startoftext|>"), EOS(END), UNK(END), PAD(END)), BPE_FILES, .flags = CUD_CLASS_SUFFIX | CUD_CLASS_UNKNOWN,
       FAIRSEQ_ENDS, .normalizer = STEPS(NFC, { REPLACE("Regex", "\\\\s+", " "), NULL }, LOWERCASE(NULL)),
@@ -200,7 +200,12 @@ static const cud_recipe classes[] = {
       .pre_tokenizer = STEPS(WHITESPACE_SPLIT, METASPACE_ALWAYS), .decoder = STEPS(METASPACE_ALWAYS) },
 
     /* tiktoken */
-    { "PreTrainedTokenizer", .files = { "tiktoken.model", NULL }, .convert = cud_convert_tiktoken },
+    { "TokenizersBackend", .files = { "tiktoken.model", NULL }, .convert = cud_convert_tiktoken,
+      .pre_tokenizer = STEPS({ SPLIT("Regex", TIKTOKEN_REGEX("{1,3}"), "Isolated", "false"), NULL }, BYTE_LEVEL("false", "false", NULL)),
+      .decoder = STEPS(BYTE_LEVEL("true", "true", NULL)) },
+    { "QWenTokenizer", .files = { "qwen.tiktoken", NULL }, .convert = cud_convert_qwen, .normalizer = STEPS(NFC),
+      .pre_tokenizer = STEPS({ SPLIT("Regex", TIKTOKEN_REGEX(""), "Isolated", "false"), NULL }, BYTE_LEVEL("false", "false", NULL)),
+      .decoder = STEPS(BYTE_LEVEL("true", "true", NULL)) },
 };
 
 static const struct { /* other names of a class, and the model types whose class it is */
@@ -223,7 +228,8 @@ static const struct { /* other names of a class, and the model types whose class
     { "DPRQuestionEncoderTokenizer", "BertTokenizer" },
     { "DPRContextEncoderTokenizer", "BertTokenizer" },
     { "Phi3Tokenizer", "LlamaTokenizer" },
-    { "TokenizersBackend", "PreTrainedTokenizer" },
+    { "PreTrainedTokenizer", "TokenizersBackend" },
+    { "BloomTokenizer", "TokenizersBackend" },
     { "gpt2", "GPT2Tokenizer" },
     { "gpt_neo", "GPT2Tokenizer" },
     { "gptj", "GPT2Tokenizer" },

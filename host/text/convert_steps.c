@@ -69,9 +69,9 @@ cuddle_status cud_convert_put_steps(cud_conversion *c, cuddle_error *err)
     const struct {
         const char *begin;
         const cud_convert_step *list;
-    } parts[] = { { ",\"normalizer\":{\"type\":\"Sequence\",\"normalizers\":[", c->class->normalizer },
-                  { ",\"pre_tokenizer\":{\"type\":\"Sequence\",\"pretokenizers\":[", c->class->pre_tokenizer },
-                  { ",\"decoder\":{\"type\":\"Sequence\",\"decoders\":[", c->class->decoder } };
+    } parts[] = { { ",\"normalizer\":{\"type\":\"Sequence\",\"normalizers\":[", c->steps->normalizer },
+                  { ",\"pre_tokenizer\":{\"type\":\"Sequence\",\"pretokenizers\":[", c->steps->pre_tokenizer },
+                  { ",\"decoder\":{\"type\":\"Sequence\",\"decoders\":[", c->steps->decoder } };
     cuddle_status status = CUDDLE_OK;
     for (size_t i = 0; i < sizeof parts / sizeof *parts && !status; i++) {
         bool any;

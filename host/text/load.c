@@ -33,6 +33,7 @@ cuddle_status cud_load_added_token(cuddle_tokenizer *t, cud_added_token token, i
         (old->single_word != token.single_word || old->lstrip != token.lstrip || old->rstrip != token.rstrip ||
          old->normalized != token.normalized || old->special != token.special))
         return cud_fail(err, CUDDLE_E_FORMAT, "%s: added token \"%.60s\" is there twice and differs", file, token.content);
+    if (old) token.special |= old->special; /* the reference forgets no special token */
     cuddle_status status = cud_vocab_add(&t->added_vocab, token.content, token.length, token.id, err);
     return status ? status : cud_added_put(&t->added, token, err);
 }
