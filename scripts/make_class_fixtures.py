@@ -133,6 +133,17 @@ def merged():
     check("code-llama", {"tokenizer.model": spm("bpe", **llama)}, {"tokenizer_class": "CodeLlamaTokenizer"}, TEXTS[:6] + ["a ▁<PRE> b<FILL_ME>c ▁<EOT>"])
 
 
+def generic():
+    """Models that are believed: by their type, or because their class is nobody's."""
+    plain = spm("bpe", byte_fallback=True, character_coverage=0.98, size=360, rules=False, remove_extra_whitespaces=False)
+    check("phi3", {"tokenizer.model": plain, "config.json": json.dumps({"model_type": "phi3"})}, {"tokenizer_class": "LlamaTokenizer", "add_bos_token": True, "padding_side": "left", "legacy": False,
+          "added_tokens_decoder": {"360": {"content": "<|end|>", "normalized": True, "rstrip": True, "special": False}, "361": {"content": "Hat", "special": False}}}, TEXTS[:8] + ["the<|end|> cat<|end|>\nHats"])
+    users = spm("bpe", byte_fallback=True, character_coverage=0.98, size=370, user_defined_symbols="<b>,\n\n,hat,hats,(x+)", control_symbols="<|x|>")
+    check("spm-users", {"tokenizer.model": users}, {"tokenizer_class": "PreTrainedTokenizerFast", "add_eos_token": True,
+          "added_tokens_decoder": {"3": {"content": "<mine>", "special": True}}}, TEXTS + ["\u2581hats<b> that\n\n\n(x+)(xx)<mine> <|x|>  "])
+    check("spm-unigram", {"tokenizer.model": spm("unigram", add_dummy_prefix=False, unk_id=2, bos_id=-1, eos_id=0, unk_piece="<u>"), "config.json": json.dumps({"model_type": "umt5"})}, {"tokenizer_class": "T5Tokenizer"})
+
+
 # ---- tiktoken ----
 
 def tiktoken_file():
@@ -163,7 +174,7 @@ def ranks():
 
 
 if __name__ == "__main__":
-    functions = [words, bytes_, unigram, merged, ranks]
+    functions = [words, bytes_, unigram, merged, generic, ranks]
     for make in functions:
         if len(sys.argv) < 2 or make.__name__ in sys.argv[1:]:
             make()

@@ -7,44 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static cuddle_status has_file(bool *out, const char *folder, const char *name, cuddle_error *err)
-{
-    char *path = NULL;
-    const cuddle_status status = cud_path_join(&path, folder, name, err);
-    *out = !status && cud_path_is_file(path);
-    free(path);
-    return status;
-}
-
-const cud_recipe *cud_convert_class(const char *folder, const json_view *config, const json_view *model, cuddle_error *why)
-{
-    const char *name = json_string_value(json_object_get(config->value, "tokenizer_class")),
-               *file = "tokenizer_config.json: tokenizer_class";
-    if (!name) {
-        name = json_string_value(json_object_get(model->value, "model_type"));
-        file = "config.json: model_type";
-    }
-    if (!name) {
-        cud_fail(why, CUDDLE_E_IO,
-                 "there is no tokenizer.json in the folder, and neither tokenizer_config.json's tokenizer_class nor config.json's "
-                 "model_type says what other files make a tokenizer");
-        return NULL;
-    }
-    const cud_recipe *class = cud_recipe_named(name);
-    if (!class) {
-        cud_fail(why, CUDDLE_E_UNSUPPORTED, "%s is \"%.60s\", which needs a tokenizer.json", file, name);
-        return NULL;
-    }
-    for (int i = 0; i < 2 && class->files[i]; i++) {
-        bool has;
-        if (has_file(&has, folder, class->files[i], why)) return NULL;
-        if (has) continue;
-        cud_fail(why, CUDDLE_E_IO, "there is neither a tokenizer.json nor a %s, which a %s reads", class->files[i], class->name);
-        return NULL;
-    }
-    return class;
-}
-
 /* ---- files ---- */
 
 static cuddle_status read_whole(cud_bytes *out, const char *folder, const char *name, cuddle_error *err)
@@ -123,6 +85,7 @@ void cud_conversion_free(cud_conversion *c)
 {
     free(c->json.data);
     for (size_t i = 0; i < c->extras; i++) free(c->extra[i].text);
+    for (int i = 0; i < CUDDLE_SPECIAL_COUNT; i++) free(c->named[i]);
     free(c->extra);
     *c = (cud_conversion){ 0 };
 }
@@ -267,11 +230,16 @@ cuddle_status cud_convert_flag(bool *out, const cud_conversion *c, const char *k
     return cud_json_bool(out, &c->config, key, CUD_JSON_NULLABLE, err);
 }
 
+const char *cud_convert_default(const cud_conversion *c, cuddle_special which)
+{
+    return c->class->named[which] ? c->class->named[which] : c->named[which];
+}
+
 const char *cud_convert_named(const cud_conversion *c, cuddle_special which)
 {
     static const char *const keys[CUDDLE_SPECIAL_COUNT] = { "bos_token", "eos_token", "unk_token", "sep_token",
                                                             "pad_token", "cls_token", "mask_token" };
     const json_t *value = json_object_get(c->config.value, keys[which]);
-    if (!value) return c->class->named[which];
+    if (!value) return cud_convert_default(c, which);
     return json_string_value(json_is_object(value) ? json_object_get(value, "content") : value);
 }

@@ -27,8 +27,11 @@ typedef struct cud_conversion {
     bool add_bos, add_eos;
     const char *charsmap; /* of a SentencePiece model; borrowed while it is converted */
     size_t charsmap_length;
-    struct {              /* what else a template adds: '1' is the first */
-        const char *text; /* borrowed; NULL: the id is a constant of the class */
+    unsigned model;                    /* what else such a model says: CUD_MODEL_... */
+    const char *users;                 /* a step that splits off its user-defined pieces; borrowed likewise */
+    char *named[CUDDLE_SPECIAL_COUNT]; /* named tokens that it has where no file says otherwise and the class does not either */
+    struct {                           /* what else a template adds: '1' is the first */
+        const char *text;              /* borrowed; NULL: the id is a constant of the class */
         int32_t id;
     } other[CUD_CONVERT_MAX_OTHERS];
     size_t others;
@@ -36,13 +39,16 @@ typedef struct cud_conversion {
     size_t extras;
 } cud_conversion;
 
+enum { CUD_MODEL_DUMMY = 1, CUD_MODEL_SQUEEZE = 2, CUD_MODEL_ESCAPE = 4, CUD_MODEL_BYTES = 8, CUD_MODEL_USERS = 16 };
+
 typedef struct cud_convert_step { /* of a normalizer, a pre-tokenizer, a decoder or a post-processor */
     const char *json;             /* NULL ends a list */
     /* Where it is a step: flags of tokenizer_config.json, each with what it is where that does not say, "do_lower_case+
-     * !keep_accents-", all of which must be so ('!': must not); "charsmap" is whether the SentencePiece model has one. NULL:
-     * always. */
+     * !keep_accents-", all of which must be so ('!': must not). A word without + or - is about the SentencePiece model: charsmap,
+     * dummy (prefix), squeeze (spaces), escape (spaces), bytes (fallback), users (pieces). NULL: always. */
     const char *when;
 } cud_convert_step;
+extern const char cud_convert_users[];    /* as json: cud_conversion's users */
 extern const char cud_convert_charsmap[]; /* as json: the normalizer of the SentencePiece model */
 
 typedef struct cud_convert_piece { /* a token that a class puts before or behind the pieces of a SentencePiece model */
@@ -68,6 +74,7 @@ struct cud_recipe { /* a class of transformers */
     const char *name;
     const char *named[CUDDLE_SPECIAL_COUNT]; /* its bos_token and so on, where no file says otherwise */
     const char *files[2];                    /* what it reads; the second may be NULL */
+    const char *otherwise;                   /* the row to take where the first of them is not there, or NULL */
     cuddle_status (*convert)(cud_conversion *c, const cud_bytes files[2], cuddle_error *err);
     unsigned flags;
     /* What the post-processor adds: bos, eos, sep, cls, the texts A, B and c->other, each with its type id: "c0 A0 s0". NULL: bos
@@ -82,7 +89,7 @@ struct cud_recipe { /* a class of transformers */
     const char *const *own; /* names of special tokens of its own and what they are, in turn; a list that ends with NULL */
 };
 
-/* The class of this name or of this model type; NULL if it is not one of ours. */
+/* The class of this name; NULL if it is not one of ours. */
 const cud_recipe *cud_recipe_named(const char *name);
 /* The class whose files are in the folder, or NULL; `why` (may be NULL) gets the reason. config and model are the folder's
  * tokenizer_config.json and config.json, their values NULL where there are none. */
@@ -110,6 +117,7 @@ cuddle_status cud_convert_spm_bpe(cud_conversion *c, const cud_bytes files[2], c
 cuddle_status cud_convert_nllb(cud_conversion *c, const cud_bytes files[2], cuddle_error *err);
 cuddle_status cud_convert_unigram(cud_conversion *c, const cud_bytes files[2], cuddle_error *err);
 cuddle_status cud_convert_mbart(cud_conversion *c, const cud_bytes files[2], cuddle_error *err);
+cuddle_status cud_convert_spm(cud_conversion *c, const cud_bytes files[2], cuddle_error *err);
 cuddle_status cud_convert_pegasus(cud_conversion *c, const cud_bytes files[2], cuddle_error *err);
 cuddle_status cud_convert_t5(cud_conversion *c, const cud_bytes files[2], cuddle_error *err);
 cuddle_status cud_convert_tiktoken(cud_conversion *c, const cud_bytes files[2], cuddle_error *err);
@@ -131,6 +139,7 @@ cuddle_status cud_json_put_number(cud_bytes *out, double number, cuddle_error *e
 /* A field of tokenizer_config.json: the default where it is absent or null. */
 cuddle_status cud_convert_flag(bool *out, const cud_conversion *c, const char *key, bool otherwise, cuddle_error *err);
 /* The class's named token, or what tokenizer_config.json calls it; NULL if that is null. Borrowed. */
+const char *cud_convert_default(const cud_conversion *c, cuddle_special which); /* where tokenizer_config.json says nothing */
 const char *cud_convert_named(const cud_conversion *c, cuddle_special which);
 /* The next line of a text, without its end ("\n" or "\r\n"); false at the end. */
 bool cud_convert_line(const cud_bytes *file, size_t *at, const char **line, size_t *length);

@@ -199,8 +199,16 @@ static const cud_recipe classes[] = {
       .pair = "A0 s0 B1 s1 c2", .unk = -1, .normalizer = STEPS(QUOTES, NO_ACCENTS(NULL), LOWERCASE("do_lower_case-"), CHARSMAP),
       .pre_tokenizer = STEPS(WHITESPACE_SPLIT, METASPACE_ALWAYS), .decoder = STEPS(METASPACE_ALWAYS) },
 
-    /* tiktoken */
-    { "TokenizersBackend", .files = { "tiktoken.model", NULL }, .convert = cud_convert_tiktoken,
+    /* a SentencePiece model, done as it says itself, or a file of tiktoken */
+    { "TokenizersBackend", SPM_FILES("tokenizer.model", cud_convert_spm), .otherwise = "tiktoken", .unk = -1,
+      .normalizer = STEPS(CHARSMAP, { REPLACE("Regex", "\\\\A +| +\\\\z", ""), "squeeze" }, { REPLACE("Regex", " {2,}", " "), "squeeze" },
+                          { REPLACE("String", " ", "\xe2\x96\x81"), "escape" },
+                          { REPLACE("Regex", "\\\\A\xe2\x96\x81", "\xe2\x96\x81\xe2\x96\x81"), "dummy legacy+" }),
+      .pre_tokenizer = STEPS(METASPACE("always", "false", "dummy legacy+"), METASPACE("first", "false", "dummy !legacy+"),
+                             { cud_convert_users, "users" }),
+      .decoder = STEPS({ REPLACE("String", "\xe2\x96\x81", " "), NULL }, { "{\"type\":\"ByteFallback\"}", "bytes" },
+                       { "{\"type\":\"Fuse\"}", "dummy" }, STRIP_FIRST("dummy"), { "{\"type\":\"Fuse\"}", "!dummy bytes" }) },
+    { "tiktoken", .files = { "tiktoken.model", NULL }, .convert = cud_convert_tiktoken,
       .pre_tokenizer = STEPS({ SPLIT("Regex", TIKTOKEN_REGEX("{1,3}"), "Isolated", "false"), NULL }, BYTE_LEVEL("false", "false", NULL)),
       .decoder = STEPS(BYTE_LEVEL("true", "true", NULL)) },
     { "QWenTokenizer", .files = { "qwen.tiktoken", NULL }, .convert = cud_convert_qwen, .normalizer = STEPS(NFC),
@@ -208,7 +216,7 @@ static const cud_recipe classes[] = {
       .decoder = STEPS(BYTE_LEVEL("true", "true", NULL)) },
 };
 
-static const struct { /* other names of a class, and the model types whose class it is */
+static const struct { /* other names of a class */
     const char *name, *class;
 } other_names[] = {
     { "BartTokenizer", "RobertaTokenizer" },
@@ -230,25 +238,6 @@ static const struct { /* other names of a class, and the model types whose class
     { "Phi3Tokenizer", "LlamaTokenizer" },
     { "PreTrainedTokenizer", "TokenizersBackend" },
     { "BloomTokenizer", "TokenizersBackend" },
-    { "gpt2", "GPT2Tokenizer" },
-    { "gpt_neo", "GPT2Tokenizer" },
-    { "gptj", "GPT2Tokenizer" },
-    { "opt", "GPT2Tokenizer" },
-    { "codegen", "GPT2Tokenizer" },
-    { "qwen2", "Qwen2Tokenizer" },
-    { "qwen3", "Qwen2Tokenizer" },
-    { "clip", "CLIPTokenizer" },
-    { "roberta", "RobertaTokenizer" },
-    { "bart", "RobertaTokenizer" },
-    { "longformer", "RobertaTokenizer" },
-    { "bert", "BertTokenizer" },
-    { "distilbert", "BertTokenizer" },
-    { "electra", "BertTokenizer" },
-    { "llama", "LlamaTokenizer" },
-    { "gemma", "GemmaTokenizer" },
-    { "gemma2", "GemmaTokenizer" },
-    { "t5", "T5Tokenizer" },
-    { "xlm-roberta", "XLMRobertaTokenizer" },
 };
 
 const cud_recipe *cud_recipe_named(const char *name)

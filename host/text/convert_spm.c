@@ -20,11 +20,12 @@ static cuddle_status keep_extra(cud_conversion *c, const cud_spm *m, cuddle_erro
     return status;
 }
 
+/* type: 1 or 2, the model types of cud_spm; 0: either. */
 static cuddle_status parse_model(cud_spm *m, cud_conversion *c, const cud_bytes *file, int type, cuddle_error *err)
 {
     static const char *const names[] = { "", "Unigram", "BPE" };
     cuddle_status status = cud_spm_parse(m, file->data, file->used, c->class->files[0], err);
-    if (!status && m->model_type != type)
+    if (!status && type && m->model_type != type)
         status = cud_fail(err, CUDDLE_E_UNSUPPORTED, "%s: a %s model, and a %s is made of a %s one", c->class->files[0],
                           names[m->model_type], c->class->name, names[type]);
     if (status) return status;
@@ -215,7 +216,10 @@ static cuddle_status begin_unigram(scored *out, cud_conversion *c, cuddle_error 
 {
     const char *unk = cud_convert_named(c, CUDDLE_SPECIAL_UNK);
     *out = (scored){ .c = c, .unk = unk ? unk : "None", .found = -1, .any_score = c->class->flags & CUD_CLASS_UNKNOWN_NAME };
-    return cud_json_put(&c->json, "{\"model\":{\"type\":\"Unigram\",\"byte_fallback\":false,\"vocab\":[", err);
+    return cud_json_put(&c->json,
+                        c->model & CUD_MODEL_BYTES ? "{\"model\":{\"type\":\"Unigram\",\"byte_fallback\":true,\"vocab\":["
+                                                   : "{\"model\":{\"type\":\"Unigram\",\"byte_fallback\":false,\"vocab\":[",
+                        err);
 }
 
 static cuddle_status end_unigram(scored *out, const cud_spm *m, cuddle_error *err)
@@ -322,6 +326,200 @@ cuddle_status cud_convert_t5(cud_conversion *c, const cud_bytes files[2], cuddle
         status = cud_convert_add_extra(c, text, strlen(text), true, err);
     }
     if (!status) status = end_unigram(&out, &m, err);
+    cud_spm_free(&m);
+    return status;
+}
+
+/* ---- what a model says of itself ---- */
+
+static cuddle_status put_pattern(cud_bytes *out, const char *s, size_t length, cuddle_error *err)
+{
+    cuddle_status status = CUDDLE_OK;
+    for (size_t i = 0; i < length && !status; i++) {
+        if (strchr("\\^$.|?*+()[]{}-", s[i])) status = cud_bytes_add(out, "\\", 1, err);
+        if (!status) status = cud_bytes_add(out, &s[i], 1, err);
+    }
+    return status;
+}
+
+static size_t characters(const char *s, size_t length)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < length; i++) count += ((unsigned char)s[i] & 0xc0) != 0x80;
+    return count;
+}
+
+typedef struct user { /* a user-defined piece */
+    size_t id, characters;
+} user;
+
+static int longest_first(const void *a, const void *b)
+{
+    const user *x = a, *y = b;
+    if (x->characters != y->characters) return x->characters > y->characters ? -1 : 1;
+    return x->id < y->id ? -1 : x->id > y->id;
+}
+
+/* The step that splits user-defined pieces off, with the NUL. */
+static cuddle_status put_users(cud_bytes *out, const cud_spm *m, cuddle_error *err)
+{
+    cud_bytes pattern = { 0 };
+    size_t count = 0;
+    user *list = calloc(m->count, sizeof *list);
+    if (!list) return cud_nomem(err, m->count * sizeof *list, "user-defined pieces");
+    for (size_t i = 0; i < m->count; i++)
+        if (m->piece[i].type == CUD_PIECE_USER && m->piece[i].length)
+            list[count++] = (user){ i, characters(m->piece[i].text, m->piece[i].length) };
+    qsort(list, count, sizeof *list, longest_first);
+    cuddle_status status = cud_bytes_reserve(&pattern, 1, err);
+    for (size_t i = 0; i < count && !status; i++) {
+        if (i) status = cud_bytes_add(&pattern, "|", 1, err);
+        if (!status) status = put_pattern(&pattern, m->piece[list[i].id].text, m->piece[list[i].id].length, err);
+    }
+    if (!status) status = cud_json_put(out, "{\"type\":\"Split\",\"pattern\":{\"Regex\":", err);
+    if (!status) status = cud_json_put_string(out, pattern.data, pattern.used, err);
+    if (!status) status = cud_json_put(out, "},\"behavior\":\"Isolated\",\"invert\":false}", err);
+    if (!status) status = cud_bytes_add(out, "", 1, err);
+    free(pattern.data);
+    free(list);
+    return status;
+}
+
+/* A piece whose id is in added_tokens_decoder has its name from there, unless another piece keeps that name. */
+static cuddle_status rename_pieces(cud_spm *m, const cud_conversion *c, cuddle_error *err)
+{
+    const json_t *decoder = json_object_get(c->config.value, "added_tokens_decoder");
+    char key[24];
+    cud_vocab kept;
+    if (!json_object_size(decoder)) return CUDDLE_OK;
+    cud_vocab_init(&kept);
+    cuddle_status status = CUDDLE_OK;
+    for (size_t i = 0; i < m->count && !status; i++) {
+        snprintf(key, sizeof key, "%zu", i);
+        if (!json_object_get(decoder, key)) status = cud_vocab_add(&kept, m->piece[i].text, m->piece[i].length, (int32_t)i, err);
+    }
+    for (size_t i = 0; i < m->count && !status; i++) {
+        snprintf(key, sizeof key, "%zu", i);
+        const char *content = json_string_value(json_object_get(json_object_get(decoder, key), "content"));
+        if (!content || cud_vocab_find(&kept, content, strlen(content)) >= 0) continue;
+        m->piece[i].text = content; /* borrowed from the file's JSON, which outlives the model */
+        m->piece[i].length = strlen(content);
+    }
+    cud_vocab_free(&kept);
+    return status;
+}
+
+typedef struct scored_row { /* piece `id` cut at byte `cut` */
+    float score;
+    uint32_t id, cut;
+} scored_row;
+
+static int by_score(const void *a, const void *b)
+{
+    const scored_row *x = a, *y = b;
+    if (x->score < y->score || x->score > y->score) return x->score > y->score ? -1 : 1;
+    if (x->id != y->id) return x->id < y->id ? -1 : 1;
+    return x->cut < y->cut ? -1 : x->cut > y->cut;
+}
+
+/* Merges of normal pieces alone, the best scores first. */
+static cuddle_status put_scored_merges(cud_bytes *out, const cud_spm *m, cuddle_error *err)
+{
+    cud_vocab normal;
+    scored_row *row = NULL;
+    size_t count = 0, room = 0;
+    cuddle_status status = CUDDLE_OK;
+    cud_vocab_init(&normal);
+    for (size_t i = 0; i < m->count && !status; i++)
+        if (m->piece[i].type == CUD_PIECE_NORMAL)
+            status = cud_vocab_add(&normal, m->piece[i].text, m->piece[i].length, (int32_t)i, err);
+    for (uint32_t i = 0; i < normal.count && !status; i++) {
+        const char *s = normal.pool + normal.entry[i].offset;
+        const uint32_t length = normal.entry[i].length, id = (uint32_t)normal.entry[i].id;
+        for (uint32_t cut = 1; cut < length && !status; cut++) {
+            if (((unsigned char)s[cut] & 0xc0) == 0x80) continue;
+            if (cud_vocab_find(&normal, s, cut) < 0 || cud_vocab_find(&normal, s + cut, length - cut) < 0) continue;
+            if (count == room) {
+                const size_t more = room ? 2 * room : 4096;
+                scored_row *grown = realloc(row, more * sizeof *grown);
+                if (!grown) status = cud_nomem(err, more * sizeof *grown, "the merges of a model");
+                if (!grown) break;
+                row = grown;
+                room = more;
+            }
+            row[count++] = (scored_row){ m->piece[id].score, id, cut };
+        }
+    }
+    if (count) qsort(row, count, sizeof *row, by_score);
+    if (!status) status = cud_json_put(out, ",\"merges\":[", err);
+    for (size_t i = 0; i < count && !status; i++)
+        status = cud_json_put_merge(out, i == 0, m->piece[row[i].id].text, row[i].cut, m->piece[row[i].id].length, err);
+    free(row);
+    cud_vocab_free(&normal);
+    return status ? status : cud_json_put(out, "]}", err);
+}
+
+static cuddle_status put_own_bpe(cud_conversion *c, const cud_spm *m, cuddle_error *err)
+{
+    cud_vocab vocab;
+    cud_vocab_init(&vocab);
+    cuddle_status status = list_pieces(&vocab, m, err);
+    if (!status) status = cud_json_put(&c->json, "{\"model\":{\"type\":\"BPE\",\"fuse_unk\":true,", err);
+    if (!status && m->byte_fallback) status = cud_json_put(&c->json, "\"byte_fallback\":true,", err);
+    if (!status && c->model & CUD_MODEL_USERS) status = cud_json_put(&c->json, "\"ignore_merges\":true,", err);
+    if (!status) status = cud_json_put(&c->json, "\"unk_token\":", err);
+    if (!status) status = cud_json_put_string(&c->json, m->special[0], m->special_length[0], err);
+    if (!status) status = cud_json_put(&c->json, ",\"vocab\":", err);
+    if (!status) status = cud_json_put_vocab(&c->json, &vocab, err);
+    if (!status) status = put_scored_merges(&c->json, m, err);
+    cud_vocab_free(&vocab);
+    if (!status) status = cud_convert_put_steps(c, err);
+    return status ? status : cud_json_put(&c->json, "}", err);
+}
+
+static cuddle_status put_own_unigram(cud_conversion *c, const cud_spm *m, cuddle_error *err)
+{
+    scored out;
+    cuddle_status status = begin_unigram(&out, c, err);
+    if (!status) status = put_pieces(&out, m, 0, err);
+    return status ? status : end_unigram(&out, m, err);
+}
+
+static cuddle_status keep_named(cud_conversion *c, const cud_spm *m, cuddle_error *err)
+{
+    static const cuddle_special which[] = { CUDDLE_SPECIAL_UNK, CUDDLE_SPECIAL_BOS, CUDDLE_SPECIAL_EOS };
+    for (size_t i = 0; i < sizeof which / sizeof *which; i++) {
+        if (cud_utf8_valid(m->special[i], m->special_length[i]) < m->special_length[i] ||
+            memchr(m->special[i], 0, m->special_length[i]))
+            return cud_fail(err, CUDDLE_E_FORMAT, "%s: the name of a special piece is not UTF-8 without U+0000",
+                            c->class->files[0]);
+        if (m->id[i] < 0) continue;
+        c->named[which[i]] = strndup(m->special[i], m->special_length[i]);
+        if (!c->named[which[i]]) return cud_nomem(err, m->special_length[i] + 1, "special tokens");
+    }
+    return CUDDLE_OK;
+}
+
+cuddle_status cud_convert_spm(cud_conversion *c, const cud_bytes files[2], cuddle_error *err)
+{
+    cud_spm m;
+    cud_bytes users = { 0 };
+    cuddle_status status = parse_model(&m, c, &files[0], 0, err);
+    c->model = (m.add_dummy_prefix ? CUD_MODEL_DUMMY : 0u) | (m.remove_extra_whitespaces ? CUD_MODEL_SQUEEZE : 0u) |
+               (m.escape_whitespaces ? CUD_MODEL_ESCAPE : 0u) | (m.byte_fallback ? CUD_MODEL_BYTES : 0u);
+    for (size_t i = 0; i < m.count && !status; i++) {
+        const cud_spm_piece *piece = &m.piece[i];
+        if (piece->type == CUD_PIECE_USER && piece->length) c->model |= CUD_MODEL_USERS;
+        if (piece->type == CUD_PIECE_CONTROL && piece->length)
+            status = cud_convert_add_extra(c, piece->text, piece->length, true, err);
+    }
+    if (!status) status = keep_named(c, &m, err);
+    if (!status && m.model_type == 2) status = rename_pieces(&m, c, err);
+    if (!status) status = put_users(&users, &m, err);
+    c->users = users.data;
+    if (!status) status = m.model_type == 2 ? put_own_bpe(c, &m, err) : put_own_unigram(c, &m, err);
+    c->users = NULL;
+    free(users.data);
     cud_spm_free(&m);
     return status;
 }

@@ -3,7 +3,22 @@
 
 #include <string.h>
 
-const char cud_convert_charsmap[] = "Precompiled";
+const char cud_convert_charsmap[] = "Precompiled", cud_convert_users[] = "Split";
+
+static bool model_says(const cud_conversion *c, const char *word, size_t length)
+{
+    static const struct {
+        const char *word;
+        unsigned flag;
+    } words[] = { { "dummy", CUD_MODEL_DUMMY },
+                  { "squeeze", CUD_MODEL_SQUEEZE },
+                  { "escape", CUD_MODEL_ESCAPE },
+                  { "bytes", CUD_MODEL_BYTES },
+                  { "users", CUD_MODEL_USERS } };
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (strlen(words[i].word) == length && memcmp(words[i].word, word, length) == 0) return c->model & words[i].flag;
+    return c->charsmap_length > 0;
+}
 
 /* One condition of a list of them; *at moves behind it. */
 static cuddle_status next_condition(bool *holds, const cud_conversion *c, const char **at, cuddle_error *err)
@@ -12,7 +27,7 @@ static cuddle_status next_condition(bool *holds, const cud_conversion *c, const 
     const bool no = **at == '!';
     const char *begin = *at + no;
     const size_t length = strcspn(begin, "+- ");
-    bool value = c->charsmap_length > 0;
+    bool value = model_says(c, begin, length);
     cuddle_status status = CUDDLE_OK;
     *at = begin + length;
     if (**at == '+' || **at == '-') {
@@ -42,6 +57,7 @@ static cuddle_status put_base64(cud_bytes *out, const char *data, size_t length,
 
 static cuddle_status put_step(cud_bytes *out, const cud_conversion *c, const char *json, cuddle_error *err)
 {
+    if (json == cud_convert_users) return cud_json_put(out, c->users, err);
     if (json != cud_convert_charsmap) return cud_json_put(out, json, err);
     cuddle_status status = cud_json_put(out, "{\"type\":\"Precompiled\",\"precompiled_charsmap\":\"", err);
     if (!status) status = put_base64(out, c->charsmap, c->charsmap_length, err);

@@ -201,7 +201,7 @@ static cuddle_status convert(cud_conversion *c, const cud_bytes *file, cuddle_er
 
 cuddle_status cud_convert_tiktoken(cud_conversion *c, const cud_bytes files[2], cuddle_error *err)
 {
-    c->steps = cud_recipe_named("TokenizersBackend"); /* whatever class it is whose file turned out to be one of tiktoken */
+    c->steps = cud_recipe_named("tiktoken"); /* whatever class it is whose file turned out to be one of tiktoken */
     return convert(c, &files[0], err);
 }
 

@@ -164,6 +164,20 @@ static bool object_of_mask(json_t *file, const cud_recipe *class)
     return object && json_object_set_new(file, "mask_token", object) == 0;
 }
 
+/* Behind a model that begins a text with a space, added tokens are looked for in the text as it was given. */
+static bool look_in_given_text(json_t *config, const cud_conversion *c)
+{
+    const char *key;
+    json_t *value;
+    bool failed = false;
+    if (!(c->model & CUD_MODEL_DUMMY)) return true;
+    json_object_foreach(json_object_get(config, "added_tokens_decoder"), key, value)
+    {
+        if (json_is_object(value)) failed |= json_object_set_new(value, "normalized", json_false()) != 0;
+    }
+    return !failed;
+}
+
 /* What the class says where tokenizer_config.json does not. */
 static cuddle_status add_defaults(json_t **config, json_t *map, const cud_conversion *c, cuddle_error *err)
 {
@@ -171,11 +185,11 @@ static cuddle_status add_defaults(json_t **config, json_t *map, const cud_conver
     bool failed = false;
     if (!*config) *config = json_object();
     for (int i = 0; i < CUDDLE_SPECIAL_COUNT && *config; i++)
-        if (class->named[i] && !json_object_get(*config, named_keys[i]))
-            failed |= json_object_set_new(*config, named_keys[i], json_string(class->named[i])) != 0;
+        if (cud_convert_default(c, (cuddle_special)i) && !json_object_get(*config, named_keys[i]))
+            failed |= json_object_set_new(*config, named_keys[i], json_string(cud_convert_default(c, (cuddle_special)i))) != 0;
     for (const char *const *own = class->own; own && *own && *config; own += 2)
         if (!json_object_get(*config, own[0])) failed |= json_object_set_new(*config, own[0], json_string(own[1])) != 0;
-    failed |= !object_of_mask(*config, class) || !object_of_mask(map, class);
+    failed |= !look_in_given_text(*config, c) || !object_of_mask(*config, class) || !object_of_mask(map, class);
     return *config && !failed ? CUDDLE_OK : cud_nomem(err, 64, "tokenizer_config.json");
 }
 
@@ -237,10 +251,10 @@ static cuddle_status add_processor(cuddle_tokenizer *t, const cud_conversion *c,
 }
 
 /* What the class means although nobody says it: the side that is padded, and names of tokens that are there. */
-static void apply_class(cuddle_tokenizer *t, const json_view *config, const json_view *map)
+static void apply_class(cuddle_tokenizer *t, const cud_conversion *c, const json_view *config, const json_view *map)
 {
     const char *name = json_string_value(json_object_get(config->value, "tokenizer_class"));
-    const cud_recipe *class = name ? cud_recipe_named(name) : NULL;
+    const cud_recipe *class = c ? c->class : name ? cud_recipe_named(name) : NULL;
     if (!class) return;
     if ((class->flags & CUD_CLASS_LEFT) && !t->padding_side) t->padding_side = CUDDLE_SIDE_LEFT;
     for (int i = 0; i < CUDDLE_SPECIAL_COUNT; i++)
@@ -272,7 +286,7 @@ static cuddle_status parse_files(cuddle_tokenizer **out, const cud_file_text fil
     for (int i = CUD_FILE_CONFIG; i < CUD_FILE_COUNT; i++) view[i] = cud_json_view(root[i], file_names[i]);
     if (!status) status = parse_tokenizer(t, &document, err);
     if (!status) status = cud_load_config(t, &view[CUD_FILE_CONFIG], &view[CUD_FILE_SPECIAL_MAP], &view[CUD_FILE_ADDED], err);
-    if (!status) apply_class(t, &view[CUD_FILE_CONFIG], &view[CUD_FILE_SPECIAL_MAP]);
+    if (!status) apply_class(t, conversion, &view[CUD_FILE_CONFIG], &view[CUD_FILE_SPECIAL_MAP]);
     if (!status && conversion)
         status = add_extras(t, conversion, &view[CUD_FILE_CONFIG], &view[CUD_FILE_SPECIAL_MAP], &view[CUD_FILE_ADDED], err);
     if (!status && conversion) status = add_processor(t, conversion, err);
