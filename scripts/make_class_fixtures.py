@@ -38,7 +38,7 @@ BERT = ("[UNK]", "[CLS]", "[SEP]", "[PAD]", "[MASK]")
 
 def words():
     check("mpnet", wordpiece(("[UNK]", "<s>", "</s>", "<pad>", "<mask>")), {"tokenizer_class": "MPNetTokenizer"})
-    check("funnel", wordpiece(("<unk>", "<cls>", "<sep>", "<pad>", "<mask>", "<s>", "</s>")), {"tokenizer_class": "FunnelTokenizer", "do_lower_case": False, "clean_text": False})
+    check("funnel", wordpiece(("<unk>", "<cls>", "<sep>", "<pad>", "<mask>", "<s>", "</s>")), {"tokenizer_class": "FunnelTokenizer", "do_lower_case": False, "clean_text": False}, TEXTS + ["a\u0007the\u00adcat"])
     check("splinter", wordpiece(BERT + ("[QUESTION]", ".")), {"tokenizer_class": "SplinterTokenizer"})
     check("splinter-left", wordpiece(BERT), {"tokenizer_class": "SplinterTokenizer", "padding_side": "left"}, TEXTS[:3])
     check("layoutlm", wordpiece(BERT), {"tokenizer_class": "LayoutLMv2Tokenizer", "strip_accents": False}, TEXTS[:6])
@@ -124,7 +124,7 @@ def unigram():
 
 
 def merged():
-    check("nllb", {"sentencepiece.bpe.model": spm("bpe")}, {"tokenizer_class": "NllbTokenizer", "src_lang": "fra_Latn", "additional_special_tokens": ["eng_Latn", "fra_Latn"]}, TEXTS + ["fra_Latn the<mask> cat"])
+    check("nllb", {"sentencepiece.bpe.model": spm("bpe")}, {"tokenizer_class": "NllbTokenizer", "src_lang": "fra_Latn", "additional_special_tokens": ["eng_Latn", "fra_Latn"]}, TEXTS + ["fra_Latn the<mask> cat", "a <ma\u200bsk> b"])
     check("nllb-legacy", {"sentencepiece.bpe.model": spm("bpe")}, {"tokenizer_class": "NllbTokenizer", "legacy_behaviour": True}, TEXTS[:4])
     check("reformer", {"spiece.model": spm("bpe", pad_id=-1, unk_id=0, bos_id=-1, eos_id=1)}, {"tokenizer_class": "ReformerTokenizer"})
     llama = dict(byte_fallback=True, character_coverage=0.98, size=360, rules=False, remove_extra_whitespaces=False)
@@ -136,10 +136,10 @@ def merged():
 def generic():
     """Models that are believed: by their type, or because their class is nobody's."""
     plain = spm("bpe", byte_fallback=True, character_coverage=0.98, size=360, rules=False, remove_extra_whitespaces=False)
-    check("phi3", {"tokenizer.model": plain, "config.json": json.dumps({"model_type": "phi3"})}, {"tokenizer_class": "LlamaTokenizer", "add_bos_token": True, "padding_side": "left", "legacy": False,
-          "added_tokens_decoder": {"360": {"content": "<|end|>", "normalized": True, "rstrip": True, "special": False}, "361": {"content": "Hat", "special": False}}}, TEXTS[:8] + ["the<|end|> cat<|end|>\nHats"])
+    check("phi3", {"tokenizer.model": plain, "config.json": json.dumps({"model_type": "phi3"})}, {"tokenizer_class": "LlamaTokenizer", "add_bos_token": True, "padding_side": "left",
+          "added_tokens_decoder": {"360": {"content": "<|end|>", "normalized": True, "rstrip": True, "special": False}, "361": {"content": "Hat", "special": False}}}, TEXTS[:8] + ["the<|end|> cat<|end|>\nHats", "\u2581a"])
     users = spm("bpe", byte_fallback=True, character_coverage=0.98, size=370, user_defined_symbols="<b>,\n\n,hat,hats,(x+)", control_symbols="<|x|>")
-    check("spm-users", {"tokenizer.model": users}, {"tokenizer_class": "PreTrainedTokenizerFast", "add_eos_token": True,
+    check("spm-users", {"tokenizer.model": users}, {"tokenizer_class": "PreTrainedTokenizerFast", "add_eos_token": True, "legacy": False,
           "added_tokens_decoder": {"3": {"content": "<mine>", "special": True}}}, TEXTS + ["\u2581hats<b> that\n\n\n(x+)(xx)<mine> <|x|>  "])
     check("spm-unigram", {"tokenizer.model": spm("unigram", add_dummy_prefix=False, unk_id=2, bos_id=-1, eos_id=0, unk_piece="<u>"), "config.json": json.dumps({"model_type": "umt5"})}, {"tokenizer_class": "T5Tokenizer"})
 

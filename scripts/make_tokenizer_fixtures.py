@@ -516,11 +516,11 @@ def write_vectors(name, tokenizer, texts, config, sequences):
     for _ in range(sequences):
         ids = [rng.randrange(len(tokenizer)) for _ in range(rng.choice([0, 1, 2, 5, 12]))]
         decodings.append({"ids": ids, "text": decode(tokenizer, ids, False)})
-    pair = backend.encode("Hello", "world")
+    single, pair = backend.encode("Hello"), backend.encode("Hello", "world")
     named = {key: getattr(tokenizer, key + "_token_id") for key in ["bos", "eos", "unk", "sep", "pad", "cls", "mask"]}
     vectors = {"made_by": f"transformers {__import__('transformers').__version__}, scripts/make_tokenizer_fixtures.py", "cases": cases, "decodings": decodings,
                "named": {key: -1 if value is None else value for key, value in named.items()}, "size": len(tokenizer), "left": tokenizer.padding_side == "left",
-               "pair": {"ids": pair.ids, "types": pair.type_ids}}
+               "single": {"ids": single.ids, "types": single.type_ids}, "pair": {"ids": pair.ids, "types": pair.type_ids}}
     lines = json.dumps(vectors, ensure_ascii=True, separators=(",", ":")).replace('{"text"', '\n{"text"').replace('{"ids"', '\n{"ids"')
     (folder / "vectors.json").write_text(lines + "\n")
     assert sum(file.stat().st_size for file in folder.iterdir()) < 150_000, name

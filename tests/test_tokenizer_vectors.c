@@ -82,31 +82,39 @@ static void check_encoding(const char *where, const cuddle_tokenizer *t, json_t 
     cuddle_encoding_free(e);
 }
 
+/* A text or two as one padded encoding. */
+static void check_padded(const char *name, const cuddle_tokenizer *t, json_t *want, const cuddle_tokenize_input *in, bool left)
+{
+    cuddle_tokenize_options o;
+    cuddle_encoding *e = NULL;
+    cuddle_tokenize_options_init(&o, sizeof o);
+    o.padding = CUDDLE_PAD_FIXED, o.pad_length = 99, o.pad_id = 0;
+    ck_ok(cuddle_tokenize_with(&e, t, in, &o, &err));
+    const size_t count = json_array_size(json_object_get(want, "ids")), first = left ? 99 - count : 0;
+    for (size_t i = 0; i < count; i++) {
+        ck_assert_msg(e->ids[first + i] == json_integer_value(json_array_get(json_object_get(want, "ids"), i)), "%s: id %zu of %zu", name, i, count);
+        ck_assert_msg(e->type_ids[first + i] == json_integer_value(json_array_get(json_object_get(want, "types"), i)), "%s: type %zu of %zu", name, i, count);
+    }
+    for (size_t i = 0; i < 99; i++)
+        ck_assert_msg(e->attention[i] == (i >= first && i < first + count), "%s: padding on the wrong side", name);
+    cuddle_encoding_free(e);
+}
+
 /* Folders without a tokenizer.json: what transformers says about the tokenizer it makes of them. */
 static void check_named(const char *name, const cuddle_tokenizer *t, json_t *root)
 {
     static const char *const keys[CUDDLE_SPECIAL_COUNT] = { "bos", "eos", "unk", "sep", "pad", "cls", "mask" };
-    json_t *named = json_object_get(root, "named"), *pair = json_object_get(root, "pair");
+    const cuddle_tokenize_input one = { .text = "Hello", .length = 5 }, two = { "Hello", 5, "world", 5 };
+    json_t *named = json_object_get(root, "named"), *single = json_object_get(root, "single");
+    const bool left = json_is_true(json_object_get(root, "left"));
     if (!named) return;
     for (int i = 0; i < CUDDLE_SPECIAL_COUNT; i++) {
         const int want = (int)json_integer_value(json_object_get(named, keys[i])), found = cuddle_tokenizer_special(t, (cuddle_special)i);
         ck_assert_msg(found == want, "%s: %s is %d, expected %d", name, keys[i], found, want);
     }
     ck_assert_msg(cuddle_tokenizer_size(t) == json_integer_value(json_object_get(root, "size")), "%s: %d tokens", name, cuddle_tokenizer_size(t));
-    const cuddle_tokenize_input in = { "Hello", 5, "world", 5 };
-    cuddle_tokenize_options o;
-    cuddle_encoding *e = NULL;
-    cuddle_tokenize_options_init(&o, sizeof o);
-    o.padding = CUDDLE_PAD_FIXED, o.pad_length = 99, o.pad_id = 0;
-    ck_ok(cuddle_tokenize_with(&e, t, &in, &o, &err));
-    ck_assert_msg(!e->attention[0] == json_is_true(json_object_get(root, "left")), "%s: padding on the wrong side", name);
-    const size_t count = json_array_size(json_object_get(pair, "ids")), first = e->attention[0] ? 0 : 99 - count;
-    for (size_t i = 0; i < count; i++) {
-        ck_assert_msg(e->ids[first + i] == json_integer_value(json_array_get(json_object_get(pair, "ids"), i)), "%s: pair id %zu", name, i);
-        ck_assert_msg(e->type_ids[first + i] == json_integer_value(json_array_get(json_object_get(pair, "types"), i)), "%s: pair type %zu", name, i);
-    }
-    ck_assert_int_eq(e->attention[first ? first - 1 : count], 0);
-    cuddle_encoding_free(e);
+    if (single) check_padded(name, t, single, &one, left);
+    check_padded(name, t, json_object_get(root, "pair"), &two, left);
 }
 
 /* Files of a model that this version has none of make a tokenizer.json that is refused by name; where it has one, they are compared. */
