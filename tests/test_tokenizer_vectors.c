@@ -170,6 +170,28 @@ START_TEST(agrees_with_the_reference)
 }
 END_TEST
 
+static const char *const vocabularies[] = { "class-deberta",  "class-pegasus",   "class-nllb",           "class-mbart",  "class-xlnet",
+                                            "class-spm-users", "class-spm-unigram", "class-tiktoken-llama", "class-qwen", "class-whisper",
+                                            "class-splinter" };
+
+/* Every early allocation and then, as there are thousands, one of a hundred. */
+START_TEST(a_failed_allocation_is_out_of_memory)
+{
+    char relative[300];
+    cuddle_status status = CUDDLE_E_NOMEM;
+    snprintf(relative, sizeof relative, "tokenizers/%s", vocabularies[_i]);
+    for (long n = 1; status; n += 1 + n / 100) {
+        cuddle_tokenizer *t = NULL;
+        test_fail_allocation(n, false);
+        status = cuddle_tokenizer_load(&t, test_path(relative), &err);
+        test_fail_allocation(0, false);
+        ck_assert_msg(status == CUDDLE_OK || (status == CUDDLE_E_NOMEM && !t), "%s: allocation %ld: %s", relative, n, err.text);
+        cuddle_tokenizer_free(t);
+        ck_assert(n < 1000000);
+    }
+}
+END_TEST
+
 static int skip_dots(const struct dirent *entry) { return entry->d_name[0] != '.'; }
 
 int main(void)
@@ -180,6 +202,7 @@ int main(void)
     TCase *tc = tcase_create("folders");
     tcase_set_timeout(tc, 0);
     tcase_add_loop_test(tc, agrees_with_the_reference, 0, folders);
+    tcase_add_loop_test(tc, a_failed_allocation_is_out_of_memory, 0, sizeof vocabularies / sizeof *vocabularies);
     suite_add_tcase(suite, tc);
     const int result = test_run(suite);
     for (int i = 0; i < folders; i++) free(folder[i]);
