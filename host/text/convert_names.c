@@ -79,6 +79,12 @@ static const char misnamed[] =
       "minimax_m2 modernbert modernbert-decoder molmo molmo2 nemotron nvfp4 opencua openvla paddleocr_vl phi3 phi3_v "
       "phimoe qwen2 qwen3_5 qwen3_5_moe qwen3_5_moe_text qwen4_exp siglip2 smolvlm step3_vl vipllava";
 
+/* These have no class of their own, so whatever their folder names is believed; where it names none, it is TokenizersBackend. */
+static const char unclassed[] =
+      "apertus arcee bamba bitnet bloom deepseek_v2 deepseek_v3 deepseek_v32 diffllama doge dots1 exaone exaone4 falcon falcon_h1 "
+      "gemma4 gpt_oss helium hunyuan_v1_dense hunyuan_v1_moe lfm2 lfm2_moe llama llama4 llama4_text minimax nemotron_h seed_oss "
+      "smollm3 vaultgemma zamba zamba2";
+
 #define PYTHON "is done by Python code of that name, which makes no tokenizer.json either"
 static const struct {
     const char *class, *why;
@@ -88,6 +94,7 @@ static const struct {
     { "BertJapaneseTokenizer", "splits words with the dictionary of MeCab, which no tokenizer.json can say" },
     { "Qwen3_5Tokenizer", "is made of a tokenizer.json alone" },
     { "XGLMTokenizer", "is made of a tokenizer.json alone" },
+    { "TikTokenTokenizer", "is code that came with the checkpoint: how it splits text is in no other file" },
     { "M2M100Tokenizer", PYTHON },
     { "CTRLTokenizer", PYTHON },
     { "XLMTokenizer", PYTHON },
@@ -162,6 +169,7 @@ static const char *find_name(const char **field, const json_view *config, const 
     if (name && (has_code || !of_type || same_class(name, of_type))) return name;
     if (name && !wrong && strcmp(of_type, "TokenizersBackend") != 0) return name;
     *field = "config.json: model_type";
+    if (!of_type && type && is_word(unclassed, type)) return "TokenizersBackend";
     return of_type ? of_type : type;
 }
 
