@@ -171,6 +171,19 @@ def ranks():
     backend = TikTokenConverter(str(folder / "qwen.tiktoken"), pattern=fixtures.CL100K % "", extra_special_tokens=special).converted()
     backend.normalizer = normalizers.NFC()
     fixtures.write_vectors("class-qwen", PreTrainedTokenizerFast(tokenizer_object=backend, bos_token=None, eos_token=None), TEXTS[2:6] + ["12345 <|im_start|>e\u0301<|extra_204|>"], {"tokenizer_class": "QWenTokenizer"}, 4)
+    # TikTokenTokenizer likewise, which is Kimi's.
+    folder = fixtures.OUT / "class-kimi"
+    folder.mkdir(exist_ok=True)
+    (folder / "tiktoken.model").write_bytes(data)
+    upper, lower, end = (r"[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]]", r"[\p{Ll}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]]", "(?i:'s|'t|'re|'ve|'m|'ll|'d)?")
+    pattern = "|".join([r"[\p{Han}]+", rf"[^\r\n\p{{L}}\p{{N}}]?{upper}*{lower}+{end}", rf"[^\r\n\p{{L}}\p{{N}}]?{upper}+{lower}*{end}", r"\p{N}{1,3}", r" ?[^\s\p{L}\p{N}]+[\r\n]*", r"\s*[\r\n]+", r"\s+(?!\S)", r"\s+"])
+    special = {size + i: f"<|reserved_token_{size + i}|>" for i in range(258)}
+    special.update({size: "[BOS]", size + 1: "[EOS]", size + 2: "<|im_end|>"})
+    backend = TikTokenConverter(str(folder / "tiktoken.model"), pattern=pattern, extra_special_tokens=list(special.values())).converted()
+    fixtures.write_vectors("class-kimi", PreTrainedTokenizerFast(tokenizer_object=backend, bos_token="[BOS]", eos_token="[EOS]"),
+                           TEXTS[2:6] + ["the中文cat\u3005Hat \u3042中\u3042 THE'LL 日本の<|im_end|>12345", f"<|reserved_token_{size + 257}|> a"],
+                           {"tokenizer_class": "TikTokenTokenizer", "bos_token": "[BOS]", "eos_token": "[EOS]", "auto_map": {"AutoTokenizer": ["tokenization_kimi.TikTokenTokenizer", None]},
+                            "added_tokens_decoder": {str(i): {"content": special[i], "special": True} for i in range(size, size + 3)}}, 4)
 
 
 if __name__ == "__main__":

@@ -50,7 +50,8 @@ cuddle_status cud_convert_files(cud_conversion *c, const cud_recipe *class, cons
     if (!status) status = cud_convert_flag(&c->add_eos, c, "add_eos_token", false, err);
     if (status) return status;
     /* transformers takes a file that is no SentencePiece model for one of tiktoken */
-    const bool tiktoken = cud_path_has_suffix(class->files[0], ".model") && cud_convert_is_tiktoken(&files[0]);
+    const bool tiktoken =
+        class->convert != cud_convert_kimi && cud_path_has_suffix(class->files[0], ".model") && cud_convert_is_tiktoken(&files[0]);
     return tiktoken ? cud_convert_tiktoken(c, files, err) : class->convert(c, files, err);
 }
 

@@ -121,6 +121,7 @@ cuddle_status cud_convert_spm(cud_conversion *c, const cud_bytes files[2], cuddl
 cuddle_status cud_convert_pegasus(cud_conversion *c, const cud_bytes files[2], cuddle_error *err);
 cuddle_status cud_convert_t5(cud_conversion *c, const cud_bytes files[2], cuddle_error *err);
 cuddle_status cud_convert_tiktoken(cud_conversion *c, const cud_bytes files[2], cuddle_error *err);
+cuddle_status cud_convert_kimi(cud_conversion *c, const cud_bytes files[2], cuddle_error *err);
 cuddle_status cud_convert_qwen(cud_conversion *c, const cud_bytes files[2], cuddle_error *err);
 bool cud_convert_is_tiktoken(const cud_bytes *file); /* by its first line */
 

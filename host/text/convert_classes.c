@@ -60,6 +60,13 @@
 #define TIKTOKEN_REGEX(digits) \
     "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\\\r\\\\n\\\\p{L}\\\\p{N}]?\\\\p{L}+|\\\\p{N}" digits "| ?[^\\\\s\\\\p{L}\\\\p{N}]+[\\\\r\\\\n]*|" \
     "\\\\s*[\\\\r\\\\n]+|\\\\s+(?!\\\\S)|\\\\s+"
+/* Runs of Han, then words of everything else: a word's characters are letters and marks that are not Han. */
+#define KIMI_UPPER "(?:(?!\\\\p{Han})[\\\\p{Lu}\\\\p{Lt}\\\\p{Lm}\\\\p{Lo}\\\\p{M}])"
+#define KIMI_LOWER "(?:(?!\\\\p{Han})[\\\\p{Ll}\\\\p{Lm}\\\\p{Lo}\\\\p{M}])"
+#define KIMI_END "(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
+#define KIMI_REGEX \
+    "[\\\\p{Han}]+|[^\\\\r\\\\n\\\\p{L}\\\\p{N}]?" KIMI_UPPER "*" KIMI_LOWER "+" KIMI_END "|[^\\\\r\\\\n\\\\p{L}\\\\p{N}]?" KIMI_UPPER "+" KIMI_LOWER "*" KIMI_END \
+    "|\\\\p{N}{1,3}| ?[^\\\\s\\\\p{L}\\\\p{N}]+[\\\\r\\\\n]*|\\\\s*[\\\\r\\\\n]+|\\\\s+(?!\\\\S)|\\\\s+"
 #define CLIP_REGEX "<\\\\|startoftext\\\\|>|<\\\\|endoftext\\\\|>|'s|'t|'re|'ve|'m|'ll|'d|[\\\\p{L}]+|[\\\\p{N}]|[^\\\\s\\\\p{L}\\\\p{N}]+"
 
 /* ---- pieces ---- */
@@ -210,6 +217,9 @@ static const cud_recipe classes[] = {
                        { "{\"type\":\"Fuse\"}", "dummy" }, STRIP_FIRST("dummy"), { "{\"type\":\"Fuse\"}", "!dummy bytes" }) },
     { "tiktoken", .files = { "tiktoken.model", NULL }, .convert = cud_convert_tiktoken,
       .pre_tokenizer = STEPS({ SPLIT("Regex", TIKTOKEN_REGEX("{1,3}"), "Isolated", "false"), NULL }, BYTE_LEVEL("false", "false", NULL)),
+      .decoder = STEPS(BYTE_LEVEL("true", "true", NULL)) },
+    { "TikTokenTokenizer", .files = { "tiktoken.model", NULL }, .convert = cud_convert_kimi,
+      .pre_tokenizer = STEPS({ SPLIT("Regex", KIMI_REGEX, "Isolated", "false"), NULL }, BYTE_LEVEL("false", "false", NULL)),
       .decoder = STEPS(BYTE_LEVEL("true", "true", NULL)) },
     { "QWenTokenizer", .files = { "qwen.tiktoken", NULL }, .convert = cud_convert_qwen, .normalizer = STEPS(NFC),
       .pre_tokenizer = STEPS({ SPLIT("Regex", TIKTOKEN_REGEX(""), "Isolated", "false"), NULL }, BYTE_LEVEL("false", "false", NULL)),

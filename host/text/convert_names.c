@@ -94,7 +94,6 @@ static const struct {
     { "BertJapaneseTokenizer", "splits words with the dictionary of MeCab, which no tokenizer.json can say" },
     { "Qwen3_5Tokenizer", "is made of a tokenizer.json alone" },
     { "XGLMTokenizer", "is made of a tokenizer.json alone" },
-    { "TikTokenTokenizer", "is code that came with the checkpoint: how it splits text is in no other file" },
     { "M2M100Tokenizer", PYTHON },
     { "CTRLTokenizer", PYTHON },
     { "XLMTokenizer", PYTHON },

@@ -139,13 +139,13 @@ bool cud_convert_is_tiktoken(const cud_bytes *file)
 
 enum { MOST_RESERVED = 1 << 16 };
 
-/* What added_tokens_decoder has behind the ranks keeps its ids, so tokens of no use fill the gaps. */
-static cuddle_status add_reserved(cud_conversion *c, int32_t ranks, cuddle_error *err)
+/* What added_tokens_decoder has behind the ranks keeps its ids, so tokens of no use fill the gaps, and what is missing to `least`. */
+static cuddle_status add_reserved(cud_conversion *c, int32_t ranks, int32_t least, cuddle_error *err)
 {
     const json_t *decoder = json_object_get(c->config.value, "added_tokens_decoder");
     const char *key;
     json_t *value;
-    long last = -1;
+    long last = (long)ranks + least - 1;
     json_object_foreach((json_t *)(uintptr_t)decoder, key, value)
     {
         char *end;
@@ -184,13 +184,13 @@ static cuddle_status put_added(cud_conversion *c, int32_t ranks, cuddle_error *e
     return status ? status : cud_json_put(&c->json, "]", err);
 }
 
-static cuddle_status convert(cud_conversion *c, const cud_bytes *file, cuddle_error *err)
+static cuddle_status convert(cud_conversion *c, const cud_bytes *file, int32_t least, cuddle_error *err)
 {
     tiktoken t = { .text = { 0 } };
     cud_vocab_init(&t.ranks);
     cuddle_status status = read_ranks(&t, c->class->files[0], file, err);
     if (!status) status = put_model(c, &t.ranks, err);
-    if (!status) status = add_reserved(c, (int32_t)t.ranks.count, err);
+    if (!status) status = add_reserved(c, (int32_t)t.ranks.count, least, err);
     if (!status) status = put_added(c, (int32_t)t.ranks.count, err);
     if (!status) status = cud_convert_put_steps(c, err);
     if (!status) status = cud_json_put(&c->json, "}", err);
@@ -202,7 +202,13 @@ static cuddle_status convert(cud_conversion *c, const cud_bytes *file, cuddle_er
 cuddle_status cud_convert_tiktoken(cud_conversion *c, const cud_bytes files[2], cuddle_error *err)
 {
     c->steps = cud_recipe_named("tiktoken"); /* whatever class it is whose file turned out to be one of tiktoken */
-    return convert(c, &files[0], err);
+    return convert(c, &files[0], 0, err);
+}
+
+/* Kimi's has room for 258 tokens behind its ranks. */
+cuddle_status cud_convert_kimi(cud_conversion *c, const cud_bytes files[2], cuddle_error *err)
+{
+    return convert(c, &files[0], 258, err);
 }
 
 /* The special tokens of Qwen's first models are in its code, not in a file. */
@@ -217,5 +223,5 @@ cuddle_status cud_convert_qwen(cud_conversion *c, const cud_bytes files[2], cudd
         snprintf(text, sizeof text, "<|extra_%d|>", i);
         status = cud_convert_add_extra(c, text, strlen(text), true, err);
     }
-    return status ? status : convert(c, &files[0], err);
+    return status ? status : convert(c, &files[0], 0, err);
 }
