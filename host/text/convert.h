@@ -61,13 +61,13 @@ enum {                            /* what is particular about a class */
        CUD_CLASS_LEFT = 1,        /* its padding_side is left */
        CUD_CLASS_MASK_STRIPS = 2, /* its mask token takes the white space before it */
        CUD_CLASS_MASK_NORMALIZED = 4,
-       CUD_CLASS_ADDS_BOS = 512,      /* add_bos_token is true where that is not said */
-       CUD_CLASS_OWN_ENDS = 8,        /* add_bos_token and add_eos_token, if there, replace its template */
-       CUD_CLASS_UNKNOWN = 16,        /* its BPE model has an unk_token */
-       CUD_CLASS_SUFFIX = 32,         /* its BPE model has the end_of_word_suffix "</w>" */
-       CUD_CLASS_BYTES = 64,          /* its BPE model has byte_fallback */
-       CUD_CLASS_UNKNOWN_SCORE = 128, /* unk_id is looked up: the unk_token with a score of 0, else `unk` */
-       CUD_CLASS_UNKNOWN_NAME = 256,  /* the same with any score */
+       CUD_CLASS_ADDS_BOS = 8,        /* add_bos_token is true where that is not said */
+       CUD_CLASS_OWN_ENDS = 16,       /* add_bos_token and add_eos_token, if there, replace its template */
+       CUD_CLASS_UNKNOWN = 32,        /* its BPE model has an unk_token */
+       CUD_CLASS_SUFFIX = 64,         /* its BPE model has the end_of_word_suffix "</w>" */
+       CUD_CLASS_BYTES = 128,         /* its BPE model has byte_fallback */
+       CUD_CLASS_UNKNOWN_SCORE = 256, /* unk_id is looked up: the unk_token with a score of 0, else `unk` */
+       CUD_CLASS_UNKNOWN_NAME = 512,  /* the same with any score */
 };
 
 struct cud_recipe { /* a class of transformers */
