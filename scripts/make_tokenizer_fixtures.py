@@ -493,7 +493,14 @@ def check_files(name, files, texts, config=None, sequences=10):
         (folder / file).write_bytes(data if isinstance(data, bytes) else data.encode())
     if config is not None:
         (folder / "tokenizer_config.json").write_text(json.dumps(config, indent=1) + "\n")
-    tokenizer = AutoTokenizer.from_pretrained(folder)
+    write_vectors(name, AutoTokenizer.from_pretrained(folder), texts, None, sequences)
+
+
+def write_vectors(name, tokenizer, texts, config, sequences):
+    """What a tokenizer of transformers makes of the texts."""
+    folder = OUT / name
+    if config is not None:
+        (folder / "tokenizer_config.json").write_text(json.dumps(config, indent=1) + "\n")
     backend = tokenizer._tokenizer
     backend.no_truncation()
     backend.no_padding()
@@ -504,14 +511,16 @@ def check_files(name, files, texts, config=None, sequences=10):
         cases.append({
             "text": t, "ids": full.ids, "offsets": byte_offsets(t, full), "special": full.special_tokens_mask if full.ids != bare.ids else [0] * len(full.ids),
             "ids_no_special": bare.ids, "offsets_no_special": byte_offsets(t, bare), "decoded": decode(tokenizer, full.ids, False), "decoded_skip": decode(tokenizer, full.ids, True)})
+        if full.ids == bare.ids and byte_offsets(t, full) == byte_offsets(t, bare):
+            del cases[-1]["ids_no_special"], cases[-1]["offsets_no_special"]
     for _ in range(sequences):
         ids = [rng.randrange(len(tokenizer)) for _ in range(rng.choice([0, 1, 2, 5, 12]))]
         decodings.append({"ids": ids, "text": decode(tokenizer, ids, False)})
-    pair = backend.encode("Hello", "world")
+    single, pair = backend.encode("Hello"), backend.encode("Hello", "world")
     named = {key: getattr(tokenizer, key + "_token_id") for key in ["bos", "eos", "unk", "sep", "pad", "cls", "mask"]}
     vectors = {"made_by": f"transformers {__import__('transformers').__version__}, scripts/make_tokenizer_fixtures.py", "cases": cases, "decodings": decodings,
                "named": {key: -1 if value is None else value for key, value in named.items()}, "size": len(tokenizer), "left": tokenizer.padding_side == "left",
-               "pair": {"ids": pair.ids, "types": pair.type_ids}}
+               "single": {"ids": single.ids, "types": single.type_ids}, "pair": {"ids": pair.ids, "types": pair.type_ids}}
     lines = json.dumps(vectors, ensure_ascii=True, separators=(",", ":")).replace('{"text"', '\n{"text"').replace('{"ids"', '\n{"ids"')
     (folder / "vectors.json").write_text(lines + "\n")
     assert sum(file.stat().st_size for file in folder.iterdir()) < 150_000, name

@@ -82,31 +82,39 @@ static void check_encoding(const char *where, const cuddle_tokenizer *t, json_t 
     cuddle_encoding_free(e);
 }
 
+/* A text or two as one padded encoding. */
+static void check_padded(const char *name, const cuddle_tokenizer *t, json_t *want, const cuddle_tokenize_input *in, bool left)
+{
+    cuddle_tokenize_options o;
+    cuddle_encoding *e = NULL;
+    cuddle_tokenize_options_init(&o, sizeof o);
+    o.padding = CUDDLE_PAD_FIXED, o.pad_length = 99, o.pad_id = 0;
+    ck_ok(cuddle_tokenize_with(&e, t, in, &o, &err));
+    const size_t count = json_array_size(json_object_get(want, "ids")), first = left ? 99 - count : 0;
+    for (size_t i = 0; i < count; i++) {
+        ck_assert_msg(e->ids[first + i] == json_integer_value(json_array_get(json_object_get(want, "ids"), i)), "%s: id %zu of %zu", name, i, count);
+        ck_assert_msg(e->type_ids[first + i] == json_integer_value(json_array_get(json_object_get(want, "types"), i)), "%s: type %zu of %zu", name, i, count);
+    }
+    for (size_t i = 0; i < 99; i++)
+        ck_assert_msg(e->attention[i] == (i >= first && i < first + count), "%s: padding on the wrong side", name);
+    cuddle_encoding_free(e);
+}
+
 /* Folders without a tokenizer.json: what transformers says about the tokenizer it makes of them. */
 static void check_named(const char *name, const cuddle_tokenizer *t, json_t *root)
 {
     static const char *const keys[CUDDLE_SPECIAL_COUNT] = { "bos", "eos", "unk", "sep", "pad", "cls", "mask" };
-    json_t *named = json_object_get(root, "named"), *pair = json_object_get(root, "pair");
+    const cuddle_tokenize_input one = { .text = "Hello", .length = 5 }, two = { "Hello", 5, "world", 5 };
+    json_t *named = json_object_get(root, "named"), *single = json_object_get(root, "single");
+    const bool left = json_is_true(json_object_get(root, "left"));
     if (!named) return;
     for (int i = 0; i < CUDDLE_SPECIAL_COUNT; i++) {
         const int want = (int)json_integer_value(json_object_get(named, keys[i])), found = cuddle_tokenizer_special(t, (cuddle_special)i);
         ck_assert_msg(found == want, "%s: %s is %d, expected %d", name, keys[i], found, want);
     }
     ck_assert_msg(cuddle_tokenizer_size(t) == json_integer_value(json_object_get(root, "size")), "%s: %d tokens", name, cuddle_tokenizer_size(t));
-    const cuddle_tokenize_input in = { "Hello", 5, "world", 5 };
-    cuddle_tokenize_options o;
-    cuddle_encoding *e = NULL;
-    cuddle_tokenize_options_init(&o, sizeof o);
-    o.padding = CUDDLE_PAD_FIXED, o.pad_length = 99, o.pad_id = 0;
-    ck_ok(cuddle_tokenize_with(&e, t, &in, &o, &err));
-    ck_assert_msg(!e->attention[0] == json_is_true(json_object_get(root, "left")), "%s: padding on the wrong side", name);
-    const size_t count = json_array_size(json_object_get(pair, "ids")), first = e->attention[0] ? 0 : 99 - count;
-    for (size_t i = 0; i < count; i++) {
-        ck_assert_msg(e->ids[first + i] == json_integer_value(json_array_get(json_object_get(pair, "ids"), i)), "%s: pair id %zu", name, i);
-        ck_assert_msg(e->type_ids[first + i] == json_integer_value(json_array_get(json_object_get(pair, "types"), i)), "%s: pair type %zu", name, i);
-    }
-    ck_assert_int_eq(e->attention[first ? first - 1 : count], 0);
-    cuddle_encoding_free(e);
+    if (single) check_padded(name, t, single, &one, left);
+    check_padded(name, t, json_object_get(root, "pair"), &two, left);
 }
 
 /* Files of a model that this version has none of make a tokenizer.json that is refused by name; where it has one, they are compared. */
@@ -162,6 +170,28 @@ START_TEST(agrees_with_the_reference)
 }
 END_TEST
 
+static const char *const vocabularies[] = { "class-deberta",  "class-pegasus",   "class-nllb",           "class-mbart",  "class-xlnet",
+                                            "class-spm-users", "class-spm-unigram", "class-tiktoken-llama", "class-qwen", "class-whisper",
+                                            "class-splinter" };
+
+/* Every early allocation and then, as there are thousands, one of a hundred. */
+START_TEST(a_failed_allocation_is_out_of_memory)
+{
+    char relative[300];
+    cuddle_status status = CUDDLE_E_NOMEM;
+    snprintf(relative, sizeof relative, "tokenizers/%s", vocabularies[_i]);
+    for (long n = 1; status; n += 1 + n / 100) {
+        cuddle_tokenizer *t = NULL;
+        test_fail_allocation(n, false);
+        status = cuddle_tokenizer_load(&t, test_path(relative), &err);
+        test_fail_allocation(0, false);
+        ck_assert_msg(status == CUDDLE_OK || (status == CUDDLE_E_NOMEM && !t), "%s: allocation %ld: %s", relative, n, err.text);
+        cuddle_tokenizer_free(t);
+        ck_assert(n < 1000000);
+    }
+}
+END_TEST
+
 static int skip_dots(const struct dirent *entry) { return entry->d_name[0] != '.'; }
 
 int main(void)
@@ -172,6 +202,7 @@ int main(void)
     TCase *tc = tcase_create("folders");
     tcase_set_timeout(tc, 0);
     tcase_add_loop_test(tc, agrees_with_the_reference, 0, folders);
+    tcase_add_loop_test(tc, a_failed_allocation_is_out_of_memory, 0, sizeof vocabularies / sizeof *vocabularies);
     suite_add_tcase(suite, tc);
     const int result = test_run(suite);
     for (int i = 0; i < folders; i++) free(folder[i]);

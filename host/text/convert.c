@@ -7,131 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- the classes: a row is what transformers' class of that name reads and what it falls back to ---- */
-
-#define END "<|endoftext|>"
-#define NAMES(...) .named = { __VA_ARGS__ }
-#define BOS(s) [CUDDLE_SPECIAL_BOS] = s
-#define EOS(s) [CUDDLE_SPECIAL_EOS] = s
-#define UNK(s) [CUDDLE_SPECIAL_UNK] = s
-#define SEP(s) [CUDDLE_SPECIAL_SEP] = s
-#define PAD(s) [CUDDLE_SPECIAL_PAD] = s
-#define CLS(s) [CUDDLE_SPECIAL_CLS] = s
-#define MASK(s) [CUDDLE_SPECIAL_MASK] = s
-#define BPE_FILES .files = { "vocab.json", "merges.txt" }
-
-static const cud_recipe classes[] = {
-    { "GPT2Tokenizer", NAMES(BOS(END), EOS(END), UNK(END)), BPE_FILES, cud_convert_byte_bpe, false },
-    { "CodeGenTokenizer", NAMES(BOS(END), EOS(END), UNK(END)), BPE_FILES, cud_convert_byte_bpe, false },
-    { "Qwen2Tokenizer", NAMES(EOS(END), UNK(END), PAD(END)), BPE_FILES, cud_convert_qwen2, false },
-    { "CLIPTokenizer", NAMES(BOS("<|startoftext|>"), EOS(END), UNK(END), PAD(END)), BPE_FILES, cud_convert_clip, false },
-    { "RobertaTokenizer", NAMES(BOS("<s>"), EOS("</s>"), UNK("<unk>"), SEP("</s>"), PAD("<pad>"), CLS("<s>"), MASK("<mask>")),
-      BPE_FILES, cud_convert_roberta, false },
-    { "BertTokenizer",
-      NAMES(UNK("[UNK]"), SEP("[SEP]"), PAD("[PAD]"), CLS("[CLS]"), MASK("[MASK]")),
-      { "vocab.txt", NULL },
-      cud_convert_bert,
-      false },
-    { "LlamaTokenizer", NAMES(BOS("<s>"), EOS("</s>"), UNK("<unk>")), { "tokenizer.model", NULL }, cud_convert_llama, true },
-    { "GemmaTokenizer",
-      NAMES(BOS("<bos>"), EOS("<eos>"), UNK("<unk>"), PAD("<pad>"), MASK("<mask>")),
-      { "tokenizer.model", NULL },
-      cud_convert_gemma,
-      true },
-    { "T5Tokenizer", NAMES(EOS("</s>"), UNK("<unk>"), PAD("<pad>")), { "spiece.model", NULL }, cud_convert_t5, false },
-    { "XLMRobertaTokenizer",
-      NAMES(BOS("<s>"), EOS("</s>"), UNK("<unk>"), SEP("</s>"), PAD("<pad>"), CLS("<s>"), MASK("<mask>")),
-      { "sentencepiece.bpe.model", NULL },
-      cud_convert_xlm_roberta,
-      false },
-    { "PreTrainedTokenizer", { NULL }, { "tiktoken.model", NULL }, cud_convert_tiktoken, false },
-};
-
-static const struct { /* other names of a class, and the model types whose class it is */
-    const char *name, *class;
-} other_names[] = {
-    { "BartTokenizer", "RobertaTokenizer" },
-    { "LongformerTokenizer", "RobertaTokenizer" },
-    { "LEDTokenizer", "RobertaTokenizer" },
-    { "MvpTokenizer", "RobertaTokenizer" },
-    { "DistilBertTokenizer", "BertTokenizer" },
-    { "ElectraTokenizer", "BertTokenizer" },
-    { "MobileBertTokenizer", "BertTokenizer" },
-    { "SqueezeBertTokenizer", "BertTokenizer" },
-    { "ConvBertTokenizer", "BertTokenizer" },
-    { "TokenizersBackend", "PreTrainedTokenizer" },
-    { "gpt2", "GPT2Tokenizer" },
-    { "gpt_neo", "GPT2Tokenizer" },
-    { "gptj", "GPT2Tokenizer" },
-    { "opt", "GPT2Tokenizer" },
-    { "codegen", "CodeGenTokenizer" },
-    { "qwen2", "Qwen2Tokenizer" },
-    { "qwen3", "Qwen2Tokenizer" },
-    { "clip", "CLIPTokenizer" },
-    { "roberta", "RobertaTokenizer" },
-    { "bart", "RobertaTokenizer" },
-    { "longformer", "RobertaTokenizer" },
-    { "bert", "BertTokenizer" },
-    { "distilbert", "BertTokenizer" },
-    { "electra", "BertTokenizer" },
-    { "llama", "LlamaTokenizer" },
-    { "gemma", "GemmaTokenizer" },
-    { "gemma2", "GemmaTokenizer" },
-    { "t5", "T5Tokenizer" },
-    { "xlm-roberta", "XLMRobertaTokenizer" },
-};
-
-const cud_recipe *cud_recipe_named(const char *name)
-{
-    static const char fast[] = "Fast";
-    size_t length = strlen(name);
-    if (cud_path_has_suffix(name, fast)) length -= strlen(fast);
-    for (size_t i = 0; i < sizeof classes / sizeof *classes; i++)
-        if (strlen(classes[i].name) == length && strncmp(classes[i].name, name, length) == 0) return &classes[i];
-    for (size_t i = 0; i < sizeof other_names / sizeof *other_names; i++)
-        if (strlen(other_names[i].name) == length && strncmp(other_names[i].name, name, length) == 0)
-            return cud_recipe_named(other_names[i].class);
-    return NULL;
-}
-
-static cuddle_status has_file(bool *out, const char *folder, const char *name, cuddle_error *err)
-{
-    char *path = NULL;
-    const cuddle_status status = cud_path_join(&path, folder, name, err);
-    *out = !status && cud_path_is_file(path);
-    free(path);
-    return status;
-}
-
-const cud_recipe *cud_convert_class(const char *folder, const json_view *config, const json_view *model, cuddle_error *why)
-{
-    const char *name = json_string_value(json_object_get(config->value, "tokenizer_class")),
-               *file = "tokenizer_config.json: tokenizer_class";
-    if (!name) {
-        name = json_string_value(json_object_get(model->value, "model_type"));
-        file = "config.json: model_type";
-    }
-    if (!name) {
-        cud_fail(why, CUDDLE_E_IO,
-                 "there is no tokenizer.json in the folder, and neither tokenizer_config.json's tokenizer_class nor config.json's "
-                 "model_type says what other files make a tokenizer");
-        return NULL;
-    }
-    const cud_recipe *class = cud_recipe_named(name);
-    if (!class) {
-        cud_fail(why, CUDDLE_E_UNSUPPORTED, "%s is \"%.60s\", which needs a tokenizer.json", file, name);
-        return NULL;
-    }
-    for (int i = 0; i < 2 && class->files[i]; i++) {
-        bool has;
-        if (has_file(&has, folder, class->files[i], why)) return NULL;
-        if (has) continue;
-        cud_fail(why, CUDDLE_E_IO, "there is neither a tokenizer.json nor a %s, which a %s reads", class->files[i], class->name);
-        return NULL;
-    }
-    return class;
-}
-
 /* ---- files ---- */
 
 static cuddle_status read_whole(cud_bytes *out, const char *folder, const char *name, cuddle_error *err)
@@ -167,10 +42,17 @@ bool cud_convert_line(const cud_bytes *file, size_t *at, const char **line, size
 cuddle_status cud_convert_files(cud_conversion *c, const cud_recipe *class, const cud_bytes files[2], const json_view *config,
                                 cuddle_error *err)
 {
-    *c = (cud_conversion){ .class = class, .config = *config };
-    cuddle_status status = cud_convert_flag(&c->add_bos, c, "add_bos_token", false, err);
+    *c = (cud_conversion){ .class = class, .steps = class, .config = *config, .single = class->single, .pair = class->pair };
+    if ((class->flags & CUD_CLASS_OWN_ENDS) &&
+        (json_object_get(config->value, "add_bos_token") || json_object_get(config->value, "add_eos_token")))
+        c->single = c->pair = NULL;
+    cuddle_status status = cud_convert_flag(&c->add_bos, c, "add_bos_token", class->flags & CUD_CLASS_ADDS_BOS, err);
     if (!status) status = cud_convert_flag(&c->add_eos, c, "add_eos_token", false, err);
-    return status ? status : class->convert(c, files, err);
+    if (status) return status;
+    /* transformers takes a file that is no SentencePiece model for one of tiktoken */
+    const bool tiktoken =
+        class->convert != cud_convert_kimi && cud_path_has_suffix(class->files[0], ".model") && cud_convert_is_tiktoken(&files[0]);
+    return tiktoken ? cud_convert_tiktoken(c, files, err) : class->convert(c, files, err);
 }
 
 cuddle_status cud_convert(cud_conversion *c, const cud_recipe *class, const char *folder, const json_view *config,
@@ -186,10 +68,25 @@ cuddle_status cud_convert(cud_conversion *c, const cud_recipe *class, const char
     return status;
 }
 
+cuddle_status cud_convert_add_extra(cud_conversion *c, const char *text, size_t length, bool special, cuddle_error *err)
+{
+    if ((c->extras & (c->extras - 1)) == 0) { /* none, or a power of two: full */
+        const size_t room = c->extras ? 2 * c->extras : 1;
+        cud_convert_extra *grown = realloc(c->extra, room * sizeof *grown);
+        if (!grown) return cud_nomem(err, room * sizeof *grown, "special tokens");
+        c->extra = grown;
+    }
+    char *copy = strndup(text, length);
+    if (!copy) return cud_nomem(err, length + 1, "special tokens");
+    c->extra[c->extras++] = (cud_convert_extra){ copy, special };
+    return CUDDLE_OK;
+}
+
 void cud_conversion_free(cud_conversion *c)
 {
     free(c->json.data);
-    for (size_t i = 0; i < c->extras; i++) free(c->extra[i]);
+    for (size_t i = 0; i < c->extras; i++) free(c->extra[i].text);
+    for (int i = 0; i < CUDDLE_SPECIAL_COUNT; i++) free(c->named[i]);
     free(c->extra);
     *c = (cud_conversion){ 0 };
 }
@@ -216,7 +113,17 @@ static cuddle_status put_template(cud_bytes *out, const char *template, cuddle_e
     return status ? status : cud_json_put(out, "]", err);
 }
 
-cuddle_status cud_convert_processor(cud_bytes *out, const cud_conversion *c, const int32_t *named, cuddle_error *err)
+static cuddle_status put_token(cud_bytes *out, bool *first, char letter, int32_t id, cuddle_error *err)
+{
+    char text[96];
+    snprintf(text, sizeof text, "%s\"%c\":{\"id\":\"%c\",\"ids\":[%d],\"tokens\":[\"%c\"]}", *first ? "" : ",", letter, letter,
+             (int)id, letter);
+    *first = false;
+    return cud_json_put(out, text, err);
+}
+
+cuddle_status cud_convert_processor(cud_bytes *out, const cud_conversion *c, const int32_t *named, const int32_t *others,
+                                    cuddle_error *err)
 {
     static const struct {
         char letter;
@@ -227,7 +134,7 @@ cuddle_status cud_convert_processor(cud_bytes *out, const cud_conversion *c, con
                     { 's', CUDDLE_SPECIAL_SEP, "sep_token" },
                     { 'c', CUDDLE_SPECIAL_CLS, "cls_token" } };
     const bool bos = c->add_bos && named[CUDDLE_SPECIAL_BOS] >= 0, eos = c->add_eos && named[CUDDLE_SPECIAL_EOS] >= 0;
-    char one[32], two[64], text[96];
+    char one[32], two[64];
     const char *single = c->single, *pair = c->pair;
     if (!single) { /* what transformers makes of add_bos_token and add_eos_token */
         snprintf(one, sizeof one, "%sA0%s", bos ? "b0 " : "", eos ? " e0" : "");
@@ -235,28 +142,29 @@ cuddle_status cud_convert_processor(cud_bytes *out, const cud_conversion *c, con
         single = one;
         pair = two;
     }
+    bool any = false, first = true;
     cuddle_status status = cud_json_put(out, "{\"post_processor\":{\"type\":\"Sequence\",\"processors\":[", err);
-    if (!status && c->trim_offsets) {
-        snprintf(text, sizeof text, "{\"type\":\"ByteLevel\",\"trim_offsets\":true,\"add_prefix_space\":%s},",
-                 c->add_prefix_space ? "true" : "false");
-        status = cud_json_put(out, text, err);
-    }
-    if (!status) status = cud_json_put(out, "{\"type\":\"TemplateProcessing\",\"single\":", err);
+    if (!status) status = cud_convert_put_list(out, &any, c, c->class->processor, err);
+    if (!status)
+        status = cud_json_put(
+            out, any ? ",{\"type\":\"TemplateProcessing\",\"single\":" : "{\"type\":\"TemplateProcessing\",\"single\":", err);
     if (!status) status = put_template(out, single, err);
     if (!status) status = cud_json_put(out, ",\"pair\":", err);
     if (!status) status = put_template(out, pair, err);
     if (!status) status = cud_json_put(out, ",\"special_tokens\":{", err);
-    bool first = true;
     for (size_t i = 0; i < sizeof letters / sizeof *letters && !status; i++) {
         if (!strchr(pair, letters[i].letter)) continue;
         const int32_t id = named[letters[i].which];
         if (id < 0)
             return cud_fail(err, CUDDLE_E_FORMAT, "tokenizer_config.json: \"%s\" is null, expected the token that a %s adds",
                             letters[i].name, c->class->name);
-        snprintf(text, sizeof text, "%s\"%c\":{\"id\":\"%c\",\"ids\":[%d],\"tokens\":[\"%c\"]}", first ? "" : ",",
-                 letters[i].letter, letters[i].letter, (int)id, letters[i].letter);
-        first = false;
-        status = cud_json_put(out, text, err);
+        status = put_token(out, &first, letters[i].letter, id, err);
+    }
+    for (size_t i = 0; i < c->others && !status; i++) {
+        if (others[i] < 0)
+            return cud_fail(err, CUDDLE_E_FORMAT, "%s: there is no \"%.60s\", which a %s adds", c->class->files[0],
+                            c->other[i].text ? c->other[i].text : "", c->class->name);
+        status = put_token(out, &first, (char)('1' + i), others[i], err);
     }
     return status ? status : cud_json_put(out, "}}]}}", err);
 }
@@ -323,11 +231,16 @@ cuddle_status cud_convert_flag(bool *out, const cud_conversion *c, const char *k
     return cud_json_bool(out, &c->config, key, CUD_JSON_NULLABLE, err);
 }
 
+const char *cud_convert_default(const cud_conversion *c, cuddle_special which)
+{
+    return c->class->named[which] ? c->class->named[which] : c->named[which];
+}
+
 const char *cud_convert_named(const cud_conversion *c, cuddle_special which)
 {
     static const char *const keys[CUDDLE_SPECIAL_COUNT] = { "bos_token", "eos_token", "unk_token", "sep_token",
                                                             "pad_token", "cls_token", "mask_token" };
     const json_t *value = json_object_get(c->config.value, keys[which]);
-    if (!value) return c->class->named[which];
+    if (!value) return cud_convert_default(c, which);
     return json_string_value(json_is_object(value) ? json_object_get(value, "content") : value);
 }

@@ -6,12 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char qwen2_regex[] =
-    "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|"
-    "\\s+(?!\\S)|\\s+";
-static const char clip_regex[] =
-    "<\\|startoftext\\|>|<\\|endoftext\\|>|'s|'t|'re|'ve|'m|'ll|'d|[\\p{L}]+|[\\p{N}]|[^\\s\\p{L}\\p{N}]+";
-
 /* vocab.json is one object; it is copied as it stands, so it is looked through first. */
 static cuddle_status put_vocab(cud_conversion *c, const cud_bytes *file, cuddle_error *err)
 {
@@ -56,84 +50,57 @@ static cuddle_status put_merges(cud_conversion *c, const cud_bytes *file, cuddle
     return status ? status : cud_json_put(&c->json, "]}", err);
 }
 
-/* {"model": ..., and what follows it. */
-static cuddle_status put(cud_conversion *c, const cud_bytes files[2], const char *model, const char *rest, cuddle_error *err)
+/* Appends what the class says of its model: {"model":{"type":"BPE", and so on. */
+static cuddle_status put_model(cud_conversion *c, cuddle_error *err)
 {
+    const char *unk = cud_convert_named(c, CUDDLE_SPECIAL_UNK);
     cuddle_status status = cud_json_put(&c->json, "{\"model\":{\"type\":\"BPE\",", err);
-    if (!status) status = cud_json_put(&c->json, model, err);
-    if (!status) status = put_vocab(c, &files[0], err);
-    if (!status) status = put_merges(c, &files[1], err);
-    return status ? status : cud_json_put(&c->json, rest, err);
-}
-
-static cuddle_status put_regex(cud_conversion *c, const char *regex, const char *behavior, cuddle_error *err)
-{
-    cuddle_status status = cud_json_put(&c->json, "{\"type\":\"Split\",\"pattern\":{\"Regex\":", err);
-    if (!status) status = cud_json_put_string(&c->json, regex, strlen(regex), err);
-    if (!status) status = cud_json_put(&c->json, "},", err);
-    return status ? status : cud_json_put(&c->json, behavior, err);
+    if (!status && (c->class->flags & CUD_CLASS_SUFFIX)) status = cud_json_put(&c->json, "\"end_of_word_suffix\":\"</w>\",", err);
+    if (status || !unk || !(c->class->flags & CUD_CLASS_UNKNOWN)) return status;
+    status = cud_json_put(&c->json, "\"unk_token\":", err);
+    if (!status) status = cud_json_put_string(&c->json, unk, strlen(unk), err);
+    return status ? status : cud_json_put(&c->json, ",", err);
 }
 
 cuddle_status cud_convert_byte_bpe(cud_conversion *c, const cud_bytes files[2], cuddle_error *err)
 {
-    cuddle_status status = cud_convert_flag(&c->add_prefix_space, c, "add_prefix_space", false, err);
+    cuddle_status status = put_model(c, err);
+    if (!status) status = put_vocab(c, &files[0], err);
+    if (!status) status = put_merges(c, &files[1], err);
+    if (!status) status = cud_convert_put_steps(c, err);
+    return status ? status : cud_json_put(&c->json, "}", err);
+}
+
+/* transformers' post-processor has the ids of </s> and <s> as they are in the one vocabulary there is. */
+cuddle_status cud_convert_herbert(cud_conversion *c, const cud_bytes files[2], cuddle_error *err)
+{
+    c->other[c->others++].id = 2;
+    c->other[c->others++].id = 0;
+    return cud_convert_byte_bpe(c, files, err);
+}
+
+/* What the decoder's input begins with depends on what is to be done with the speech. */
+cuddle_status cud_convert_whisper(cud_conversion *c, const cud_bytes files[2], cuddle_error *err)
+{
+    static const struct {
+        const char *single, *pair;
+    } templates[] = { { "10 A0 e0", "10 A0 B1 e1" },
+                      { "10 20 A0 e0", "10 20 A0 B1 e1" },
+                      { "10 20 30 A0 e0", "10 20 30 A0 B1 e1" } };
+    const char *task = NULL;
+    bool timestamps = false;
+    cuddle_status status = cud_json_string(&task, &c->config, "task", CUD_JSON_NULLABLE, err);
+    if (!status) status = cud_convert_flag(&timestamps, c, "predict_timestamps", false, err);
     if (status) return status;
-    return put(c, files, "",
-               c->add_prefix_space ? ",\"decoder\":{\"type\":\"ByteLevel\",\"add_prefix_space\":true,\"trim_offsets\":true},"
-                                     "\"pre_tokenizer\":{\"type\":\"ByteLevel\",\"add_prefix_space\":true,\"trim_offsets\":true}}"
-                                   : ",\"decoder\":{\"type\":\"ByteLevel\",\"add_prefix_space\":true,\"trim_offsets\":true},"
-                                     "\"pre_tokenizer\":{\"type\":\"ByteLevel\",\"add_prefix_space\":false,\"trim_offsets\":true}}",
-               err);
-}
-
-cuddle_status cud_convert_roberta(cud_conversion *c, const cud_bytes files[2], cuddle_error *err)
-{
-    cuddle_status status = cud_convert_flag(&c->trim_offsets, c, "trim_offsets", true, err);
-    c->single = "c0 A0 s0";
-    c->pair = "c0 A0 s0 s0 B0 s0";
-    return status ? status : cud_convert_byte_bpe(c, files, err);
-}
-
-cuddle_status cud_convert_qwen2(cud_conversion *c, const cud_bytes files[2], cuddle_error *err)
-{
-    cuddle_status status = cud_convert_flag(&c->add_prefix_space, c, "add_prefix_space", false, err);
-    if (!status)
-        status = put(c, files, "",
-                     ",\"decoder\":{\"type\":\"ByteLevel\",\"add_prefix_space\":true,\"trim_offsets\":true},"
-                     "\"normalizer\":{\"type\":\"NFC\"},\"pre_tokenizer\":{\"type\":\"Sequence\",\"pretokenizers\":[",
-                     err);
-    if (!status) status = put_regex(c, qwen2_regex, "\"behavior\":\"Isolated\",\"invert\":false},", err);
-    if (status) return status;
-    return cud_json_put(&c->json,
-                        c->add_prefix_space
-                            ? "{\"type\":\"ByteLevel\",\"add_prefix_space\":true,\"trim_offsets\":true,\"use_regex\":false}]}}"
-                            : "{\"type\":\"ByteLevel\",\"add_prefix_space\":false,\"trim_offsets\":true,\"use_regex\":false}]}}",
-                        err);
-}
-
-/* Decoding: transformers replaces "</w>" by a space and strips the text behind the tokenizer's back. */
-cuddle_status cud_convert_clip(cud_conversion *c, const cud_bytes files[2], cuddle_error *err)
-{
-    const char *unk = cud_convert_named(c, CUDDLE_SPECIAL_UNK);
-    cud_bytes model = { 0 };
-    c->single = "b0 A0 e0";
-    c->pair = "b0 A0 e0 e0 B0 e0";
-    cuddle_status status = cud_json_put(&model, "\"end_of_word_suffix\":\"</w>\",\"unk_token\":", err);
-    if (!status) status = unk ? cud_json_put_string(&model, unk, strlen(unk), err) : cud_json_put(&model, "null", err);
-    if (!status) status = cud_bytes_add(&model, ",", 2, err); /* with the NUL */
-    if (!status)
-        status = put(c, files, model.data,
-                     ",\"decoder\":{\"type\":\"Sequence\",\"decoders\":[{\"type\":\"ByteLevel\",\"add_prefix_space\":true,\"trim_"
-                     "offsets\":true},"
-                     "{\"type\":\"Replace\",\"pattern\":{\"String\":\"</w>\"},\"content\":\" \"},"
-                     "{\"type\":\"Strip\",\"content\":\" \",\"start\":1,\"stop\":1}]},"
-                     "\"normalizer\":{\"type\":\"Sequence\",\"normalizers\":[{\"type\":\"NFC\"},"
-                     "{\"type\":\"Replace\",\"pattern\":{\"Regex\":\"\\\\s+\"},\"content\":\" \"},{\"type\":\"Lowercase\"}]},"
-                     "\"pre_tokenizer\":{\"type\":\"Sequence\",\"pretokenizers\":[",
-                     err);
-    if (!status) status = put_regex(c, clip_regex, "\"behavior\":\"Removed\",\"invert\":true},", err);
-    if (!status)
-        status = cud_json_put(&c->json, "{\"type\":\"ByteLevel\",\"add_prefix_space\":false,\"trim_offsets\":true}]}}", err);
-    free(model.data);
-    return status;
+    if (cud_json_has(&c->config, "language"))
+        return cud_fail(err, CUDDLE_E_UNSUPPORTED,
+                        "tokenizer_config.json: \"language\" is set, expected null: its token is taken from a tokenizer.json only");
+    if (task && strcmp(task, "transcribe") != 0 && strcmp(task, "translate") != 0)
+        return cud_json_wrong(&c->config, "task", err, CUDDLE_E_FORMAT, "\"transcribe\" or \"translate\"");
+    c->other[c->others++].text = "<|startoftranscript|>";
+    if (task) c->other[c->others++].text = strcmp(task, "transcribe") == 0 ? "<|transcribe|>" : "<|translate|>";
+    if (!timestamps) c->other[c->others++].text = "<|notimestamps|>";
+    c->single = templates[c->others - 1].single;
+    c->pair = templates[c->others - 1].pair;
+    return cud_convert_byte_bpe(c, files, err);
 }

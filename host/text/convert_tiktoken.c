@@ -2,12 +2,9 @@
 #include "text/convert.h"
 #include "text/tokenizer.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-static const char pattern[] =
-    "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|"
-    "\\s+(?!\\S)|\\s+";
 
 typedef struct tiktoken {
     cud_vocab ranks; /* bytes in the alphabet of ByteLevel to rank */
@@ -127,25 +124,104 @@ static cuddle_status put_model(cud_conversion *c, const cud_vocab *ranks, cuddle
     return status ? status : cud_json_put(&c->json, "]}", err);
 }
 
-cuddle_status cud_convert_tiktoken(cud_conversion *c, const cud_bytes files[2], cuddle_error *err)
+bool cud_convert_is_tiktoken(const cud_bytes *file)
+{
+    const char *line;
+    size_t at = 0, length = 0, i = 0;
+    if (!cud_convert_line(file, &at, &line, &length)) return false;
+    while (i < length && base64_digit(line[i]) >= 0) i++;
+    while (i < length && line[i] == '=') i++;
+    if (!i || i % 4 != 0 || i + 1 >= length || line[i] != ' ') return false;
+    for (i++; i < length; i++)
+        if (line[i] < '0' || line[i] > '9') return false;
+    return true;
+}
+
+enum { MOST_RESERVED = 1 << 16 };
+
+/* What added_tokens_decoder has behind the ranks keeps its ids, so tokens of no use fill the gaps, and what is missing to `least`. */
+static cuddle_status add_reserved(cud_conversion *c, int32_t ranks, int32_t least, cuddle_error *err)
+{
+    const json_t *decoder = json_object_get(c->config.value, "added_tokens_decoder");
+    const char *key;
+    json_t *value;
+    long last = (long)ranks + least - 1;
+    json_object_foreach((json_t *)(uintptr_t)decoder, key, value)
+    {
+        char *end;
+        const long id = strtol(key, &end, 10);
+        if (!*end && id > last) last = id;
+    }
+    if (last - ranks >= MOST_RESERVED)
+        return cud_fail(err, CUDDLE_E_LIMIT,
+                        "tokenizer_config.json: \"added_tokens_decoder\" has the id %ld, expected at most %d behind the %d of %s",
+                        last, MOST_RESERVED, (int)ranks, c->class->files[0]);
+    cuddle_status status = CUDDLE_OK;
+    for (long id = ranks; id <= last && !status; id++) {
+        char text[40];
+        snprintf(text, sizeof text, "%ld", id);
+        const char *content = json_string_value(json_object_get(json_object_get(decoder, text), "content"));
+        snprintf(text, sizeof text, "<|reserved_token_%ld|>", id);
+        if (!content) content = text;
+        status = cud_convert_add_extra(c, content, strlen(content), true, err);
+    }
+    return status;
+}
+
+static cuddle_status put_added(cud_conversion *c, int32_t ranks, cuddle_error *err)
+{
+    char text[128];
+    cuddle_status status = cud_json_put(&c->json, ",\"added_tokens\":[", err);
+    for (size_t i = 0; i < c->extras && !status; i++) {
+        snprintf(text, sizeof text,
+                 "%s{\"id\":%d,\"single_word\":false,\"lstrip\":false,\"rstrip\":false,\"normalized\":false,\"special\":true,"
+                 "\"content\":",
+                 i ? "," : "", (int)ranks + (int)i);
+        status = cud_json_put(&c->json, text, err);
+        if (!status) status = cud_json_put_string(&c->json, c->extra[i].text, strlen(c->extra[i].text), err);
+        if (!status) status = cud_json_put(&c->json, "}", err);
+    }
+    return status ? status : cud_json_put(&c->json, "]", err);
+}
+
+static cuddle_status convert(cud_conversion *c, const cud_bytes *file, int32_t least, cuddle_error *err)
 {
     tiktoken t = { .text = { 0 } };
     cud_vocab_init(&t.ranks);
-    cuddle_status status = read_ranks(&t, c->class->files[0], &files[0], err);
+    cuddle_status status = read_ranks(&t, c->class->files[0], file, err);
     if (!status) status = put_model(c, &t.ranks, err);
-    if (!status)
-        status =
-            cud_json_put(&c->json,
-                         ",\"decoder\":{\"type\":\"ByteLevel\",\"add_prefix_space\":true,\"trim_offsets\":true},"
-                         "\"pre_tokenizer\":{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"Split\",\"pattern\":{\"Regex\":",
-                         err);
-    if (!status) status = cud_json_put_string(&c->json, pattern, strlen(pattern), err);
-    if (!status)
-        status = cud_json_put(&c->json,
-                              "},\"behavior\":\"Isolated\",\"invert\":false},"
-                              "{\"type\":\"ByteLevel\",\"add_prefix_space\":false,\"trim_offsets\":true,\"use_regex\":false}]}}",
-                              err);
+    if (!status) status = add_reserved(c, (int32_t)t.ranks.count, least, err);
+    if (!status) status = put_added(c, (int32_t)t.ranks.count, err);
+    if (!status) status = cud_convert_put_steps(c, err);
+    if (!status) status = cud_json_put(&c->json, "}", err);
     free(t.text.data);
     cud_vocab_free(&t.ranks);
     return status;
+}
+
+cuddle_status cud_convert_tiktoken(cud_conversion *c, const cud_bytes files[2], cuddle_error *err)
+{
+    c->steps = cud_recipe_named("tiktoken"); /* whatever class it is whose file turned out to be one of tiktoken */
+    return convert(c, &files[0], 0, err);
+}
+
+/* Kimi's has room for 258 tokens behind its ranks. */
+cuddle_status cud_convert_kimi(cud_conversion *c, const cud_bytes files[2], cuddle_error *err)
+{
+    return convert(c, &files[0], 258, err);
+}
+
+/* The special tokens of Qwen's first models are in its code, not in a file. */
+cuddle_status cud_convert_qwen(cud_conversion *c, const cud_bytes files[2], cuddle_error *err)
+{
+    static const char *const first[] = { "<|endoftext|>", "<|im_start|>", "<|im_end|>" };
+    char text[24];
+    cuddle_status status = CUDDLE_OK;
+    for (size_t i = 0; i < sizeof first / sizeof *first && !status; i++)
+        status = cud_convert_add_extra(c, first[i], strlen(first[i]), true, err);
+    for (int i = 0; i < 205 && !status; i++) {
+        snprintf(text, sizeof text, "<|extra_%d|>", i);
+        status = cud_convert_add_extra(c, text, strlen(text), true, err);
+    }
+    return status ? status : convert(c, &files[0], 0, err);
 }

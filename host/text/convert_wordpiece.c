@@ -22,14 +22,12 @@ static cuddle_status read_vocab(cud_vocab *vocab, const cud_bytes *file, cuddle_
     return status;
 }
 
-cuddle_status cud_convert_bert(cud_conversion *c, const cud_bytes files[2], cuddle_error *err)
+static cuddle_status convert(cud_conversion *c, const cud_bytes *file, bool clean, const char *decoder_prefix, cuddle_error *err)
 {
     const char *unk = cud_convert_named(c, CUDDLE_SPECIAL_UNK);
     bool lower = true, chinese = true, accents = true;
     char text[256];
     cud_vocab vocab;
-    c->single = "c0 A0 s0";
-    c->pair = "c0 A0 s0 B1 s1";
     if (!unk)
         return cud_fail(err, CUDDLE_E_FORMAT, "tokenizer_config.json: \"unk_token\" is null, expected the token for unknown words");
     cuddle_status status = cud_convert_flag(&lower, c, "do_lower_case", true, err);
@@ -37,12 +35,13 @@ cuddle_status cud_convert_bert(cud_conversion *c, const cud_bytes files[2], cudd
     if (!status) status = cud_convert_flag(&accents, c, "strip_accents", true, err);
     if (status) return status;
     snprintf(text, sizeof text,
-             ",\"normalizer\":{\"type\":\"BertNormalizer\",\"clean_text\":true,\"handle_chinese_chars\":%s,\"strip_accents\":%s,"
-             "\"lowercase\":%s},",
-             chinese ? "true" : "false", cud_json_has(&c->config, "strip_accents") ? accents ? "true" : "false" : "null",
-             lower ? "true" : "false");
+             "},\"normalizer\":{\"type\":\"BertNormalizer\",\"clean_text\":%s,\"handle_chinese_chars\":%s,\"strip_accents\":%s,"
+             "\"lowercase\":%s},\"pre_tokenizer\":{\"type\":\"BertPreTokenizer\"},"
+             "\"decoder\":{\"type\":\"WordPiece\",\"cleanup\":true,\"prefix\":",
+             clean ? "true" : "false", chinese ? "true" : "false",
+             cud_json_has(&c->config, "strip_accents") ? accents ? "true" : "false" : "null", lower ? "true" : "false");
     cud_vocab_init(&vocab);
-    status = read_vocab(&vocab, &files[0], err);
+    status = read_vocab(&vocab, file, err);
     if (!status)
         status =
             cud_json_put(&c->json,
@@ -52,13 +51,33 @@ cuddle_status cud_convert_bert(cud_conversion *c, const cud_bytes files[2], cudd
     if (!status) status = cud_json_put_string(&c->json, unk, strlen(unk), err);
     if (!status) status = cud_json_put(&c->json, ",\"vocab\":", err);
     if (!status) status = cud_json_put_vocab(&c->json, &vocab, err);
-    if (!status) status = cud_json_put(&c->json, "}", err);
     if (!status) status = cud_json_put(&c->json, text, err);
-    if (!status)
-        status = cud_json_put(&c->json,
-                              "\"pre_tokenizer\":{\"type\":\"BertPreTokenizer\"},"
-                              "\"decoder\":{\"type\":\"WordPiece\",\"prefix\":\"##\",\"cleanup\":true}}",
-                              err);
+    if (!status) status = cud_json_put_string(&c->json, decoder_prefix, strlen(decoder_prefix), err);
+    if (!status) status = cud_json_put(&c->json, "}}", err);
     cud_vocab_free(&vocab);
     return status;
+}
+
+cuddle_status cud_convert_bert(cud_conversion *c, const cud_bytes files[2], cuddle_error *err)
+{
+    return convert(c, &files[0], true, "##", err);
+}
+
+cuddle_status cud_convert_funnel(cud_conversion *c, const cud_bytes files[2], cuddle_error *err)
+{
+    const char *prefix = "##";
+    bool clean = true;
+    cuddle_status status = cud_convert_flag(&clean, c, "clean_text", true, err);
+    if (!status) status = cud_json_string(&prefix, &c->config, "wordpieces_prefix", CUD_JSON_NULLABLE, err);
+    return status ? status : convert(c, &files[0], clean, prefix, err);
+}
+
+/* A pair is a question and a text: which of them is the question depends on where a batch is padded. */
+cuddle_status cud_convert_splinter(cud_conversion *c, const cud_bytes files[2], cuddle_error *err)
+{
+    const char *side = json_string_value(json_object_get(c->config.value, "padding_side"));
+    c->other[c->others++].text = "[QUESTION]";
+    c->other[c->others++].text = ".";
+    if (side && strcmp(side, "left") == 0) c->pair = "c0 A0 s0 B1 10 20 s1";
+    return convert(c, &files[0], true, "##", err);
 }

@@ -1,6 +1,6 @@
 /* Loading: tokenizer.json, and tokenizer_config.json where it changes what transformers' tokenizer does. */
-#include "text/convert.h"
 #include "text/load.h"
+#include "text/convert.h"
 
 #include "format/path.h"
 
@@ -33,6 +33,7 @@ cuddle_status cud_load_added_token(cuddle_tokenizer *t, cud_added_token token, i
         (old->single_word != token.single_word || old->lstrip != token.lstrip || old->rstrip != token.rstrip ||
          old->normalized != token.normalized || old->special != token.special))
         return cud_fail(err, CUDDLE_E_FORMAT, "%s: added token \"%.60s\" is there twice and differs", file, token.content);
+    if (old) token.special |= old->special; /* the reference forgets no special token */
     cuddle_status status = cud_vocab_add(&t->added_vocab, token.content, token.length, token.id, err);
     return status ? status : cud_added_put(&t->added, token, err);
 }
@@ -77,9 +78,8 @@ static cuddle_status load_added_tokens(cuddle_tokenizer *t, const json_view *roo
 
 static cuddle_status check_root(const json_view *root, cuddle_error *err)
 {
-    static const char *const known[] = {
-        "version", "truncation", "padding", "added_tokens", "normalizer", "pre_tokenizer", "post_processor", "decoder", "model"
-    };
+    static const char *const known[] = { "version",       "truncation",     "padding", "added_tokens", "normalizer",
+                                         "pre_tokenizer", "post_processor", "decoder", "model" };
     const char *version = "1.0", *key;
     json_t *value;
     cuddle_status status = cud_json_string(&version, root, "version", CUD_JSON_OPTIONAL, err);
@@ -113,8 +113,8 @@ static cuddle_status finish(cuddle_tokenizer *t, cuddle_error *err)
     t->special = calloc((size_t)t->size + 1, 1);
     if (!t->special) return cud_nomem(err, (size_t)t->size + 1, "special tokens");
     const cud_components *steps = &t->pre_tokenizers;
-    if (steps->count && steps->item[steps->count - 1].type == &cud_pre_tokenizer_byte_level.base && t->model.item[0].type == &cud_model_bpe.base &&
-        cud_bpe_take_bytes(t->model.item[0].config, &t->model_vocab))
+    if (steps->count && steps->item[steps->count - 1].type == &cud_pre_tokenizer_byte_level.base &&
+        t->model.item[0].type == &cud_model_bpe.base && cud_bpe_take_bytes(t->model.item[0].config, &t->model_vocab))
         cud_byte_level_leave_bytes(steps->item[steps->count - 1].config);
     const cuddle_status status = cud_workshop_new(&t->workshop, (const cud_model_type *)t->model.item[0].type, err);
     if (status) return status;
@@ -154,27 +154,95 @@ static cuddle_status parse_tokenizer(cuddle_tokenizer *t, cud_document *document
 static const char *const named_keys[CUDDLE_SPECIAL_COUNT] = { "bos_token", "eos_token", "unk_token", "sep_token",
                                                               "pad_token", "cls_token", "mask_token" };
 
-/* What the class and its vocabulary file say where tokenizer_config.json does not. */
-static cuddle_status add_defaults(json_t **config, const cud_conversion *c, cuddle_error *err)
+/* A mask token that is a string takes the white space before it, where the class has it so. */
+static bool object_of_mask(json_t *file, const cud_recipe *class)
 {
+    json_t *mask = json_object_get(file, "mask_token");
+    if (!(class->flags & CUD_CLASS_MASK_STRIPS) || !json_is_string(mask)) return true;
+    json_t *object =
+        json_pack("{s:O,s:b,s:b}", "content", mask, "lstrip", 1, "normalized", (class->flags & CUD_CLASS_MASK_NORMALIZED) != 0);
+    return object && json_object_set_new(file, "mask_token", object) == 0;
+}
+
+/* Behind a model that begins a text with a space, added tokens are looked for in the text as it was given. */
+static bool look_in_given_text(json_t *config, const cud_conversion *c)
+{
+    const char *key;
+    json_t *value;
+    bool failed = false;
+    if (!(c->model & CUD_MODEL_DUMMY)) return true;
+    json_object_foreach(json_object_get(config, "added_tokens_decoder"), key, value)
+    {
+        if (json_is_object(value)) failed |= json_object_set_new(value, "normalized", json_false()) != 0;
+    }
+    return !failed;
+}
+
+/* What the class says where tokenizer_config.json does not. */
+static cuddle_status add_defaults(json_t **config, json_t *map, const cud_conversion *c, cuddle_error *err)
+{
+    const cud_recipe *class = c->class;
     bool failed = false;
     if (!*config) *config = json_object();
     for (int i = 0; i < CUDDLE_SPECIAL_COUNT && *config; i++)
-        if (c->class->named[i] && !json_object_get(*config, named_keys[i]))
-            failed |= json_object_set_new(*config, named_keys[i], json_string(c->class->named[i])) != 0;
-    if (*config && c->extras && !json_object_get(*config, "additional_special_tokens") && !json_object_get(*config, "extra_special_tokens")) {
-        json_t *list = json_array();
-        for (size_t i = 0; i < c->extras && list; i++) failed |= json_array_append_new(list, json_string(c->extra[i])) != 0;
-        failed |= json_object_set_new(*config, "additional_special_tokens", list) != 0;
-    }
+        if (cud_convert_default(c, (cuddle_special)i) && !json_object_get(*config, named_keys[i]))
+            failed |= json_object_set_new(*config, named_keys[i], json_string(cud_convert_default(c, (cuddle_special)i))) != 0;
+    for (const char *const *own = class->own; own && *own && *config; own += 2)
+        if (!json_object_get(*config, own[0])) failed |= json_object_set_new(*config, own[0], json_string(own[1])) != 0;
+    failed |= !look_in_given_text(*config, c) || !object_of_mask(*config, class) || !object_of_mask(map, class);
     return *config && !failed ? CUDDLE_OK : cud_nomem(err, 64, "tokenizer_config.json");
+}
+
+/* The tokens of added_tokens_decoder, as keys. */
+static cuddle_status list_decoder(json_t **out, const json_view *config, cuddle_error *err)
+{
+    const char *key;
+    json_t *value, *list = json_object();
+    bool failed = !list;
+    json_object_foreach(json_object_get(config->value, "added_tokens_decoder"), key, value)
+    {
+        const char *content = json_string_value(json_object_get(value, "content"));
+        if (content && list) failed |= json_object_set_new(list, content, json_true()) != 0;
+    }
+    *out = list;
+    return failed ? cud_nomem(err, 64, "added tokens") : CUDDLE_OK;
+}
+
+/* What the vocabulary file says, unless a list says otherwise. The flags of a piece count more than those of a named token, but
+ * less than those in a file of added tokens. */
+static cuddle_status add_extras(cuddle_tokenizer *t, const cud_conversion *c, const json_view *config, const json_view *map,
+                                const json_view *added, cuddle_error *err)
+{
+    const bool old = !cud_json_has(config, "added_tokens_decoder");
+    const json_view *const files[] = { config, old ? map : config };
+    json_t *listed = NULL;
+    for (size_t i = 0; i < 2; i++)
+        if (json_object_get(files[i]->value, "additional_special_tokens") ||
+            json_object_get(files[i]->value, "extra_special_tokens"))
+            return CUDDLE_OK;
+    cuddle_status status = list_decoder(&listed, config, err);
+    for (size_t i = 0; i < c->extras && !status; i++) {
+        const char *text = c->extra[i].text;
+        cud_added_token token = { .content = c->extra[i].text, .length = strlen(text), .special = c->extra[i].special };
+        if (json_object_get(listed, text) || (old && json_object_get(added->value, text))) continue;
+        const int32_t id = cud_tokenizer_id(t, text);
+        for (int k = 0; k < CUDDLE_SPECIAL_COUNT && id >= 0; k++) token.special |= t->named[k] == id;
+        status = cud_load_added_token(t, token, -1, true, c->class->files[0], err);
+    }
+    json_decref(listed);
+    return status;
 }
 
 static cuddle_status add_processor(cuddle_tokenizer *t, const cud_conversion *c, cuddle_error *err)
 {
     cud_bytes text = { 0 };
     cud_document document = { 0 };
-    cuddle_status status = cud_convert_processor(&text, c, t->named, err);
+    int32_t others[CUD_CONVERT_MAX_OTHERS];
+    for (size_t i = 0; i < c->others; i++) { /* an unknown token is what stands for those */
+        others[i] = c->other[i].text ? cud_tokenizer_id(t, c->other[i].text) : c->other[i].id;
+        if (others[i] < 0) others[i] = t->named[CUDDLE_SPECIAL_UNK];
+    }
+    cuddle_status status = cud_convert_processor(&text, c, t->named, others, err);
     if (!status) status = cud_json_parse(&document.root, text.data, text.used, "tokenizer.json", err);
     if (!status) status = cud_components_parse(&t->processors, &cud_processors, &document, &t->model_vocab, err);
     json_decref(document.root);
@@ -183,20 +251,20 @@ static cuddle_status add_processor(cuddle_tokenizer *t, const cud_conversion *c,
 }
 
 /* What the class means although nobody says it: the side that is padded, and names of tokens that are there. */
-static void apply_class(cuddle_tokenizer *t, const json_view *config, const json_view *map)
+static void apply_class(cuddle_tokenizer *t, const cud_conversion *c, const json_view *config, const json_view *map)
 {
     const char *name = json_string_value(json_object_get(config->value, "tokenizer_class"));
-    const cud_recipe *class = name ? cud_recipe_named(name) : NULL;
+    const cud_recipe *class = c ? c->class : name ? cud_recipe_named(name) : NULL;
     if (!class) return;
-    if (class->left && !t->padding_side) t->padding_side = CUDDLE_SIDE_LEFT;
+    if ((class->flags & CUD_CLASS_LEFT) && !t->padding_side) t->padding_side = CUDDLE_SIDE_LEFT;
     for (int i = 0; i < CUDDLE_SPECIAL_COUNT; i++)
         if (class->named[i] && !json_object_get(config->value, named_keys[i]) && !json_object_get(map->value, named_keys[i]))
             t->named[i] = cud_tokenizer_id(t, class->named[i]);
 }
 
 /* conversion: where files[CUD_FILE_TOKENIZER] comes from, or NULL. */
-static cuddle_status parse_files(cuddle_tokenizer **out, const cud_file_text files[CUD_FILE_COUNT], const cud_conversion *conversion,
-                                 cuddle_error *err)
+static cuddle_status parse_files(cuddle_tokenizer **out, const cud_file_text files[CUD_FILE_COUNT],
+                                 const cud_conversion *conversion, cuddle_error *err)
 {
     *out = NULL;
     cuddle_status status = CUDDLE_OK;
@@ -213,12 +281,14 @@ static cuddle_status parse_files(cuddle_tokenizer **out, const cud_file_text fil
     json_view view[CUD_FILE_COUNT];
     for (int i = CUD_FILE_CONFIG; i < CUD_FILE_COUNT; i++) {
         if (!status && files[i].text) status = cud_json_parse(&root[i], files[i].text, files[i].size, file_names[i], err);
-        if (!status && i == CUD_FILE_CONFIG && conversion) status = add_defaults(&root[i], conversion, err);
-        view[i] = cud_json_view(root[i], file_names[i]);
     }
+    if (!status && conversion) status = add_defaults(&root[CUD_FILE_CONFIG], root[CUD_FILE_SPECIAL_MAP], conversion, err);
+    for (int i = CUD_FILE_CONFIG; i < CUD_FILE_COUNT; i++) view[i] = cud_json_view(root[i], file_names[i]);
     if (!status) status = parse_tokenizer(t, &document, err);
     if (!status) status = cud_load_config(t, &view[CUD_FILE_CONFIG], &view[CUD_FILE_SPECIAL_MAP], &view[CUD_FILE_ADDED], err);
-    if (!status) apply_class(t, &view[CUD_FILE_CONFIG], &view[CUD_FILE_SPECIAL_MAP]);
+    if (!status) apply_class(t, conversion, &view[CUD_FILE_CONFIG], &view[CUD_FILE_SPECIAL_MAP]);
+    if (!status && conversion)
+        status = add_extras(t, conversion, &view[CUD_FILE_CONFIG], &view[CUD_FILE_SPECIAL_MAP], &view[CUD_FILE_ADDED], err);
     if (!status && conversion) status = add_processor(t, conversion, err);
     if (!status) status = finish(t, err);
     cud_document_free(&document);
@@ -238,8 +308,9 @@ cuddle_status cud_tokenizer_parse_files(cuddle_tokenizer **out, const cud_file_t
 cuddle_status cud_tokenizer_parse(cuddle_tokenizer **out, const char *json, size_t size, const char *config, size_t config_size,
                                   cuddle_error *err)
 {
-    const cud_file_text files[CUD_FILE_COUNT] = { [CUD_FILE_TOKENIZER] = { json, size },
-                                                  [CUD_FILE_CONFIG] = { config, config ? config_size : 0 } };
+    const cud_file_text files[CUD_FILE_COUNT] = {
+        [CUD_FILE_TOKENIZER] = { json, size }, [CUD_FILE_CONFIG] = { config, config ? config_size : 0 }
+    };
     return cud_tokenizer_parse_files(out, files, err);
 }
 
@@ -283,7 +354,8 @@ cuddle_status cud_tokenizer_find(bool *found, const char *dir, cuddle_error *err
     status = load_json(&config, dir, "tokenizer_config.json", err);
     if (!status) status = load_json(&model, dir, "config.json", err);
     if (!status) {
-        const json_view config_view = cud_json_view(config, "tokenizer_config.json"), model_view = cud_json_view(model, "config.json");
+        const json_view config_view = cud_json_view(config, "tokenizer_config.json"),
+                        model_view = cud_json_view(model, "config.json");
         *found = cud_convert_class(dir, &config_view, &model_view, NULL) != NULL;
     }
     json_decref(config);
@@ -292,7 +364,8 @@ cuddle_status cud_tokenizer_find(bool *found, const char *dir, cuddle_error *err
 }
 
 /* A folder without a tokenizer.json. */
-static cuddle_status load_converted(cuddle_tokenizer **out, cud_file_text files[CUD_FILE_COUNT], const char *folder, cuddle_error *err)
+static cuddle_status load_converted(cuddle_tokenizer **out, cud_file_text files[CUD_FILE_COUNT], const char *folder,
+                                    cuddle_error *err)
 {
     json_t *config = NULL, *model = NULL;
     cud_conversion c = { 0 };

@@ -128,7 +128,14 @@ static cuddle_status read_trainer(cud_spm *out, const message *m, const field *f
     field part;
     cuddle_status status = CUDDLE_OK;
     while (next_field(&in, &part, &status)) {
+        if (part.wire == WIRE_BYTES && part.number >= 45 && part.number <= 47) {
+            out->special[part.number - 45] = (const char *)part.bytes;
+            out->special_length[part.number - 45] = part.length;
+        }
         if (part.wire != WIRE_VARINT) continue;
+        if (part.number >= 40 && part.number <= 42)
+            out->id[part.number - 40] = part.value <= CUD_TOKENIZER_MAX_ID ? (int)part.value : -1;
+        if (part.number == 35) out->byte_fallback = part.value != 0;
         if (part.number == 3) out->model_type = part.value == 1 || part.value == 2 ? (int)part.value : 0;
         if (part.number == 40) out->unk_id = part.value <= CUD_TOKENIZER_MAX_ID ? (int)part.value : -1;
     }
@@ -141,6 +148,9 @@ static cuddle_status read_normalizer(cud_spm *out, const message *m, const field
     field part;
     cuddle_status status = CUDDLE_OK;
     while (next_field(&in, &part, &status)) {
+        if (part.wire == WIRE_VARINT && part.number == 3) out->add_dummy_prefix = part.value != 0;
+        if (part.wire == WIRE_VARINT && part.number == 4) out->remove_extra_whitespaces = part.value != 0;
+        if (part.wire == WIRE_VARINT && part.number == 5) out->escape_whitespaces = part.value != 0;
         if (part.number != 2 || part.wire != WIRE_BYTES) continue;
         out->charsmap = (const char *)part.bytes;
         out->charsmap_length = part.length;
@@ -150,7 +160,13 @@ static cuddle_status read_normalizer(cud_spm *out, const message *m, const field
 
 cuddle_status cud_spm_parse(cud_spm *out, const void *data, size_t size, const char *file, cuddle_error *err)
 {
-    *out = (cud_spm){ .model_type = 1 };
+    *out = (cud_spm){ .model_type = 1,
+                      .id = { 0, 1, 2 },
+                      .special = { "<unk>", "<s>", "</s>" },
+                      .special_length = { 5, 3, 4 },
+                      .add_dummy_prefix = true,
+                      .remove_extra_whitespaces = true,
+                      .escape_whitespaces = true };
     message m = { data, (const unsigned char *)data + size, file, data, err };
     field f;
     size_t room = 0;

@@ -29,6 +29,11 @@ typedef struct cud_spm {
     size_t count;
     int model_type; /* 1: Unigram, 2: BPE */
     int unk_id;
+    int id[3];              /* of the pieces below; negative: the model has none */
+    const char *special[3]; /* unk, bos, eos: borrowed, not terminated */
+    size_t special_length[3];
+    bool byte_fallback;
+    bool add_dummy_prefix, remove_extra_whitespaces, escape_whitespaces;
     const char *charsmap; /* precompiled_charsmap, borrowed; length 0: none */
     size_t charsmap_length;
 } cud_spm;

@@ -50,7 +50,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         cud_bytes processor = { 0 };
         const cuddle_status parsed = cud_tokenizer_parse(&t, c.json.data, c.json.used, NULL, 0, &err);
         require(parsed == err.status && (parsed == CUDDLE_OK) == (t != NULL));
-        require(!cud_convert_processor(&processor, &c, named, NULL));
+        require(!cud_convert_processor(&processor, &c, named, named, NULL));
         if (t && !cud_tokenizer_encode(&e, t, "Hello w\xc3\xb6rld 12", 15, 0, NULL)) cud_encoding_free(e);
         cud_tokenizer_free(t);
         free(processor.data);
