@@ -46,45 +46,44 @@ static cuddle_status metaspace_parse(void **config, const cud_part *in, cuddle_e
 
 /* ---- pre-tokenizer ---- */
 
-static cuddle_status replace_piece(cud_writer *w, const void *config)
+static bool begins_with_replacement(const metaspace_config *c, const char *text, size_t length)
+{
+    return length >= c->length && memcmp(text, c->replacement, c->length) == 0;
+}
+
+static cuddle_status write_piece(cud_writer *w, const void *config)
 {
     const metaspace_config *c = config;
+    const bool there = w->from[0] == ' ' || begins_with_replacement(c, w->from, w->length);
+    if (!there && (c->prepend == ALWAYS || (c->prepend == FIRST && w->origin == 0))) cud_replace_char(w, c->replacement, c->length, 0);
     cud_replace_byte(w, ' ', c->replacement, c->length);
     return CUDDLE_OK;
 }
 
-static cuddle_status prepend_piece(cud_writer *w, const void *config)
+/* A piece begins at every replacement. */
+static cuddle_status split_pieces(cud_pieces *p, const metaspace_config *c, cuddle_error *err)
 {
-    const metaspace_config *c = config;
-    const bool there = w->length >= c->length && memcmp(w->from, c->replacement, c->length) == 0;
-    if (there || (c->prepend == FIRST && w->origin != 0))
-        cud_keep(w, w->length);
-    else
-        cud_prepend(w, c->replacement, c->length);
-    return CUDDLE_OK;
-}
-
-static cuddle_status find_replacement(cud_splitter *s, const char *text, size_t length, const void *config)
-{
-    const metaspace_config *c = config;
     cuddle_status status = CUDDLE_OK;
-    for (size_t at = 0; !status && at < length;) {
-        const char *found = memmem(text + at, length - at, c->replacement, c->length);
-        if (!found) break;
-        const size_t begin = (size_t)(found - text);
-        at = begin + c->length;
-        status = cud_split_match(s, begin, at);
+    size_t count = 0;
+    for (size_t i = 0; i < p->count && !status; i++) {
+        const cud_piece piece = p->piece[i];
+        if (piece.token >= 0) status = cud_pieces_add(p, &count, piece.begin, piece.end, piece.origin, piece.token, err);
+        for (size_t at = piece.begin, end; piece.token < 0 && at < piece.end && !status; at = end) {
+            const char *text = p->text.bytes;
+            for (end = at + 1; end < piece.end; end++)
+                if (text[end] == c->replacement[0] && begins_with_replacement(c, text + end, piece.end - end)) break;
+            status = cud_pieces_add(p, &count, at, end, cud_span_of(&p->text, at).begin, -1, err);
+        }
     }
+    if (!status) cud_pieces_commit(p, count);
     return status;
 }
 
 static cuddle_status metaspace_apply(cud_pieces *p, const void *config, cuddle_error *err)
 {
     const metaspace_config *c = config;
-    cuddle_status status = cud_pieces_rewrite(p, replace_piece, c, err);
-    if (!status && c->prepend != NEVER) status = cud_pieces_rewrite(p, prepend_piece, c, err);
-    if (!status && c->split) status = cud_pieces_split(p, find_replacement, c, CUD_SPLIT_MERGED_WITH_NEXT, false, err);
-    return status;
+    const cuddle_status status = cud_pieces_rewrite(p, write_piece, c, err);
+    return status || !c->split ? status : split_pieces(p, c, err);
 }
 
 const cud_step_type cud_pre_tokenizer_metaspace = { { "Metaspace", metaspace_parse, NULL }, metaspace_apply };
