@@ -171,6 +171,9 @@ static cuddle_status bert_piece(cud_writer *w, const void *config)
 /* Is there a mark that has a place in the order of marks and is kept? Decomposition may exchange it with those that go, and the ranges with it. */
 static bool keeps_marks(const char *text, size_t length)
 {
+    unsigned char highest = 0;
+    for (size_t i = 0; i < length; i++) highest = (unsigned char)text[i] > highest ? (unsigned char)text[i] : highest;
+    if (highest < 0xcc) return false;
     for (size_t at = 0, size = 1; at < length; at += size, size = 1) {
         int32_t parts[CUD_DECOMPOSE_MAX];
         if ((unsigned char)text[at] < 0xcc) continue; /* below U+0300, or inside of a character that is */

@@ -136,7 +136,7 @@ static cuddle_status delimiter_parse(void **config, const cud_part *in, cuddle_e
 }
 
 /* ---- WhitespaceSplit: what stands between white space. BertPreTokenizer: and each punctuation character alone ---- */
-typedef enum word_part { WORD, WHITE, ALONE, BEYOND } word_part;
+typedef enum word_part { WORD, WHITE, ALONE, BEYOND } word_part; /* WORD is 0 */
 
 typedef struct words_config {
     bool punctuation;
@@ -173,21 +173,64 @@ static word_part part_at(const words_config *c, const char *text, size_t *size)
     return part == BEYOND ? part_of(c, cud_utf8_decode(text, size)) : part;
 }
 
+enum { PARTS = 256 };
+
+typedef struct word_parts { /* that follow one another: words, and every other character by itself */
+    size_t begin[PARTS];
+    unsigned char part[PARTS];
+    size_t count;
+    word_part last; /* of the character before */
+} word_parts;
+
+/* The next parts of text[at..end); returns the place up to which they were looked for. Where words end nobody can guess, so nothing here branches
+ * on it. */
+static size_t find_parts(word_parts *out, const words_config *c, const char *text, size_t at, size_t end)
+{
+    word_part last = out->last;
+    size_t count = 0, size;
+    for (; at < end && count < PARTS; at += size) {
+        const word_part part = part_at(c, text + at, &size);
+        out->begin[count] = at;
+        out->part[count] = (unsigned char)part;
+        count += (part | last) != WORD;
+        last = part;
+    }
+    out->last = last;
+    out->count = count;
+    return at;
+}
+
+static cuddle_status add_part(cud_pieces *p, size_t *count, size_t begin, size_t end, unsigned part, cuddle_error *err)
+{
+    return part == WHITE ? CUDDLE_OK : cud_pieces_add(p, count, begin, end, cud_span_of(&p->text, begin).begin, -1, err);
+}
+
+static cuddle_status add_parts(cud_pieces *p, size_t *count, const words_config *c, const cud_piece *piece, cuddle_error *err)
+{
+    cuddle_status status = CUDDLE_OK;
+    word_parts found;
+    found.last = WHITE;
+    size_t begin = piece->begin; /* of the part that the next one ends */
+    unsigned part = WHITE;
+    for (size_t at = piece->begin; at < piece->end && !status;) {
+        at = find_parts(&found, c, p->text.bytes, at, piece->end);
+        for (size_t i = 0; i < found.count && !status; i++) {
+            status = add_part(p, count, begin, found.begin[i], part, err);
+            begin = found.begin[i];
+            part = found.part[i];
+        }
+    }
+    return status ? status : add_part(p, count, begin, piece->end, part, err);
+}
+
 static cuddle_status words_apply(cud_pieces *p, const void *config, cuddle_error *err)
 {
-    const words_config *c = config;
     cuddle_status status = CUDDLE_OK;
     size_t count = 0;
     for (size_t i = 0; i < p->count && !status; i++) {
         const cud_piece piece = p->piece[i];
-        if (piece.token >= 0) status = cud_pieces_add(p, &count, piece.begin, piece.end, piece.origin, piece.token, err);
-        for (size_t at = piece.begin, end, size; piece.token < 0 && at < piece.end && !status; at = end) {
-            const word_part part = part_at(c, p->text.bytes + at, &size);
-            end = at + size;
-            if (part == WHITE) continue;
-            while (part == WORD && end < piece.end && part_at(c, p->text.bytes + end, &size) == WORD) end += size;
-            status = cud_pieces_add(p, &count, at, end, cud_span_of(&p->text, at).begin, -1, err);
-        }
+        status = piece.token < 0 ? add_parts(p, &count, config, &piece, err)
+                                 : cud_pieces_add(p, &count, piece.begin, piece.end, piece.origin, piece.token, err);
     }
     if (!status) cud_pieces_commit(p, count);
     return status;
