@@ -48,7 +48,9 @@ static cuddle_status metaspace_parse(void **config, const cud_part *in, cuddle_e
 
 static bool begins_with_replacement(const metaspace_config *c, const char *text, size_t length)
 {
-    return length >= c->length && memcmp(text, c->replacement, c->length) == 0;
+    size_t same = 0;
+    while (same < c->length && same < length && text[same] == c->replacement[same]) same++;
+    return same == c->length;
 }
 
 static cuddle_status write_piece(cud_writer *w, const void *config)
@@ -71,7 +73,7 @@ static cuddle_status split_pieces(cud_pieces *p, const metaspace_config *c, cudd
         for (size_t at = piece.begin, end; piece.token < 0 && at < piece.end && !status; at = end) {
             const char *text = p->text.bytes;
             for (end = at + 1; end < piece.end; end++)
-                if (text[end] == c->replacement[0] && begins_with_replacement(c, text + end, piece.end - end)) break;
+                if (begins_with_replacement(c, text + end, piece.end - end)) break;
             status = cud_pieces_add(p, &count, at, end, cud_span_of(&p->text, at).begin, -1, err);
         }
     }
