@@ -253,7 +253,8 @@ static cuddle_status unigram_encode(cud_tokens *out, const void *config, const c
         const int32_t id = at[begin].id;
         end = at[begin].begin;
         if (id != c->unk) {
-            status = cud_tokens_add(out, (cud_token){ .id = id, .begin = begin, .end = end }, err);
+            status = cud_tokens_reserve(out, 1, err); /* made in place: a copy would wait for the stores it is read from */
+            if (!status) out->token[out->count++] = (cud_token){ .id = id, .begin = begin, .end = end };
             continue;
         }
         while (end < length && at[end].id == c->unk) end = at[end].begin;
