@@ -208,6 +208,11 @@ static void chain_free(chain *c)
     cud_document_free(&c->document);
 }
 
+#define STEPS(list) "{\"type\": \"Sequence\", \"normalizers\": [" list "]}"
+#define CLEAN BERT(true, false, false, false)
+#define IDEOGRAPHS BERT(false, true, false, false)
+#define ACCENTS BERT(false, false, true, false)
+
 /* Every character, before and behind letters and a mark: BertNormalizer at once and its steps one after the other, each of which the reference has
  * as a normalizer. */
 START_TEST(normalizes_every_character_as_its_steps_do)
@@ -215,12 +220,9 @@ START_TEST(normalizes_every_character_as_its_steps_do)
     static const struct {
         const char *whole, *steps;
     } cases[] = {
-        { BERT(true, true, null, true), "{\"type\": \"Sequence\", \"normalizers\": [" BERT(true, false, false, false) ", " BERT(
-                                            false, true, false, false) ", {\"type\": \"NFD\"}, " BERT(false, false, true, false) ", {\"type\": \"Lowercase\"}]}" },
-        { BERT(true, true, false, true), "{\"type\": \"Sequence\", \"normalizers\": [" BERT(true, false, false, false) ", " BERT(
-                                             false, true, false, false) ", {\"type\": \"Lowercase\"}]}" },
-        { BERT(false, true, true, false), "{\"type\": \"Sequence\", \"normalizers\": [" BERT(false, true, false, false) ", " BERT(
-                                              false, false, true, false) "]}" },
+        { BERT(true, true, null, true), STEPS(CLEAN ", " IDEOGRAPHS ", {\"type\": \"NFD\"}, " ACCENTS ", {\"type\": \"Lowercase\"}") },
+        { BERT(true, true, false, true), STEPS(CLEAN ", " IDEOGRAPHS ", {\"type\": \"Lowercase\"}") },
+        { BERT(false, true, true, false), STEPS(IDEOGRAPHS ", " ACCENTS) },
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         chain whole, steps;

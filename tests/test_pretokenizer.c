@@ -286,7 +286,8 @@ static void splits_alike(const char *json, const char *other, const char *text, 
     chain_free(&b);
 }
 
-#define METASPACE(split) "{\"type\": \"Metaspace\", \"replacement\": \"\xe2\x96\x81\", \"prepend_scheme\": \"always\", \"split\": " #split "}"
+#define METASPACE(split) \
+    "{\"type\": \"Metaspace\", \"replacement\": \"\xe2\x96\x81\", \"prepend_scheme\": \"always\", \"split\": " #split "}"
 
 START_TEST(splits_at_the_replacement)
 {
@@ -301,8 +302,9 @@ END_TEST
 START_TEST(splits_long_texts_as_the_plain_ways_do)
 {
     enum { LENGTH = 3000, TEXTS = 60 };
-    static const char *const parts[] = { "a", "bc", " ", "  ", "\n", ",", "-", "\xc3\xa9", "\xc2\xa0", "\xe3\x80\x82", "\xe2\x96\x81", "\xe2\x96\x88", "\xe4\xb8\x80",
-                                         "\xf0\x9f\x98\x80", "word", "a longer run of words, " };
+    static const char *const parts[] = { "a", "bc", " ", "  ", "\n", ",", "-", "\xc3\xa9", "\xc2\xa0", "\xe3\x80\x82",
+                                         "\xe2\x96\x81", "\xe2\x96\x88", "\xe4\xb8\x80", "\xf0\x9f\x98\x80", "word",
+                                         "a longer run of words, " };
     char text[LENGTH + 32];
     uint32_t random = 1;
     for (int i = 0; i < TEXTS; i++) {
@@ -317,11 +319,12 @@ START_TEST(splits_long_texts_as_the_plain_ways_do)
         splits_alike("{\"type\": \"WhitespaceSplit\"}",
                      "{\"type\": \"Split\", \"pattern\": {\"Regex\": \"\\\\s\"}, \"behavior\": \"Removed\", \"invert\": false}", text, length);
         splits_alike("{\"type\": \"BertPreTokenizer\"}",
-                     "{\"type\": \"Sequence\", \"pretokenizers\": [{\"type\": \"WhitespaceSplit\"}, {\"type\": \"Punctuation\", \"behavior\": \"Isolated\"}]}",
+                     "{\"type\": \"Sequence\", \"pretokenizers\": [{\"type\": \"WhitespaceSplit\"}, "
+                     "{\"type\": \"Punctuation\", \"behavior\": \"Isolated\"}]}",
                      text, length);
         splits_alike(METASPACE(true),
-                     "{\"type\": \"Sequence\", \"pretokenizers\": [" METASPACE(false) ", {\"type\": \"Split\", \"pattern\": {\"String\": \"\xe2\x96\x81\"}, "
-                     "\"behavior\": \"MergedWithNext\", \"invert\": false}]}",
+                     "{\"type\": \"Sequence\", \"pretokenizers\": [" METASPACE(false) ", {\"type\": \"Split\", "
+                     "\"pattern\": {\"String\": \"\xe2\x96\x81\"}, \"behavior\": \"MergedWithNext\", \"invert\": false}]}",
                      text, length);
     }
 }
