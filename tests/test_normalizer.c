@@ -125,6 +125,8 @@ START_TEST(runs_in_sequence)
                "\xc3\x89"
                "A",
                "ea", "0-2 2-3");
+    normalizes("{\"type\": \"StripAccents\"}", "abcde\xcc\x81\xcc\x82\xc3\xa9" "fgh\xcc\x83", "abcde\xc3\xa9" "fgh",
+               "0-1 1-2 2-3 3-4 4-5 9-11 11-12 12-13 13-14");
     normalizes("{\"type\": \"Sequence\", \"normalizers\": []}", "A", "A", "0-1");
     normalizes("{\"type\": \"ByteLevel\"}", "a \xc3\xa9", "a\xc4\xa0\xc3\x83\xc2\xa9", "0-1 1-2 2-4 2-4");
     normalizes("null", "A", "A", "0-1");
@@ -149,6 +151,106 @@ START_TEST(normalizes_as_bert_does)
     normalizes(BERT(false, false, null, false), "\xc3\x89", "\xc3\x89", "0-2");
     normalizes(BERT(false, false, false, true), "\xc3\x89", "\xc3\xa9", "0-2");
     normalizes(BERT(true, true, true, true), "\x01", "", "");
+    normalizes(BERT(false, true, true, true), "A\t\x01", "a\t\x01", "0-1 1-2 2-3"); /* not cleaned */
+}
+END_TEST
+
+/* Marks that stay and have a combining class: decomposition puts them into order with those that go, and the ranges follow. From the reference. */
+START_TEST(normalizes_marks_that_stay_as_bert_does)
+{
+    static const struct {
+        const char *text, *want, *ranges;
+    } cases[] = {
+        { "a\xcc\xa3\xe1\xad\x84\xcc\x81" "b", "a\xe1\xad\x84" "b", "0-1 1-3 8-9" },
+        { "\xc3\xa9\xe1\xad\x84", "e\xe1\xad\x84", "0-2 2-5" },
+        { "a\xe1\xad\x84\xcc\xa3", "a\xe1\xad\x84", "0-1 1-4" },
+        { "\xf0\x9d\x85\x9e\xcc\x81x", "\xf0\x9d\x85\x97\xf0\x9d\x85\xa5x", "0-4 0-4 6-7" },
+        { "\xf0\x9d\x85\x9e\xcc\xa7x", "\xf0\x9d\x85\x97\xf0\x9d\x85\xa5x", "0-4 4-6 6-7" }, /* the mark that stays is part of a character */
+        { "a\xe3\x80\xae\xcc\x81\xcc\xa3", "a\xe3\x80\xae", "0-1 4-6" },
+        { "x\xe1\xad\x84\xe4\xb8\x80\xc3\x89\xe2\x80\x8b" "A\xcc\x81\xe1\xad\x84", "x\xe1\xad\x84 \xe4\xb8\x80 ea\xe1\xad\x84",
+          "0-1 1-4 4-7 4-7 4-7 7-9 12-13 13-15" },
+        { "a\xcc\x81\xe3\x80\xae\xe1\xad\x84" "b", "a\xe1\xad\x84\xe3\x80\xae" "b", "0-1 1-3 3-6 9-10" },
+        { "\xcc\x81\xe1\xad\x84", "\xe1\xad\x84", "0-2" },
+        { "q\xe3\x80\xae\xe2\x80\x8b\xcc\xa3\xe1\xad\x84\xc3\x89", "q\xe1\xad\x84\xe3\x80\xae" "e", "0-1 1-4 9-12 12-14" },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        normalizes(BERT(true, true, null, true), cases[i].text, cases[i].want, cases[i].ranges);
+}
+END_TEST
+
+typedef struct chain {
+    cud_document document;
+    cud_components steps;
+    cud_pieces pieces;
+} chain;
+
+static void chain_load(chain *c, const char *json)
+{
+    char text[1024];
+    *c = (chain){ 0 };
+    snprintf(text, sizeof text, "{\"normalizer\": %s}", json);
+    ck_ok(cud_document_parse(&c->document, text, strlen(text), &err));
+    ck_ok(cud_components_parse(&c->steps, &cud_normalizers, &c->document, NULL, &err));
+}
+
+static void chain_run(chain *c, const char *text, size_t length)
+{
+    cuddle_status status = cud_pieces_set(&c->pieces, text, length, &err);
+    for (int i = 0; i < c->steps.count && !status; i++)
+        status = ((const cud_step_type *)c->steps.item[i].type)->apply(&c->pieces, c->steps.item[i].config, &err);
+    ck_ok(status);
+}
+
+static void chain_free(chain *c)
+{
+    cud_pieces_free(&c->pieces);
+    cud_components_free(&c->steps);
+    cud_document_free(&c->document);
+}
+
+#define STEPS(list) "{\"type\": \"Sequence\", \"normalizers\": [" list "]}"
+#define CLEAN BERT(true, false, false, false)
+#define IDEOGRAPHS BERT(false, true, false, false)
+#define ACCENTS BERT(false, false, true, false)
+
+/* Every character, before and behind letters and a mark: BertNormalizer at once and its steps one after the other, each of which the reference has
+ * as a normalizer. */
+START_TEST(normalizes_every_character_as_its_steps_do)
+{
+    static const struct {
+        const char *whole, *steps;
+    } cases[] = {
+        { BERT(true, true, null, true), STEPS(CLEAN ", " IDEOGRAPHS ", {\"type\": \"NFD\"}, " ACCENTS ", {\"type\": \"Lowercase\"}") },
+        { BERT(true, true, false, true), STEPS(CLEAN ", " IDEOGRAPHS ", {\"type\": \"Lowercase\"}") },
+        { BERT(false, true, true, false), STEPS(IDEOGRAPHS ", " ACCENTS) },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        chain whole, steps;
+        chain_load(&whole, cases[i].whole);
+        chain_load(&steps, cases[i].steps);
+        for (int32_t c = 1; c < 0xe0200; c = c < 0x32000 || c >= 0xe0000 ? c + 64 : 0xe0000) { /* between those none is assigned */
+            char text[64 * 16];
+            size_t length = 0;
+            for (int32_t k = c; k < c + 64; k++) {
+                if (k >= 0xd800 && k < 0xe000) continue;
+                text[length++] = k % 2 ? 'B' : ' ';
+                length += cud_utf8_encode(text + length, k);
+                if (k % 3 == 0) length += cud_utf8_encode(text + length, 0x301);
+                if (k % 5 == 0) length += cud_utf8_encode(text + length, k);
+            }
+            chain_run(&whole, text, length);
+            chain_run(&steps, text, length);
+            const cud_piece *a = whole.pieces.piece, *b = steps.pieces.piece;
+            bool same = a->end - a->begin == b->end - b->begin;
+            for (size_t k = 0; same && k < a->end - a->begin; k++) {
+                const cud_span at = cud_span_of(&whole.pieces.text, a->begin + k), want = cud_span_of(&steps.pieces.text, b->begin + k);
+                same = cud_piece_text(&whole.pieces, a)[k] == cud_piece_text(&steps.pieces, b)[k] && at.begin == want.begin && at.end == want.end;
+            }
+            if (!same) ck_abort_msg("%s: U+%04X and the 63 behind it", cases[i].whole, (unsigned)c);
+        }
+        chain_free(&whole);
+        chain_free(&steps);
+    }
 }
 END_TEST
 
@@ -181,6 +283,14 @@ START_TEST(applies_precompiled_rules)
         { "q\xcc\x81\xcc\x81\xcc\x81", "QR\xcc\x81\xcc\x81\xcc\x81", "0-1 0-1 1-3 3-5 5-7" }, /* a longer one does not */
         { "q\xcc\x81\xe2\x83\x9d", "QR\xcc\x81\xe2\x83\x9d", "0-1 0-1 1-3 3-6" },             /* six bytes */
         { "\r\n", " ", "0-1" },
+        /* runs of ASCII: what changes, what a mark is added to, what comes after the count is lost; from the reference */
+        { "ab\ncd\tef", "ab cd ef", "0-1 1-2 2-3 3-4 4-5 5-6 6-7 7-8" },
+        { "on\r\ntw\rth\n", "on tw\rth ", "0-1 1-2 2-3 4-5 5-6 6-7 7-8 8-9 9-10" },
+        { "bc\xcc\x81" "de", "bc\xcc\x81" "de", "0-1 1-2 2-4 4-5 5-6" },
+        { "bcq de", "bcQR de", "0-1 1-2 2-3 2-3 3-4 4-5 5-6" },
+        { "\xc2\xad" "bcde fgh", "bcde fgh", "0-2 2-3 3-4 4-5 5-6 6-7 7-8 8-9" },
+        { "\xc2\xad\xc3\xa9xyz uvw", "\xc3\xa9xyz uvw", "0-2 2-4 4-5 5-6 6-7 7-8 8-9 9-10" },
+        { "ab\xc2\xad\xc2\xad" "cd", "abcd", "0-1 1-2 6-7 7-8" },
         { "", "", "" },
     };
     size_t size = 0;
@@ -229,6 +339,8 @@ int main(void)
     tcase_add_test(tc, composes_and_decomposes);
     tcase_add_test(tc, runs_in_sequence);
     tcase_add_test(tc, normalizes_as_bert_does);
+    tcase_add_test(tc, normalizes_marks_that_stay_as_bert_does);
+    tcase_add_test(tc, normalizes_every_character_as_its_steps_do);
     tcase_add_test(tc, cleans_as_nmt_does);
     tcase_add_test(tc, applies_precompiled_rules);
     tcase_add_test(tc, orders_a_very_long_run_of_marks);

@@ -239,6 +239,97 @@ START_TEST(splits_as_bert_does)
 }
 END_TEST
 
+typedef struct chain {
+    cud_document document;
+    cud_components steps;
+    cud_pieces pieces;
+} chain;
+
+static void chain_run(chain *c, const char *json, const char *text, size_t length)
+{
+    char document[1024];
+    *c = (chain){ 0 };
+    snprintf(document, sizeof document, "{\"pre_tokenizer\": %s}", json);
+    ck_ok(cud_document_parse(&c->document, document, strlen(document), &err));
+    ck_ok(cud_components_parse(&c->steps, &cud_pre_tokenizers, &c->document, NULL, &err));
+    ck_ok(cud_pieces_set(&c->pieces, text, length, &err));
+    for (int i = 0; i < c->steps.count; i++)
+        ck_ok(((const cud_step_type *)c->steps.item[i].type)->apply(&c->pieces, c->steps.item[i].config, &err));
+}
+
+static void chain_free(chain *c)
+{
+    cud_pieces_free(&c->pieces);
+    cud_components_free(&c->steps);
+    cud_document_free(&c->document);
+}
+
+/* Both give the same pieces of the text, which is what the reference defines the first one by. */
+static void splits_alike(const char *json, const char *other, const char *text, size_t length)
+{
+    chain a, b;
+    chain_run(&a, json, text, length);
+    chain_run(&b, other, text, length);
+    ck_assert_uint_eq(a.pieces.count, b.pieces.count);
+    for (size_t i = 0; i < a.pieces.count; i++) {
+        const cud_piece *x = &a.pieces.piece[i], *y = &b.pieces.piece[i];
+        const size_t size = x->end - x->begin;
+        bool same = size == (size_t)(y->end - y->begin) && x->origin == y->origin &&
+                    memcmp(cud_piece_text(&a.pieces, x), cud_piece_text(&b.pieces, y), size) == 0;
+        for (size_t k = 0; same && k < size; k++) {
+            const cud_span at = cud_span_of(&a.pieces.text, x->begin + k), want = cud_span_of(&b.pieces.text, y->begin + k);
+            same = at.begin == want.begin && at.end == want.end;
+        }
+        if (!same) ck_abort_msg("%s: piece %zu of \"%.*s\"", json, i, (int)length, text);
+    }
+    chain_free(&a);
+    chain_free(&b);
+}
+
+#define METASPACE(split) \
+    "{\"type\": \"Metaspace\", \"replacement\": \"\xe2\x96\x81\", \"prepend_scheme\": \"always\", \"split\": " #split "}"
+
+START_TEST(splits_at_the_replacement)
+{
+    splits(METASPACE(true), "a b  c", "\xe2\x96\x81" "a|\xe2\x96\x81" "b|\xe2\x96\x81|\xe2\x96\x81" "c");
+    splits(METASPACE(true), " a", "\xe2\x96\x81" "a");
+    splits(METASPACE(true), "\xe2\x96\x81" "a\xe2\x96\x81", "\xe2\x96\x81" "a|\xe2\x96\x81"); /* the character itself is one as well */
+    splits(METASPACE(true), "\xe2\x96\x88\xe2\x80\x99s", "\xe2\x96\x81\xe2\x96\x88\xe2\x80\x99s"); /* what begins like it is not */
+    splits(METASPACE(true), "", "");
+}
+END_TEST
+
+START_TEST(splits_long_texts_as_the_plain_ways_do)
+{
+    enum { LENGTH = 3000, TEXTS = 60 };
+    static const char *const parts[] = { "a", "bc", " ", "  ", "\n", ",", "-", "\xc3\xa9", "\xc2\xa0", "\xe3\x80\x82",
+                                         "\xe2\x96\x81", "\xe2\x96\x88", "\xe4\xb8\x80", "\xf0\x9f\x98\x80", "word",
+                                         "a longer run of words, " };
+    char text[LENGTH + 32];
+    uint32_t random = 1;
+    for (int i = 0; i < TEXTS; i++) {
+        const uint32_t kinds = (uint32_t)(1 + i % (int)(sizeof parts / sizeof *parts));
+        size_t length = 0;
+        while (length < (size_t)(i < TEXTS / 2 ? 40 : LENGTH)) { /* of the first i kinds: long words, then white space and the rest */
+            random = random * 1664525 + 1013904223;
+            const char *part = parts[(random >> 16) % kinds];
+            memcpy(text + length, part, strlen(part));
+            length += strlen(part);
+        }
+        splits_alike("{\"type\": \"WhitespaceSplit\"}",
+                     "{\"type\": \"Split\", \"pattern\": {\"Regex\": \"\\\\s\"}, \"behavior\": \"Removed\", \"invert\": false}", text, length);
+        splits_alike("{\"type\": \"BertPreTokenizer\"}",
+                     "{\"type\": \"Sequence\", \"pretokenizers\": [{\"type\": \"WhitespaceSplit\"}, "
+                     "{\"type\": \"Punctuation\", \"behavior\": \"Isolated\"}]}",
+                     text, length);
+        splits_alike(METASPACE(true),
+                     "{\"type\": \"Sequence\", \"pretokenizers\": [" METASPACE(false) ", {\"type\": \"Split\", "
+                     "\"pattern\": {\"String\": \"\xe2\x96\x81\"}, \"behavior\": \"MergedWithNext\", \"invert\": false}]}",
+                     text, length);
+    }
+}
+END_TEST
+
 START_TEST(splits_by_scripts)
 {
     const char *scripts = "{\"type\": \"UnicodeScripts\"}";
@@ -269,6 +360,8 @@ int main(void)
     tcase_add_test(tc, splits_by_kinds_of_characters);
     tcase_add_test(tc, maps_bytes_to_the_alphabet);
     tcase_add_test(tc, splits_as_bert_does);
+    tcase_add_test(tc, splits_at_the_replacement);
+    tcase_add_test(tc, splits_long_texts_as_the_plain_ways_do);
     tcase_add_test(tc, splits_by_scripts);
     tcase_add_test(tc, splits_at_fixed_lengths);
     suite_add_tcase(suite, tc);

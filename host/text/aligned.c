@@ -204,7 +204,7 @@ cuddle_status cud_pieces_rewrite(cud_pieces *p, cud_rewrite_fn fn, const void *c
 
 /* ---- splitting ---- */
 
-static cuddle_status reserve_pieces(cud_pieces *p, size_t count, size_t few, cuddle_error *err)
+cuddle_status cud_pieces_reserve(cud_pieces *p, size_t count, size_t few, cuddle_error *err)
 {
     if (p->spare_room - count >= few) return CUDDLE_OK;
     const size_t room = p->spare_room + p->spare_room / 2 + few + 16;
@@ -213,14 +213,6 @@ static cuddle_status reserve_pieces(cud_pieces *p, size_t count, size_t few, cud
     p->spare_piece = grown;
     p->spare_room = room;
     return CUDDLE_OK;
-}
-
-cuddle_status cud_pieces_add(cud_pieces *p, size_t *count, size_t begin, size_t end, uint32_t origin, int32_t token,
-                             cuddle_error *err)
-{
-    const cuddle_status status = reserve_pieces(p, *count, 1, err);
-    if (!status) p->spare_piece[(*count)++] = (cud_piece){ (uint32_t)begin, (uint32_t)end, origin, token };
-    return status;
 }
 
 void cud_pieces_commit(cud_pieces *p, size_t count)
@@ -310,7 +302,7 @@ static cuddle_status split_matches(cud_splitter *s, const uint32_t *end, size_t 
         return status;
     }
     split_job *job = (split_job *)s;
-    status = reserve_pieces(s->p, job->count, count, s->err);
+    status = cud_pieces_reserve(s->p, job->count, count, s->err);
     if (status) return status;
     cud_piece *piece = s->p->spare_piece + job->count;
     uint32_t at = s->piece.begin + (uint32_t)s->done;

@@ -117,8 +117,13 @@ cuddle_status cud_pieces_split(cud_pieces *p, cud_find_fn fn, const void *config
                                cuddle_error *err);
 
 /* For steps that make pieces their own way: append to the new list, then commit. */
-cuddle_status cud_pieces_add(cud_pieces *p, size_t *count, size_t begin, size_t end, uint32_t origin, int32_t token,
-                             cuddle_error *err);
+cuddle_status cud_pieces_reserve(cud_pieces *p, size_t count, size_t few, cuddle_error *err); /* behind `count` new ones */
+static inline cuddle_status cud_pieces_add(cud_pieces *p, size_t *count, size_t begin, size_t end, uint32_t origin, int32_t token, cuddle_error *err)
+{
+    const cuddle_status status = p->spare_room > *count ? CUDDLE_OK : cud_pieces_reserve(p, *count, 1, err);
+    if (!status) p->spare_piece[(*count)++] = (cud_piece){ (uint32_t)begin, (uint32_t)end, origin, token };
+    return status;
+}
 void cud_pieces_commit(cud_pieces *p, size_t count);
 
 #endif

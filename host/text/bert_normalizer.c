@@ -4,10 +4,25 @@
 #include "text/unicode.h"
 
 #include <stdlib.h>
+#include <string.h>
+
+enum { STOP = 0x80 }; /* no ASCII character */
 
 typedef struct bert_config {
     bool clean, ideographs, accents, lower;
+    unsigned char ascii[256]; /* what becomes of a byte that is a character; STOP: nothing, or it is none */
 } bert_config;
+
+static void fill_ascii(bert_config *c)
+{
+    memset(c->ascii, STOP, sizeof c->ascii);
+    for (int32_t i = 0; i < 0x80; i++) {
+        int32_t lower[2] = { i };
+        if (c->clean && cud_is_control(i)) continue;
+        if (c->lower) cud_lower(lower, i);
+        c->ascii[i] = (unsigned char)(c->clean && cud_is_white(i) ? ' ' : lower[0]);
+    }
+}
 
 static cuddle_status bert_parse(void **config, const cud_part *in, cuddle_error *err)
 {
@@ -22,6 +37,7 @@ static cuddle_status bert_parse(void **config, const cud_part *in, cuddle_error 
     if (status) return status;
     bert_config *copy = malloc(sizeof *copy);
     if (!copy) return cud_nomem(err, sizeof *copy, in->label);
+    fill_ascii(&c);
     *copy = c;
     *config = copy;
     return CUDDLE_OK;
@@ -110,14 +126,73 @@ static cuddle_status accents_piece(cud_writer *w, const void *config)
     return CUDDLE_OK;
 }
 
+/* One character through all steps. Whatever it becomes has its range. */
+static void put_character(cud_writer *w, const bert_config *c)
+{
+    size_t size, used = 0;
+    int32_t parts[CUD_DECOMPOSE_MAX], out[2 * CUD_DECOMPOSE_MAX + 2];
+    const int32_t from = cud_utf8_decode(w->from + w->at, &size);
+    const bool alone = c->ideographs && is_ideograph(from);
+    if (c->clean && cud_is_control(from)) {
+        cud_skip(w, size);
+        return;
+    }
+    parts[0] = c->clean && cud_is_white(from) ? ' ' : from;
+    const size_t count = c->accents ? cud_decompose(parts, parts[0], false) : 1;
+    if (alone) out[used++] = ' ';
+    for (size_t i = 0; i < count; i++) {
+        if (c->accents && cud_is_nonspacing(parts[i])) continue;
+        out[used] = parts[i];
+        used += c->lower ? cud_lower(out + used, parts[i]) : 1;
+    }
+    if (alone) out[used++] = ' ';
+    if (!used) cud_skip(w, size);
+    for (size_t i = 0; i < used; i++) cud_change(w, out[i], i ? 1 : 0);
+}
+
+static cuddle_status bert_piece(cud_writer *w, const void *config)
+{
+    const bert_config *c = config;
+    while (w->at < w->length && !w->status) {
+        const unsigned char *s = (const unsigned char *)w->from + w->at;
+        const size_t rest = w->length - w->at;
+        size_t run = 0;
+        while (run < rest && c->ascii[s[run]] != STOP) run++;
+        if (run) {
+            char *out = cud_kept(w, run);
+            for (size_t i = 0; out && i < run; i++) out[i] = (char)c->ascii[s[i]];
+        } else {
+            put_character(w, c);
+        }
+    }
+    return CUDDLE_OK;
+}
+
+/* Is there a mark that has a place in the order of marks and is kept? Decomposition may exchange it with those that go, and the ranges with it. */
+static bool keeps_marks(const char *text, size_t length)
+{
+    unsigned char highest = 0;
+    for (size_t i = 0; i < length; i++) highest = (unsigned char)text[i] > highest ? (unsigned char)text[i] : highest;
+    if (highest < 0xcc) return false;
+    for (size_t at = 0, size = 1; at < length; at += size, size = 1) {
+        int32_t parts[CUD_DECOMPOSE_MAX];
+        if ((unsigned char)text[at] < 0xcc) continue; /* below U+0300, or inside of a character that is */
+        const int32_t c = cud_utf8_decode(text + at, &size);
+        for (size_t i = is_ideograph(c) ? 0 : cud_decompose(parts, c, false); i > 0; i--)
+            if (cud_combining_class(parts[i - 1]) && !cud_is_nonspacing(parts[i - 1])) return true;
+    }
+    return false;
+}
+
 static cuddle_status bert_apply(cud_pieces *p, const void *config, cuddle_error *err)
 {
     const bert_config *c = config;
+    if (!c->accents || !keeps_marks(p->text.bytes, p->text.length)) return cud_pieces_rewrite(p, bert_piece, c, err);
     cuddle_status status = CUDDLE_OK;
     if (c->clean) status = cud_pieces_rewrite(p, clean_piece, NULL, err);
     if (!status && c->ideographs) status = cud_pieces_rewrite(p, ideographs_piece, NULL, err);
-    if (!status && c->accents) status = cud_normalizer_nfd.apply(p, NULL, err);
-    if (!status && c->accents) status = cud_pieces_rewrite(p, accents_piece, NULL, err);
+    if (!status) status = cud_normalizer_nfd.apply(p, NULL, err);
+    if (!status) status = cud_pieces_rewrite(p, accents_piece, NULL, err);
     return status || !c->lower ? status : cud_normalizer_lowercase.apply(p, NULL, err);
 }
 

@@ -153,7 +153,7 @@ static void trim(const cud_processing *p, cud_token *token, bool first, bool add
         s = given->pieces->text.bytes + token->text_begin;
         length = token->text_end - token->text_begin;
     }
-    if (!s) return;
+    if (!s || !length || ((signed char)s[0] > ' ' && (signed char)s[length - 1] > ' ')) return; /* no white space of ASCII is above it */
     for (size_t at = 0; at < length && is_space(cud_utf8_decode(s + at, &size)); at += size) leading++;
     for (size_t at = length; at > 0 && is_space(cud_utf8_decode_before(s, s + at, &size)); at -= size) trailing++;
     if (leading == 1 && add_prefix_space && (first || token->begin == 0)) leading = 0; /* it is the one that was added */

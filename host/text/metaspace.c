@@ -11,6 +11,7 @@ typedef enum scheme { ALWAYS, FIRST, NEVER } scheme;
 typedef struct metaspace_config {
     char replacement[4];
     size_t length;
+    uint32_t four, mask; /* the replacement as the first bytes of a word of four, and which of them are it */
     scheme prepend;
     bool split;
 } metaspace_config;
@@ -38,6 +39,8 @@ static cuddle_status metaspace_parse(void **config, const cud_part *in, cuddle_e
     metaspace_config *c = calloc(1, sizeof *c);
     if (!c) return cud_nomem(err, sizeof *c, in->label);
     c->length = cud_utf8_encode(c->replacement, replacement);
+    memcpy(&c->four, c->replacement, sizeof c->four);
+    memset(&c->mask, 0xff, c->length);
     c->prepend = (scheme)found;
     c->split = split;
     *config = c;
@@ -46,45 +49,64 @@ static cuddle_status metaspace_parse(void **config, const cud_part *in, cuddle_e
 
 /* ---- pre-tokenizer ---- */
 
-static cuddle_status replace_piece(cud_writer *w, const void *config)
+/* Reads four bytes, which may lie behind the text: they are in its slack. */
+static bool at_replacement(const metaspace_config *c, const char *text)
+{
+    uint32_t four;
+    memcpy(&four, text, sizeof four);
+    return (four & c->mask) == c->four;
+}
+
+static cuddle_status write_piece(cud_writer *w, const void *config)
 {
     const metaspace_config *c = config;
+    const bool there = w->from[0] == ' ' || at_replacement(c, w->from);
+    if (!there && (c->prepend == ALWAYS || (c->prepend == FIRST && w->origin == 0))) cud_replace_char(w, c->replacement, c->length, 0);
     cud_replace_byte(w, ' ', c->replacement, c->length);
     return CUDDLE_OK;
 }
 
-static cuddle_status prepend_piece(cud_writer *w, const void *config)
+/* A piece begins at every replacement. Where that is nobody can guess, so the search does not branch on it. */
+static cuddle_status split_piece(cud_pieces *p, size_t *count, const metaspace_config *c, const cud_piece *piece, cuddle_error *err)
 {
-    const metaspace_config *c = config;
-    const bool there = w->length >= c->length && memcmp(w->from, c->replacement, c->length) == 0;
-    if (there || (c->prepend == FIRST && w->origin != 0))
-        cud_keep(w, w->length);
-    else
-        cud_prepend(w, c->replacement, c->length);
-    return CUDDLE_OK;
+    enum { MANY = 256 };
+    const char *text = p->text.bytes;
+    size_t begin = piece->begin, found[MANY];
+    cuddle_status status = CUDDLE_OK;
+    for (size_t at = begin + 1; at < piece->end && !status;) {
+        size_t many = 0;
+        for (; at < piece->end && many < MANY; at++) {
+            found[many] = at;
+            many += at_replacement(c, text + at);
+        }
+        for (size_t i = 0; i < many && !status; i++) {
+            status = cud_pieces_add(p, count, begin, found[i], cud_span_of(&p->text, begin).begin, -1, err);
+            begin = found[i];
+        }
+    }
+    return status ? status : cud_pieces_add(p, count, begin, piece->end, cud_span_of(&p->text, begin).begin, -1, err);
 }
 
-static cuddle_status find_replacement(cud_splitter *s, const char *text, size_t length, const void *config)
+static cuddle_status split_pieces(cud_pieces *p, const metaspace_config *c, cuddle_error *err)
 {
-    const metaspace_config *c = config;
     cuddle_status status = CUDDLE_OK;
-    for (size_t at = 0; !status && at < length;) {
-        const char *found = memmem(text + at, length - at, c->replacement, c->length);
-        if (!found) break;
-        const size_t begin = (size_t)(found - text);
-        at = begin + c->length;
-        status = cud_split_match(s, begin, at);
+    size_t count = 0;
+    for (size_t i = 0; i < p->count && !status; i++) {
+        const cud_piece piece = p->piece[i];
+        if (piece.token >= 0)
+            status = cud_pieces_add(p, &count, piece.begin, piece.end, piece.origin, piece.token, err);
+        else if (piece.begin < piece.end)
+            status = split_piece(p, &count, c, &piece, err);
     }
+    if (!status) cud_pieces_commit(p, count);
     return status;
 }
 
 static cuddle_status metaspace_apply(cud_pieces *p, const void *config, cuddle_error *err)
 {
     const metaspace_config *c = config;
-    cuddle_status status = cud_pieces_rewrite(p, replace_piece, c, err);
-    if (!status && c->prepend != NEVER) status = cud_pieces_rewrite(p, prepend_piece, c, err);
-    if (!status && c->split) status = cud_pieces_split(p, find_replacement, c, CUD_SPLIT_MERGED_WITH_NEXT, false, err);
-    return status;
+    const cuddle_status status = cud_pieces_rewrite(p, write_piece, c, err);
+    return status || !c->split ? status : split_pieces(p, c, err);
 }
 
 const cud_step_type cud_pre_tokenizer_metaspace = { { "Metaspace", metaspace_parse, NULL }, metaspace_apply };

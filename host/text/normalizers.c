@@ -111,11 +111,13 @@ static cuddle_status strip_accents_piece(cud_writer *w, const void *config)
 {
     (void)config;
     while (w->at < w->length && !w->status) {
-        size_t size;
-        if (cud_is_mark(cud_utf8_decode(w->from + w->at, &size)))
-            cud_skip(w, size);
-        else
-            cud_keep(w, size);
+        const char *s = w->from + w->at;
+        const size_t rest = w->length - w->at;
+        size_t kept = 0, size = 1;
+        for (; kept < rest; kept += size, size = 1)
+            if ((unsigned char)s[kept] >= 0x80 && cud_is_mark(cud_utf8_decode(s + kept, &size))) break;
+        cud_keep(w, kept);
+        if (kept < rest) cud_skip(w, size);
     }
     return CUDDLE_OK;
 }

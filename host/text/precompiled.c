@@ -10,12 +10,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { STOP = 0x80 };
+
 typedef struct charsmap {
     uint32_t *unit;
     size_t units;
     char *pool; /* ends in a NUL of ours */
     size_t pool_size;
-    unsigned char bytes[]; /* the file's */
+    unsigned char ascii[256]; /* what becomes of a byte that is a cluster; STOP: more or less than one such, or it may be a part of one */
+    unsigned char bytes[];    /* the file's */
 } charsmap;
 
 static void charsmap_free(void *config)
@@ -75,27 +78,6 @@ static cuddle_status read_map(charsmap *c, size_t size, const cud_part *in, cudd
     return CUDDLE_OK;
 }
 
-static cuddle_status precompiled_parse(void **config, const cud_part *in, cuddle_error *err)
-{
-    const char *text = NULL;
-    size_t length = 0, size = 0;
-    cuddle_status status = cud_part_fields(in, (const char *const[]){ "precompiled_charsmap", NULL }, err);
-    if (!status) status = cud_part_string(&text, &length, in, "precompiled_charsmap", CUD_JSON_REQUIRED, err);
-    if (status) return status;
-    charsmap *c = calloc(1, sizeof *c + length / 4 * 3 + 1);
-    if (!c) return cud_nomem(err, length, in->label);
-    if (!decode_base64(c->bytes, &size, text, length))
-        status = cud_fail(err, CUDDLE_E_FORMAT, "tokenizer.json: %s: \"precompiled_charsmap\" is not base64", in->label);
-    if (!status) status = read_map(c, size, in, err);
-    if (status)
-        charsmap_free(c);
-    else
-        *config = c;
-    return status;
-}
-
-/* ---- normalizing ---- */
-
 static size_t child(uint32_t unit, size_t node) { return node ^ (size_t)(unit >> 10) << (unit & 1u << 9 ? 8 : 0); }
 
 /* What the text becomes: the replacement of its shortest beginning that has one (as in the reference), or NULL. *bad: the map
@@ -120,6 +102,42 @@ static const char *find(const charsmap *c, const char *text, size_t length, bool
     *bad = false;
     return NULL;
 }
+
+/* A character of ASCII is a cluster unless something that is not ASCII follows, but for CR, which takes LF along. */
+static void fill_ascii(charsmap *c)
+{
+    memset(c->ascii, STOP, sizeof c->ascii);
+    for (int i = 0; i < 0x80; i++) {
+        const char character = (char)i;
+        bool bad;
+        const char *text = find(c, &character, 1, &bad);
+        if (bad || i == '\r' || (text && (!text[0] || text[1]))) continue;
+        c->ascii[i] = text ? (unsigned char)text[0] : (unsigned char)i; /* a longer character has a second byte */
+    }
+}
+
+static cuddle_status precompiled_parse(void **config, const cud_part *in, cuddle_error *err)
+{
+    const char *text = NULL;
+    size_t length = 0, size = 0;
+    cuddle_status status = cud_part_fields(in, (const char *const[]){ "precompiled_charsmap", NULL }, err);
+    if (!status) status = cud_part_string(&text, &length, in, "precompiled_charsmap", CUD_JSON_REQUIRED, err);
+    if (status) return status;
+    charsmap *c = calloc(1, sizeof *c + length / 4 * 3 + 1);
+    if (!c) return cud_nomem(err, length, in->label);
+    if (!decode_base64(c->bytes, &size, text, length))
+        status = cud_fail(err, CUDDLE_E_FORMAT, "tokenizer.json: %s: \"precompiled_charsmap\" is not base64", in->label);
+    if (!status) status = read_map(c, size, in, err);
+    if (status) {
+        charsmap_free(c);
+        return status;
+    }
+    fill_ascii(c);
+    *config = c;
+    return CUDDLE_OK;
+}
+
+/* ---- normalizing ---- */
 
 /* One change of the reference waits: a replacement with fewer characters than it replaces takes the rest along with its last one,
  * and one with none takes it along with whatever comes before it. */
@@ -162,6 +180,28 @@ static cuddle_status bad_map(cuddle_error *err)
     return cud_fail(err, CUDDLE_E_FORMAT, "tokenizer.json: normalizer \"Precompiled\": the map points out of itself");
 }
 
+/* Bytes at the beginning that are a cluster each and become one byte each. */
+static size_t ascii_run(const charsmap *c, const char *text, size_t length)
+{
+    const unsigned char *s = (const unsigned char *)text;
+    size_t run = 0;
+    while (run < length && c->ascii[s[run]] != STOP) run++;
+    return run > 0 && run < length && s[run] >= 0x80 ? run - 1 : run;
+}
+
+static void put_ascii(changes *to, const charsmap *c, size_t at, size_t run)
+{
+    cud_writer *w = to->w;
+    const unsigned char *s = (const unsigned char *)w->from + at;
+    size_t done = 0;
+    flush(to);
+    if (w->at == at && run > 1) { /* not where the reference has lost count */
+        char *out = cud_kept(w, run - 1);
+        for (; out && done < run - 1; done++) out[done] = (char)c->ascii[s[done]];
+    }
+    for (; done < run; done++) change(to, c->ascii[s[done]], 0);
+}
+
 static cuddle_status precompiled_piece(cud_writer *w, const void *config)
 {
     enum { SHORT = 6 }; /* clusters of fewer bytes are looked up as a whole first */
@@ -170,6 +210,11 @@ static cuddle_status precompiled_piece(cud_writer *w, const void *config)
     bool bad = false;
     for (size_t at = 0, cluster; at < w->length && !w->status; at += cluster) {
         const char *s = w->from + at;
+        cluster = ascii_run(c, s, w->length - at);
+        if (cluster) {
+            put_ascii(&to, c, at, cluster);
+            continue;
+        }
         cluster = cud_grapheme_length(s, w->length - at);
         const char *text = cluster < SHORT ? find(c, s, cluster, &bad) : NULL;
         if (text) replace(&to, cluster, s, text);

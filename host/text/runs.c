@@ -13,14 +13,6 @@ cuddle_status cud_tokens_grow(cud_tokens *t, cuddle_error *err)
     return CUDDLE_OK;
 }
 
-cuddle_status cud_tokens_add(cud_tokens *t, cud_token token, cuddle_error *err)
-{
-    const cuddle_status status = cud_tokens_reserve(t, 1, err);
-    if (status) return status;
-    t->token[t->count++] = token;
-    return CUDDLE_OK;
-}
-
 static cuddle_status copy_tokens(cud_tokens *out, const cud_token *token, size_t count, cuddle_error *err)
 {
     *out = (cud_tokens){ 0 };

@@ -30,11 +30,16 @@ typedef struct cud_tokens {
     size_t count, room;
     void *scratch; /* of the model, kept from word to word of one call */
 } cud_tokens;
-cuddle_status cud_tokens_add(cud_tokens *t, cud_token token, cuddle_error *err);
 cuddle_status cud_tokens_grow(cud_tokens *t, cuddle_error *err); /* by half and some */
 static inline cuddle_status cud_tokens_reserve(cud_tokens *t, size_t few, cuddle_error *err) /* at most 32 */
 {
     return t->room - t->count >= few ? CUDDLE_OK : cud_tokens_grow(t, err);
+}
+static inline cuddle_status cud_tokens_add(cud_tokens *t, cud_token token, cuddle_error *err)
+{
+    const cuddle_status status = cud_tokens_reserve(t, 1, err);
+    if (!status) t->token[t->count++] = token;
+    return status;
 }
 
 typedef struct cud_run {

@@ -135,17 +135,105 @@ static cuddle_status delimiter_parse(void **config, const cud_part *in, cuddle_e
     return status ? status : keep_class(config, &c, in, err);
 }
 
-static cuddle_status whitespace_split_apply(cud_pieces *p, const void *config, cuddle_error *err)
+/* ---- WhitespaceSplit: what stands between white space. BertPreTokenizer: and each punctuation character alone ---- */
+typedef enum word_part { WORD, WHITE, ALONE, BEYOND } word_part; /* WORD is 0 */
+
+typedef struct words_config {
+    bool punctuation;
+    unsigned char part[256]; /* of a byte that is a character, else BEYOND */
+} words_config;
+
+static word_part part_of(const words_config *c, int32_t character)
 {
-    (void)config;
-    return cud_pieces_split(p, class_find, &(class_config){ cud_is_white, 0, CUD_SPLIT_REMOVED }, CUD_SPLIT_REMOVED, false, err);
+    return cud_is_white(character) ? WHITE : c->punctuation && cud_is_punct(character) ? ALONE : WORD;
 }
 
-static cuddle_status bert_apply(cud_pieces *p, const void *config, cuddle_error *err)
+static cuddle_status words_parse(void **config, const cud_part *in, bool punctuation, cuddle_error *err)
 {
-    static const class_config punctuation = { cud_is_punct, 0, CUD_SPLIT_ISOLATED };
-    const cuddle_status status = whitespace_split_apply(p, config, err);
-    return status ? status : class_apply(p, &punctuation, err);
+    const cuddle_status status = cud_part_fields(in, (const char *const[]){ NULL }, err);
+    if (status) return status;
+    words_config *c = malloc(sizeof *c);
+    if (!c) return cud_nomem(err, sizeof *c, in->label);
+    c->punctuation = punctuation;
+    for (int32_t i = 0; i < 256; i++) c->part[i] = (unsigned char)(i < 0x80 ? part_of(c, i) : BEYOND);
+    *config = c;
+    return CUDDLE_OK;
+}
+
+static cuddle_status bert_parse(void **config, const cud_part *in, cuddle_error *err) { return words_parse(config, in, true, err); }
+static cuddle_status whitespace_split_parse(void **config, const cud_part *in, cuddle_error *err)
+{
+    return words_parse(config, in, false, err);
+}
+
+static word_part part_at(const words_config *c, const char *text, size_t *size)
+{
+    const word_part part = (word_part)c->part[(unsigned char)*text];
+    *size = 1;
+    return part == BEYOND ? part_of(c, cud_utf8_decode(text, size)) : part;
+}
+
+enum { PARTS = 256 };
+
+typedef struct word_parts { /* that follow one another: words, and every other character by itself */
+    size_t begin[PARTS];
+    unsigned char part[PARTS];
+    size_t count;
+    word_part last; /* of the character before */
+} word_parts;
+
+/* The next parts of text[at..end); returns the place up to which they were looked for. Where words end nobody can guess, so nothing here branches
+ * on it. */
+static size_t find_parts(word_parts *out, const words_config *c, const char *text, size_t at, size_t end)
+{
+    word_part last = out->last;
+    size_t count = 0, size;
+    for (; at < end && count < PARTS; at += size) {
+        const word_part part = part_at(c, text + at, &size);
+        out->begin[count] = at;
+        out->part[count] = (unsigned char)part;
+        count += (part | last) != WORD;
+        last = part;
+    }
+    out->last = last;
+    out->count = count;
+    return at;
+}
+
+static cuddle_status add_part(cud_pieces *p, size_t *count, size_t begin, size_t end, unsigned part, cuddle_error *err)
+{
+    return part == WHITE ? CUDDLE_OK : cud_pieces_add(p, count, begin, end, cud_span_of(&p->text, begin).begin, -1, err);
+}
+
+static cuddle_status add_parts(cud_pieces *p, size_t *count, const words_config *c, const cud_piece *piece, cuddle_error *err)
+{
+    cuddle_status status = CUDDLE_OK;
+    word_parts found;
+    found.last = WHITE;
+    size_t begin = piece->begin; /* of the part that the next one ends */
+    unsigned part = WHITE;
+    for (size_t at = piece->begin; at < piece->end && !status;) {
+        at = find_parts(&found, c, p->text.bytes, at, piece->end);
+        for (size_t i = 0; i < found.count && !status; i++) {
+            status = add_part(p, count, begin, found.begin[i], part, err);
+            begin = found.begin[i];
+            part = found.part[i];
+        }
+    }
+    return status ? status : add_part(p, count, begin, piece->end, part, err);
+}
+
+static cuddle_status words_apply(cud_pieces *p, const void *config, cuddle_error *err)
+{
+    cuddle_status status = CUDDLE_OK;
+    size_t count = 0;
+    for (size_t i = 0; i < p->count && !status; i++) {
+        const cud_piece piece = p->piece[i];
+        status = piece.token < 0 ? add_parts(p, &count, config, &piece, err)
+                                 : cud_pieces_add(p, &count, piece.begin, piece.end, piece.origin, piece.token, err);
+    }
+    if (!status) cud_pieces_commit(p, count);
+    return status;
 }
 
 /* ---- Whitespace: runs of word characters, runs of what is neither word nor space; the rest goes ---- */
@@ -232,8 +320,8 @@ static cuddle_status fixed_length_apply(cud_pieces *p, const void *config, cuddl
 const cud_step_type cud_pre_tokenizer_digits = { { "Digits", digits_parse, NULL }, class_apply };
 const cud_step_type cud_pre_tokenizer_punctuation = { { "Punctuation", punctuation_parse, NULL }, class_apply };
 const cud_step_type cud_pre_tokenizer_delimiter = { { "CharDelimiterSplit", delimiter_parse, NULL }, class_apply };
-const cud_step_type cud_pre_tokenizer_whitespace_split = { { "WhitespaceSplit", NULL, NULL }, whitespace_split_apply };
+const cud_step_type cud_pre_tokenizer_whitespace_split = { { "WhitespaceSplit", whitespace_split_parse, NULL }, words_apply };
 const cud_step_type cud_pre_tokenizer_whitespace = { { "Whitespace", NULL, NULL }, whitespace_apply };
-const cud_step_type cud_pre_tokenizer_bert = { { "BertPreTokenizer", NULL, NULL }, bert_apply };
+const cud_step_type cud_pre_tokenizer_bert = { { "BertPreTokenizer", bert_parse, NULL }, words_apply };
 const cud_step_type cud_pre_tokenizer_scripts = { { "UnicodeScripts", NULL, NULL }, scripts_apply };
 const cud_step_type cud_pre_tokenizer_fixed_length = { { "FixedLength", fixed_length_parse, NULL }, fixed_length_apply };

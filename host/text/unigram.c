@@ -209,16 +209,15 @@ static bool has_bytes(const unigram_config *c, const char *s, size_t size)
     return true;
 }
 
-/* Unknown characters in a row are one token: of this text if there is one, else its bytes if they are tokens, else unknown. Tokens
- * are added from the last to the first. */
+/* Unknown characters in a row are one token: of this text if there is one, else its bytes if they are tokens, else unknown. */
 static cuddle_status add_unknown(cud_tokens *out, const unigram_config *c, const cud_vocab *vocab, const char *word, size_t begin,
                                  size_t end, cuddle_error *err)
 {
     cuddle_status status = CUDDLE_OK;
     cud_token token = { .id = cud_vocab_find(vocab, word + begin, end - begin), .begin = begin, .end = end };
     if (token.id < 0 && c->byte_fallback && has_bytes(c, word + begin, end - begin)) {
-        for (size_t i = end; i > begin && !status; i--) {
-            token.id = c->byte[(unsigned char)word[i - 1]];
+        for (size_t i = begin; i < end && !status; i++) {
+            token.id = c->byte[(unsigned char)word[i]];
             status = cud_tokens_add(out, token, err);
         }
         return status;
@@ -227,28 +226,39 @@ static cuddle_status add_unknown(cud_tokens *out, const unigram_config *c, const
     return cud_tokens_add(out, token, err);
 }
 
+/* Steps on the best path say where their token began; afterwards those where it began say where it ends. */
+static void turn_round(step *at, size_t length)
+{
+    step last = at[length];
+    for (size_t end = length; end > 0;) {
+        const size_t begin = last.begin;
+        const step before = at[begin];
+        at[begin].begin = (uint32_t)end;
+        at[begin].id = last.id;
+        end = begin;
+        last = before;
+    }
+}
+
 static cuddle_status unigram_encode(cud_tokens *out, const void *config, const cud_vocab *vocab, const char *word, size_t length,
                                     cuddle_error *err)
 {
     const unigram_config *c = config;
     path *p = NULL;
-    const size_t first = out->count;
     cuddle_status status = start(&p, out, length, err);
     if (!status) status = find_path(c, p->step, word, length, err);
-    for (size_t end = length; end > 0 && !status;) {
-        size_t begin = p->step[end].begin;
-        if (p->step[end].id == c->unk) {
-            while (begin > 0 && p->step[begin].id == c->unk) begin = p->step[begin].begin;
-            status = add_unknown(out, c, vocab, word, begin, end, err);
-        } else {
-            status = cud_tokens_add(out, (cud_token){ .id = p->step[end].id, .begin = begin, .end = end }, err);
+    if (!status) turn_round(p->step, length);
+    for (size_t begin = 0, end; begin < length && !status; begin = end) {
+        const step *at = p->step;
+        const int32_t id = at[begin].id;
+        end = at[begin].begin;
+        if (id != c->unk) {
+            status = cud_tokens_reserve(out, 1, err); /* made in place: a copy would wait for the stores it is read from */
+            if (!status) out->token[out->count++] = (cud_token){ .id = id, .begin = begin, .end = end };
+            continue;
         }
-        end = begin;
-    }
-    for (size_t i = first, k = out->count; i + 1 < k; i++) {
-        const cud_token token = out->token[--k];
-        out->token[k] = out->token[i];
-        out->token[i] = token;
+        while (end < length && at[end].id == c->unk) end = at[end].begin;
+        status = add_unknown(out, c, vocab, word, begin, end, err);
     }
     return status;
 }
