@@ -261,6 +261,8 @@ cuddle_status cud_generation_resolve(generation *g, const cuddle_generation_opti
         g->max_tokens_asked = true;
     }
     g->ignore_eos = o.ignore_eos != 0;
+    g->grammar = o.grammar;
+    if (g->grammar) cud_grammar_keep(g->grammar);
     g->prompt_logprobs = o.prompt_logprobs != 0;
     if (!status) status = copy_stops(g, &o, err);
     if (!status) status = copy_ids(&g->suppress, &how->suppress_count, config->suppress, config->suppress_count, o.suppress, o.suppress_count,
@@ -278,5 +280,6 @@ void cud_generation_free(generation *g)
     free(g->stop_length);
     free(g->suppress);
     free(g->stop_tokens);
+    cud_grammar_release(g->grammar);
     *g = (generation){ 0 };
 }

@@ -5,6 +5,7 @@
 #include "core/log.h"
 #include "engine/sampler.h"
 #include "format/json.h"
+#include "grammar/grammar.h"
 #include "models/spec.h"
 
 enum { CUD_MAX_SUPPRESS = 4096, CUD_MAX_TOP_LOGPROBS = 20, CUD_MAX_STOPS = 64, CUD_MAX_STOP_BYTES = 4096 };
@@ -41,6 +42,7 @@ typedef struct generation {
     size_t stop_token_count;
     char **stop;
     size_t *stop_length, stop_count, longest_stop;
+    cuddle_grammar *grammar; /* kept; NULL: none */
 } generation;
 
 /* options may be NULL. CUDDLE_E_ARG names the option that is out of range. Release with cud_generation_free(), also after a failure. */

@@ -203,6 +203,8 @@ static cuddle_status prepare_host(cuddle_model *h, cuddle_error *err)
         return cud_nomem(err, (size_t)m->caps.sequences * sizeof *h->produced + (size_t)m->pages * sizeof *h->free_pages, "the scheduler");
     for (int64_t i = 0; i < m->pages; i++) h->free_pages[i] = (int32_t)(m->pages - 1 - i); /* low numbers are handed out first */
     h->free_count = m->pages;
+    h->allowed = calloc(((size_t)vocabulary + 31) / 32, sizeof *h->allowed);
+    if (!h->allowed) return cud_nomem(err, (size_t)vocabulary / 8, "masks of tokens");
     return cud_sampler_init(&h->sampler, (int)vocabulary, err);
 }
 
@@ -332,6 +334,7 @@ void cud_engine_release_model(cuddle_model *h)
     cud_tokenizer_free(h->tokenizer);
     cud_generation_config_free(&h->config);
     cud_sampler_free(&h->sampler);
+    free(h->allowed);
     free(h->running);
     free(h->produced);
     free(h->free_pages);

@@ -31,13 +31,16 @@ static cuddle_status update_marks(cuddle_model *h, exec *ex, cuddle_request *r, 
     const model *m = h->m;
     const sampling *how = &r->g.how;
     const bool first = r->count == r->prompt_count;
-    if (r->marked == r->count && (how->begin_suppress_count == 0 || first)) return CUDDLE_OK;
+    if (r->marked == r->count && !r->matcher && (how->begin_suppress_count == 0 || first)) return CUDDLE_OK;
     const size_t words = (size_t)m->mark_words, bytes = words * sizeof(uint32_t);
     uint32_t *seen = h->marks + 2 * words * (size_t)r->seat, *banned = seen + words;
     memset(seen, 0, 2 * bytes);
     for (int i = 0; i < r->count; i++) set_mark(seen, r->ids[i], h->sampler.vocabulary);
     for (size_t i = 0; i < how->suppress_count; i++) set_mark(banned, how->suppress[i], h->sampler.vocabulary);
     for (size_t i = 0; i < how->begin_suppress_count && first; i++) set_mark(banned, how->begin_suppress[i], h->sampler.vocabulary);
+    /* A mask that cannot be made allows nothing, so that only this request fails: cud_pick_take() then asks why. */
+    const bool masked = r->matcher && cud_constrain_mask(h, r, NULL) == CUDDLE_OK;
+    for (size_t i = 0; r->matcher && i < words; i++) banned[i] |= masked ? ~h->allowed[i] : UINT32_MAX;
     cuddle_status status = ex->ops->upload(ex, cud_model_seen(m, r->seat), seen, bytes, err);
     if (!status) status = ex->ops->upload(ex, cud_model_banned(m, r->seat), banned, bytes, err);
     if (!status) r->marked = r->count;
@@ -51,7 +54,7 @@ cuddle_status cud_pick_prepare(cuddle_model *h, exec *ex, const produced *p, int
         cuddle_request *r = p[i].request;
         if (r->step_outputs == 0) continue;
         const sampling *how = &r->g.how;
-        const bool marks = needs_marks(how);
+        const bool marks = needs_marks(how) || r->matcher;
         h->host.sampling[r->step_first_output] = (sample_row){
             .greedy = how->greedy, .temperature = how->temperature, .top_p = how->top_p, .min_p = how->min_p,
             .repetition_penalty = how->repetition_penalty, .top_k = how->top_k, .seed = { (uint32_t)how->seed, (uint32_t)(how->seed >> 32) },
@@ -65,6 +68,8 @@ cuddle_status cud_pick_prepare(cuddle_model *h, exec *ex, const produced *p, int
 cuddle_status cud_pick_take(int32_t *token, cuddle_model *h, cuddle_request *r, cuddle_error *err)
 {
     const int32_t picked = h->picked[r->step_first_output];
+    const cuddle_status masked = picked == SAMPLE_NONE && r->matcher ? cud_constrain_mask(h, r, err) : CUDDLE_OK;
+    if (masked) return masked;
     if (picked == SAMPLE_NONE)
         return cud_fail(err, CUDDLE_E_FORMAT, "no token is left to choose from: all %d logits are minus infinity", h->sampler.vocabulary);
     if (picked < 0) return cud_fail(err, CUDDLE_E_FORMAT, "the model gave a logit that is not a number for token %d", (int)~picked);

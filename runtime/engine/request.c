@@ -84,8 +84,12 @@ static cuddle_status start_text(cuddle_request *r, const cuddle_model *h, cuddle
     const char *piece;
     size_t length;
     cuddle_status status = cud_detokenizer_new(&r->detokenizer, h->tokenizer, CUDDLE_DETOKENIZE_SKIP_SPECIAL, err);
-    for (int i = 0; i < r->prompt_count && !status; i++) status = cud_detokenizer_push(r->detokenizer, r->ids[i], &piece, &length, err);
-    return status;
+    bool after_text = false;
+    for (int i = 0; i < r->prompt_count && !status; i++) {
+        status = cud_detokenizer_push(r->detokenizer, r->ids[i], &piece, &length, err);
+        after_text = after_text || !cud_tokenizer_is_special(h->tokenizer, r->ids[i]);
+    }
+    return status ? status : cud_constrain_begin(r, h, after_text, err);
 }
 
 static cuddle_status allocate(cuddle_request *r, const cuddle_model *h, id_list *prompt, cuddle_error *err)
@@ -107,7 +111,7 @@ static cuddle_status allocate(cuddle_request *r, const cuddle_model *h, id_list 
         ok = ok && r->prompt_logprobs;
     }
     if (!ok) return cud_nomem(err, total * sizeof(float), "a request's results");
-    return h->tokenizer ? start_text(r, h, err) : CUDDLE_OK;
+    return h->tokenizer ? start_text(r, h, err) : cud_constrain_begin(r, h, true, err);
 }
 
 /* ---------------------------------------------------------------------------------------------------------- submit */
@@ -116,6 +120,7 @@ static void destroy(cuddle_request *r)
 {
     cud_generation_free(&r->g);
     cud_detokenizer_free(r->detokenizer);
+    cud_matcher_free(r->matcher);
     free(r->ids);
     free(r->pages);
     free(r->made.data);

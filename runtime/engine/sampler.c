@@ -68,6 +68,12 @@ static void suppress(float *logits, int vocabulary, const int32_t *ids, size_t c
         if (ids[i] >= 0 && ids[i] < vocabulary) logits[ids[i]] = -INFINITY;
 }
 
+static void suppress_others(float *logits, int vocabulary, const uint32_t *allowed)
+{
+    for (int32_t i = 0; i < vocabulary; i++)
+        if (!(allowed[i / 32] >> i % 32 & 1)) logits[i] = -INFINITY;
+}
+
 static int by_likelihood_descending(const void *a, const void *b)
 {
     const candidate *x = a, *y = b;
@@ -156,6 +162,8 @@ cuddle_status cud_sample_candidates(int *count, sampler *s, const sampling *how,
     if (how->repetition_penalty != 1.0f) penalise(s, logits, how->repetition_penalty, past);
     suppress(logits, s->vocabulary, how->suppress, how->suppress_count);
     if (past->produced == 0) suppress(logits, s->vocabulary, how->begin_suppress, how->begin_suppress_count);
+
+    if (s->allowed) suppress_others(logits, s->vocabulary, s->allowed);
 
     candidate *c = s->candidates;
     int n = 0;
