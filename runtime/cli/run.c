@@ -5,6 +5,7 @@
 #include <sys/random.h>
 #include <unistd.h>
 
+#include "cli/constrain.h"
 #include "cli/input.h"
 #include "cli/options.h"
 #include "cli/output.h"
@@ -17,6 +18,7 @@ typedef struct run_options {
     float temperature, top_p, min_p, repetition_penalty;
     option_seed seed;
     option_strings stop;
+    constrain_options held_to;
 } run_options;
 
 static const option_row run_rows[] = {
@@ -150,12 +152,14 @@ static int generate(session *s, const input *prompt, const run_options *own)
 {
     cuddle_error err;
     cuddle_request *request = NULL;
+    cuddle_grammar *grammar = NULL;
     cuddle_generation_options options;
     to_generation_options(&options, own);
     cuddle_segment segment = { .kind = CUDDLE_SEGMENT_TEXT, .text = prompt->text, .count = prompt->length };
     int32_t *ids = NULL;
-    int code = 0;
-    if (own->tokens) {
+    int code = constrain_compile(&grammar, &own->held_to, s->model);
+    options.grammar = grammar;
+    if (!code && own->tokens) {
         segment = (cuddle_segment){ .kind = CUDDLE_SEGMENT_TOKENS };
         code = input_ids(&ids, &segment.count, prompt);
         segment.tokens = ids;
@@ -163,6 +167,7 @@ static int generate(session *s, const input *prompt, const run_options *own)
     const cuddle_event_fn on_event = own->tokens && !own->json ? print_tokens : NULL;
     if (!code && cuddle_request_submit(&request, s->model, &segment, 1, &options, on_event, NULL, &err) != CUDDLE_OK) code = say_error(&err);
     free(ids);
+    cuddle_grammar_free(grammar);
     if (code) return code;
     if (own->echo) out_text(prompt->text, prompt->length);
     stream(request, !own->json && !own->tokens);
@@ -186,7 +191,7 @@ static int check(const command *c, const run_options *own)
     if (own->echo && own->json) return usage_error(c, "--echo does not go with --json, which holds prompt_ids");
     if (own->tokens && own->echo) return usage_error(c, "--echo does not go with --tokens");
     if (own->tokens && own->stop.count) return usage_error(c, "--stop does not go with --tokens, where there is no text");
-    return 0;
+    return constrain_check(c, &own->held_to);
 }
 
 static int random_seed(option_seed *seed)
@@ -206,7 +211,7 @@ int verb_run(int argc, char **argv)
     run_options own = { .max_tokens = CUDDLE_UNSET_INT, .top_k = CUDDLE_UNSET_INT, .logprobs = -1, .temperature = CUDDLE_UNSET_FLOAT,
                         .top_p = CUDDLE_UNSET_FLOAT, .min_p = CUDDLE_UNSET_FLOAT, .repetition_penalty = CUDDLE_UNSET_FLOAT };
     settings set = SETTINGS_DEFAULT;
-    const option_group groups[] = { { "options", run_rows, &own }, { "engine and model", settings_rows, &set }, { 0 } };
+    const option_group groups[] = { { "options", run_rows, &own }, { "structured output", constrain_rows, &own.held_to }, { "engine and model", settings_rows, &set }, { 0 } };
     const command c = { "run", "MODEL [PROMPT]", "Continues a prompt and streams the text to standard output as it is made.",
                         "PROMPT comes from standard input, less one newline at its end, if it is '-' or absent. Ctrl-C ends the text; a second "
                         "one ends the program at once.", 1, 2, groups };

@@ -71,7 +71,8 @@ help_lists() { # VERB OPTION...
     awk 'length > 110 { exit 1 }' "$work/out" || bad "a line is longer than 110 columns"
 }
 # shellcheck disable=SC2086 # a list of words
-help_lists run max-tokens temperature top-k top-p min-p repetition-penalty seed stop ignore-eos no-special tokens logprobs echo json $model_options
+help_lists run max-tokens temperature top-k top-p min-p repetition-penalty seed stop ignore-eos no-special tokens logprobs echo json \
+    json-object json-schema regex choice grammar $model_options
 help_lists inspect json
 # shellcheck disable=SC2086
 help_lists plan json $model_options
