@@ -34,8 +34,6 @@ static cuddle_status fill(cud_lexicon *x, const cuddle_tokenizer *t, cuddle_erro
     cud_alone token = { .bytes = { 0 } };
     cud_bytes all = { 0 };
     cuddle_status status = CUDDLE_OK;
-    if (t->decoders.count == 0)
-        status = cud_fail(err, CUDDLE_E_UNSUPPORTED, "a grammar needs tokens whose text does not depend on their neighbours: this tokenizer has no decoder");
     for (int32_t id = 0; id < x->size && !status; id++) {
         size_t length = 0;
         x->begin[id] = all.used;
