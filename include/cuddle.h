@@ -366,7 +366,7 @@ typedef struct cuddle_grammar cuddle_grammar;
  * numbers of at most 18 digits before the point, 16 behind it and an exponent of two digits. */
 typedef enum cuddle_grammar_kind {
     CUDDLE_GRAMMAR_JSON = 0, /* any JSON object; there is no source */
-    /* A JSON Schema (2020-12): type, enum, const, properties, required, additionalProperties, maxProperties, items, prefixItems, minItems,
+    /* A JSON Schema (2020-12): type, enum, const, properties, required, additionalProperties, propertyNames, maxProperties, items, prefixItems, minItems,
      * maxItems, minLength, maxLength, pattern, format (date-time, date, time, uuid, email, ipv4), minimum, maximum and the exclusive ones,
      * anyOf, oneOf where its branches cannot both match, allOf, $ref within the document, $defs, nullable. Members come in the order of
      * "properties"; without additionalProperties there are no others. Annotations are ignored, and every other keyword is

@@ -44,7 +44,7 @@ SCHEMAS = {
     "optional-members": obj(required=[], a=whole(0, 9), b={"type": "boolean"}, c=text(5), d={"type": "null"}),
     "optional-then-required": obj(required=["c"], a=whole(0, 9), b={"type": "boolean"}, c=text(5), d=text(3)),
     "required-first": obj(required=["a"], a=whole(1, 3), b=whole(4, 6), c=whole(7, 9)),
-    "required-undeclared": {"type": "object", "properties": {"a": whole(0, 5)}, "required": ["b", "a"], "additionalProperties": {"type": "boolean"}, "$comment": "b is required only"},
+    "map": {"type": "object", "additionalProperties": {"type": "boolean"}, "propertyNames": {"maxLength": 6}, "maxProperties": 3},
     "nested": obj(outer=obj(inner=obj(leaf=text(8)), n=whole(0, 99))),
     "points": array(POINT, 4, 1),
     "matrix": array(array(whole(-1, 1), 3, 3), 3, 3),
@@ -63,7 +63,7 @@ SCHEMAS = {
     "enum-typed": {"type": ["string", "null"], "enum": ["on", "off", None, 3]},
     "const": obj(version={"const": 2}, kind={"const": "item"}),
     "type-list": array({"type": ["string", "integer", "null"], "maxLength": 4}, 4),
-    "nullable": obj(note={"type": "string", "maxLength": 6, "nullable": True}, n={"type": ["integer", "null"]}),
+    "nullable": obj(note={"anyOf": [text(6), {"type": "null"}]}, n={"type": ["integer", "null"]}),
     "boolean": {"type": "boolean"},
     "null": {"type": "null"},
     "string": text(12, 2),
@@ -153,9 +153,9 @@ def draw(schema, root, rng):
         for name, part in schema.get("properties", {}).items():
             if name in schema.get("required", []) or rng.random() < 0.5:
                 out[name] = draw(part, root, rng)
-        for name in schema.get("required", []):
-            if name not in out:
-                out[name] = draw(schema.get("additionalProperties", {"type": "null"}), root, rng)
+        if "propertyNames" in schema:
+            for _ in range(rng.randint(0, 5)):
+                out[draw(schema["propertyNames"] | {"type": "string"}, root, rng)] = draw(schema["additionalProperties"], root, rng)
         return out
     if kind == "array":
         least, most = schema.get("minItems", 0), schema.get("maxItems", 3)
@@ -236,8 +236,6 @@ def main():
     (ROOT / "texts").mkdir(parents=True, exist_ok=True)
     wrong = 0
     for name, schema in SCHEMAS.items():
-        if "$comment" in schema:
-            schema = {k: v for k, v in schema.items() if k != "$comment"}
         files = {ROOT / f"{name}.json": json.dumps(schema, ensure_ascii=False, indent=1) + "\n", ROOT / "texts" / f"{name}.txt": "\n".join(make(name, schema)) + "\n"}
         for path, content in files.items():
             if not args.check:

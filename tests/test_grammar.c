@@ -132,6 +132,32 @@ START_TEST(integers_are_within_their_bounds) /* every number of up to four digit
 }
 END_TEST
 
+START_TEST(objects_have_what_is_required_and_what_is_allowed)
+{
+    cuddle_grammar *g = compile(CUDDLE_GRAMMAR_JSON_SCHEMA, "{\"properties\":{\"a\":{\"type\":\"integer\"},\"ab\":{\"type\":\"null\"},\"q\\\"\":{\"type\":\"null\"}},"
+                                "\"required\":[\"b\",\"a\"],\"additionalProperties\":{\"type\":\"boolean\"}}");
+    expect(g, "{\"a\":1,\"b\":true}", 2);
+    expect(g, "{\"a\":1, \"ab\": null, \"b\":true, \"abc\":false,\"\":true, \"q\":true}", 2);
+    expect(g, "{\"a\":1}", 0);
+    expect(g, "{\"a\":1,\"b\":1", 0);
+    expect(g, "{\"a\":1,\"b\":true,\"a\"", 0);
+    expect(g, "{\"a\":1,\"b\":true,\"ab\"", 0);
+    expect(g, "{\"a\":1,\"b\":true,\"b\"", 0);
+    expect(g, "{\"a\":1,\"b\":true,\"q\\\"\"", 0);
+    expect(g, "{\"a\":1,\"b\":true,\"q\\\"s\":false}", 2);
+    cuddle_grammar_free(g);
+    g = compile(CUDDLE_GRAMMAR_JSON_SCHEMA, "{\"type\":\"string\",\"nullable\":true,\"maxLength\":1}"); /* OpenAPI's, unknown to JSON Schema */
+    expect(g, "null", 2);
+    expect(g, "\"x\"", 2);
+    expect(g, "\"xy", 0);
+    cuddle_grammar_free(g);
+    g = compile(CUDDLE_GRAMMAR_JSON_SCHEMA, "{\"$ref\":\"#/$defs/list\",\"$defs\":{\"list\":{\"type\":\"object\",\"properties\":{\"v\":{\"const\":1},\"n\":{\"anyOf\":[{\"$ref\":\"#/$defs/list\"},{\"type\":\"null\"}]}},\"required\":[\"v\",\"n\"]}}}");
+    expect(g, "{\"v\":1,\"n\":{\"v\":1,\"n\":{\"v\":1,\"n\":null}}}", 2);
+    expect(g, "{\"v\":1,\"n\":{\"v\":1}", 0);
+    cuddle_grammar_free(g);
+}
+END_TEST
+
 /* ---- regular expressions against PCRE2 ---- */
 
 static void random_regex(char *out, size_t size, uint64_t *random, int depth)
@@ -734,6 +760,7 @@ int main(void)
     tcase_add_test(tc, follows_each_notation);
     tcase_add_test(tc, takes_one_of_the_choices);
     tcase_add_loop_test(tc, integers_are_within_their_bounds, 0, sizeof limits / sizeof *limits);
+    tcase_add_test(tc, objects_have_what_is_required_and_what_is_allowed);
     tcase_add_test(tc, regular_expressions_mean_what_pcre2_takes_them_for);
     tcase_add_test(tc, json_is_what_jansson_takes);
     tcase_add_test(tc, schemas_take_what_is_valid);

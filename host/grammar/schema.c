@@ -28,7 +28,7 @@ static bool is_one_of(const char *key, const char *const *list)
 
 static bool check_keywords(gschema *s, const json_t *flat, const char *where)
 {
-    static const char *const known[] = { "type", "enum", "const", "properties", "required", "additionalProperties", "maxProperties", "minProperties",
+    static const char *const known[] = { "type", "enum", "const", "properties", "required", "additionalProperties", "maxProperties", "minProperties", "propertyNames",
                                          "items", "prefixItems", "minItems", "maxItems", "uniqueItems", "minLength", "maxLength", "pattern", "format",
                                          "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf", "anyOf", "oneOf", "nullable", NULL };
     const char *key;
@@ -50,7 +50,7 @@ static bool check_keywords(gschema *s, const json_t *flat, const char *where)
 static unsigned types_meant(const json_t *flat)
 {
     static const struct { unsigned types; const char *keys[8]; } meant[] = {
-        { T_OBJECT, { "properties", "required", "additionalProperties", "maxProperties", NULL } },
+        { T_OBJECT, { "properties", "required", "additionalProperties", "maxProperties", "propertyNames", NULL } },
         { T_ARRAY, { "items", "prefixItems", "minItems", "maxItems", NULL } },
         { T_STRING, { "minLength", "maxLength", "pattern", "format", NULL } },
         { T_INTEGER | T_NUMBER, { "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", NULL } },

@@ -165,7 +165,7 @@ static bool merge_keyword(gschema *s, json_t *out, const char *key, json_t *a, j
     if (strcmp(key, "type") == 0) both = common_types(a, b);
     else if (strcmp(key, "enum") == 0) both = common_values(a, b);
     else if (strcmp(key, "const") == 0) both = json_array(); /* two that differ: an enum of nothing */
-    else if (strcmp(key, "items") == 0) both = all_of(a, b);
+    else if (strcmp(key, "items") == 0 || strcmp(key, "propertyNames") == 0) both = all_of(a, b);
     else if (strcmp(key, "nullable") == 0) both = json_boolean(json_is_true(a) && json_is_true(b));
     else if (strcmp(key, "uniqueItems") == 0) both = json_true();
     else if (strcmp(key, "required") == 0) {

@@ -80,10 +80,18 @@ static void read_members(gschema *s, members *m, json_t *names, const json_t *fl
     }
 }
 
+/* Strings by the schema of "propertyNames". */
+static gexpr key_by(gschema *s, json_t *names, const char *where)
+{
+    const json_t *schema = cud_schema_keep(s, json_pack("{s:[{s:s},O]}", "allOf", "type", "string", names));
+    return schema ? cud_schema_expr(s, schema, where, "propertyNames") : CUD_G_EMPTY;
+}
+
 gexpr cud_schema_object(gschema *s, const json_t *flat, const char *where)
 {
     gsyntax *g = s->g;
     const json_t *more = json_object_get(flat, "additionalProperties");
+    json_t *named = json_object_get(flat, "propertyNames");
     const bool limited = json_object_get(flat, "maxProperties") != NULL;
     members m = { 0 };
     json_t *names = json_object();
@@ -92,11 +100,12 @@ gexpr cud_schema_object(gschema *s, const json_t *flat, const char *where)
     const bool declared = json_object_get(flat, "properties") != NULL || m.count > 0;
     const bool open = more ? !json_is_false(more) : !declared;
     gexpr e = CUD_G_EMPTY;
-    if (!g->status && limited && (m.count || !open)) {
-        cud_schema_fail(s, CUDDLE_E_UNSUPPORTED, where, "maxProperties", "not supported beside \"properties\"");
+    if (!g->status && (limited || named) && (m.count || !open)) {
+        cud_schema_fail(s, CUDDLE_E_UNSUPPORTED, where, limited ? "maxProperties" : "propertyNames", "not supported beside \"properties\"");
     } else if (!g->status && open) {
         const gexpr value = more ? cud_schema_expr(s, more, where, "additionalProperties") : cud_gjson_value(&s->json);
-        const gexpr other = cud_gjson_member(g, m.count ? cud_schema_other_key(s, names) : cud_gjson_string(&s->json), value);
+        const gexpr key = named ? key_by(s, named, where) : m.count ? cud_schema_other_key(s, names) : cud_gjson_string(&s->json);
+        const gexpr other = cud_gjson_member(g, key, value);
         const int64_t most = cud_schema_count(s, flat, where, "maxProperties", -1);
         if (m.count == 0) {
             e = cud_gjson_list(g, "{", other, 0, most < 0 ? CUD_G_UNBOUNDED : (uint32_t)most, "}");

@@ -51,7 +51,6 @@ static void follow(cuddle_grammar *g, const cuddle_tokenizer *t, const char *tex
             require(cud_matcher_token(whole, id, NULL) == CUDDLE_OK);
             break;
         }
-        if (!status) require(mask[0] || cud_matcher_is_over(slow) || cud_tokenizer_size(t) < 256);
     }
     cud_matcher_free(whole);
     cud_matcher_free(slow);
