@@ -1,6 +1,7 @@
 /* cuddle: runs Hugging Face checkpoints on NVIDIA GPUs and on the CPU, from plain C.
  *
- * Order of this file: conventions, status and errors, the library, safetensors, tokenizer, chat templates, engine, model, requests.
+ * Order of this file: conventions, status and errors, the library, safetensors, tokenizer, chat templates, grammars,
+ * engine, model, requests.
  *
  * Conventions
  *   - Types are opaque. A result handed out through the first parameter `out` belongs to the caller, who releases it with the
@@ -359,6 +360,70 @@ CUDDLE_API cuddle_status cuddle_chat_template_render(char **text, size_t *length
                                                      const cuddle_message *messages, size_t count, const cuddle_chat_options *options,
                                                      cuddle_error *err);
 
+/* ---------------------------------------------------------------------------------------------------------- grammars */
+
+/* What output can be held to: at each step only tokens are drawn with which the text can still become one of the grammar's, and an
+ * end-of-sequence token only where it is one. Compiled once, for the tokens of one tokenizer; share it between threads and requests. */
+typedef struct cuddle_grammar cuddle_grammar;
+
+/* JSON is written in one way, so that a hot temperature cannot ramble between its signs: no white space but at most one space behind each
+ * comma and colon; characters as they are and escaped only where they must be (\" \\ \b \f \n \r \t, \u00XX for other controls, no U+0000);
+ * numbers of at most 18 digits before the point, 16 behind it and an exponent of two digits. */
+typedef enum cuddle_grammar_kind {
+    CUDDLE_GRAMMAR_JSON = 0, /* any JSON object; there is no source */
+    /* A JSON Schema (2020-12): type, enum, const, properties, required, additionalProperties, propertyNames, maxProperties, items, prefixItems, minItems,
+     * maxItems, minLength, maxLength, pattern, format (date-time, date, time, uuid, email, ipv4), minimum, maximum and the exclusive ones,
+     * anyOf, oneOf where its branches cannot both match, allOf, $ref within the document, $defs, nullable. Members come in the order of
+     * "properties"; without additionalProperties there are no others. Annotations are ignored, and every other keyword is
+     * CUDDLE_E_UNSUPPORTED, with its place. What comes out is valid; not all that is valid can come out. */
+    CUDDLE_GRAMMAR_JSON_SCHEMA = 1,
+    /* A regular expression that the whole text matches: characters, . (no line end), [classes], \d \w \s (ASCII) and their opposites,
+     * \n \t \r \f \v \xHH \x{H...} \uHHHH, groups, |, * + ? {m} {m,} {m,n}; ^ and $ at its ends. */
+    CUDDLE_GRAMMAR_REGEX = 2,
+    CUDDLE_GRAMMAR_CHOICE = 3, /* one of `choices` */
+    CUDDLE_GRAMMAR_GBNF = 4    /* rules as llama.cpp writes them, from "root" on; no left recursion */
+} cuddle_grammar_kind;
+
+#define CUDDLE_GRAMMAR_DEEPEST 4096
+
+typedef struct cuddle_grammar_options {
+    size_t struct_size;
+    cuddle_grammar_kind kind;
+    const char *source; /* UTF-8; of JSON_SCHEMA, REGEX and GBNF */
+    size_t length;
+    const char *const *choices; /* of CHOICE: NUL-terminated */
+    size_t choice_count;
+    /* Bounds, CUDDLE_E_LIMIT beyond; 0: the default. */
+    size_t max_source;  /* bytes; default 1 MiB */
+    size_t max_memory;  /* bytes of the compiled grammar, and again of what is kept of the states that texts reached; default 64 MiB */
+    uint64_t max_steps; /* of compiling, and of one token; default 20 million, about a second */
+    int max_depth;      /* nested rules and repetitions; texts that go deeper are not made; default 512, at most CUDDLE_GRAMMAR_DEEPEST */
+} cuddle_grammar_options;
+CUDDLE_API void cuddle_grammar_options_init(cuddle_grammar_options *options, size_t size);
+
+/* Tokenizers whose tokens become text that depends on their neighbours (WordPiece, CTC) are CUDDLE_E_UNSUPPORTED. A source that is
+ * wrong is CUDDLE_E_FORMAT, with its place. The first grammar of a tokenizer takes longer: its tokens are sorted then. Release with
+ * cuddle_grammar_free(); the tokenizer may be freed before. */
+CUDDLE_API cuddle_status cuddle_grammar_compile(cuddle_grammar **out, const cuddle_tokenizer *tokenizer, const cuddle_grammar_options *options,
+                                                cuddle_error *err);
+CUDDLE_API void cuddle_grammar_free(cuddle_grammar *grammar); /* requests that use it may go on */
+
+/* *begins: 1 if a text of the grammar begins with text[0..length); *whole: 1 if it is one. Either may be NULL. */
+CUDDLE_API cuddle_status cuddle_grammar_match(int *begins, int *whole, cuddle_grammar *grammar, const char *text, size_t length,
+                                              cuddle_error *err);
+
+typedef struct cuddle_grammar_info {
+    size_t struct_size;       /* set by the caller */
+    double compile_seconds;   /* all of it */
+    double tokenizer_seconds; /* of that: sorting the tokenizer's tokens, or waiting for who does */
+    uint64_t program_bytes, state_bytes; /* compiled; of the states so far and their masks */
+    uint64_t tokenizer_bytes; /* shared by all grammars of the tokenizer */
+    int rules;
+    int64_t nodes, states;
+    uint64_t masks_made, masks_found; /* tokens for which a mask was computed, or was there */
+} cuddle_grammar_info;
+CUDDLE_API cuddle_status cuddle_grammar_get_info(cuddle_grammar *grammar, cuddle_grammar_info *out, cuddle_error *err);
+
 /* ------------------------------------------------------------------------------------------------------------ engine */
 
 typedef struct cuddle_engine cuddle_engine; /* a device, its memory and the thread that runs it */
@@ -628,12 +693,15 @@ typedef struct cuddle_generation_options {
     int prompt_top_logprobs;     /* with prompt_logprobs: the n likeliest at each place too, at most 20; default 0 */
     int prompt_logprobs_from;    /* with prompt_logprobs: only of the tokens from this place of the prompt on. Logits are computed for these
                                   * alone, and never for more than a step's worth at once; default 0 */
+    /* What the output is held to; NULL: nothing. Compiled for the model's tokenizer. Stop tokens are drawn only where the text may end; where
+     * nothing may follow the request ends by itself, as with an end-of-sequence token. What max_tokens or a stop string cuts off is a beginning only. */
+    cuddle_grammar *grammar;
 } cuddle_generation_options;
 CUDDLE_API void cuddle_generation_options_init(cuddle_generation_options *options, size_t size);
 
 typedef enum cuddle_finish {
     CUDDLE_FINISH_NONE = 0, /* still going */
-    CUDDLE_FINISH_EOS,      /* an end-of-sequence or stop token */
+    CUDDLE_FINISH_EOS,      /* an end-of-sequence or stop token, or nothing may follow by the grammar */
     CUDDLE_FINISH_STOP,     /* a stop string */
     CUDDLE_FINISH_LENGTH,   /* max_tokens or the context */
     CUDDLE_FINISH_CANCELLED,

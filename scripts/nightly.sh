@@ -66,7 +66,7 @@ mutate() {
 conformance() {
     local python=build/conformance-venv/bin/python
     [ -x "$python" ] || python3 -m venv build/conformance-venv || return 1
-    "$python" -m pip install --quiet --disable-pip-version-check numpy safetensors==0.8.0 'tokenizers==0.23.*' &&
+    "$python" -m pip install --quiet --disable-pip-version-check numpy safetensors==0.8.0 'tokenizers==0.23.*' jsonschema rfc3339-validator &&
         cmake --preset host -B build/conformance --log-level=WARNING -DCUDDLE_BENCHMARKS=OFF -DCUDDLE_CONFORMANCE_PYTHON="$PWD/$python" &&
         cmake --build build/conformance --target cuddle && ctest --test-dir build/conformance -L conformance --verbose
 }

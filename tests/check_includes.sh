@@ -28,12 +28,13 @@ check runtime/core cuddle.h core/
 check host/format cuddle.h core/ format/
 check host/text cuddle.h core/ format/ text/
 check host/jinja cuddle.h core/ format/ text/ jinja/
+check host/grammar cuddle.h core/ format/ text/ grammar/
 check host/cpu cuddle.h core/ cpu/
 check cuda cuddle.h core/ cuda/
 check runtime/models cuddle.h core/ format/ text/ models/
-check runtime/engine cuddle.h core/ format/ text/ models/ engine/
-check runtime/tasks cuddle.h core/ format/ text/ models/ engine/ tasks/
-check runtime/api cuddle.h core/ format/ text/ jinja/ models/ engine/ tasks/ api/
+check runtime/engine cuddle.h core/ format/ text/ grammar/ models/ engine/
+check runtime/tasks cuddle.h core/ format/ text/ grammar/ models/ engine/ tasks/
+check runtime/api cuddle.h core/ format/ text/ jinja/ grammar/ models/ engine/ tasks/ api/
 check runtime/cli cuddle.h cli/
 check runtime/server cuddle.h server/
 check runtime/hub cuddle.h hub/

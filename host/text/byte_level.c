@@ -234,6 +234,20 @@ static cuddle_status decoder_finish(cud_stream *s, cuddle_error *err)
     return status ? status : cud_stream_emit(s, "", 0, CUD_TOKEN_END, err);
 }
 
+static cuddle_status decoder_alone(cud_alone *token, const void *config, bool *possible, cuddle_error *err)
+{
+    (void)config, (void)possible, (void)err;
+    size_t size, used = 0;
+    for (size_t at = 0; at < token->bytes.used; at += size)
+        if (char_to_byte(cud_utf8_decode(token->bytes.data + at, &size)) < 0) return CUDDLE_OK;
+    for (size_t at = 0; at < token->bytes.used; at += size)
+        token->bytes.data[used++] = (char)char_to_byte(cud_utf8_decode(token->bytes.data + at, &size));
+    token->bytes.used = used;
+    token->is_bytes = true;
+    return CUDDLE_OK;
+}
+
 const cud_decoder_type cud_decoder_byte_level = { { "ByteLevel", byte_level_parse, byte_level_free },
                                                   decoder_feed,
-                                                  decoder_finish };
+                                                  decoder_finish,
+                                                  decoder_alone };

@@ -21,7 +21,7 @@ static cuddle_status cleanup_feed(cud_stream *s, const char *text, size_t size, 
     return cud_substitute(s, &what, text, size, edges, err);
 }
 
-const cud_decoder_type cud_decoder_cleanup = { { "clean_up_tokenization", NULL, NULL }, cleanup_feed, NULL };
+const cud_decoder_type cud_decoder_cleanup = { { "clean_up_tokenization", NULL, NULL }, cleanup_feed, NULL, NULL };
 
 cuddle_status cud_cleanup_add(cud_components *decoders, cuddle_error *err)
 {

@@ -87,10 +87,19 @@ typedef struct cud_stream {
 } cud_stream;
 cuddle_status cud_stream_emit(cud_stream *s, const char *text, size_t size, unsigned edges, cuddle_error *err);
 
+/* One token by itself, on its way to the bytes that it adds to a text wherever it stands. */
+typedef struct cud_alone {
+    cud_bytes bytes;
+    bool is_bytes;     /* they need not be UTF-8: no decoder that follows changes them */
+    bool first_spaces; /* set: a text that begins with this token may lose spaces of it */
+} cud_alone;
+
 typedef struct cud_decoder_type {
     cud_component_type base;
     cuddle_status (*feed)(cud_stream *s, const char *text, size_t size, unsigned edges, cuddle_error *err);
     cuddle_status (*finish)(cud_stream *s, cuddle_error *err); /* no more tokens come; NULL: nothing is held */
+    /* What feed does to a token that is not the first. *possible becomes false if that depends on other tokens; NULL: it always does. */
+    cuddle_status (*alone)(cud_alone *token, const void *config, bool *possible, cuddle_error *err);
 } cud_decoder_type;
 
 /* ---- lists of components ---- */

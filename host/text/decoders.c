@@ -75,7 +75,18 @@ static cuddle_status byte_fallback_feed(cud_stream *s, const char *text, size_t 
     return status ? status : cud_stream_emit(s, text, size, edges & CUD_TOKEN_END, err);
 }
 
-const cud_decoder_type cud_decoder_byte_fallback = { { "ByteFallback", NULL, NULL }, byte_fallback_feed, end_run };
+static cuddle_status byte_fallback_alone(cud_alone *token, const void *config, bool *possible, cuddle_error *err)
+{
+    (void)config, (void)possible, (void)err;
+    const int byte = token->bytes.used == BYTE_TOKEN && !token->is_bytes ? byte_token(token->bytes.data) : -1;
+    if (byte < 0) return CUDDLE_OK;
+    token->bytes.data[0] = (char)byte;
+    token->bytes.used = 1;
+    token->is_bytes = true;
+    return CUDDLE_OK;
+}
+
+const cud_decoder_type cud_decoder_byte_fallback = { { "ByteFallback", NULL, NULL }, byte_fallback_feed, end_run, byte_fallback_alone };
 
 /* ---- Fuse: all tokens become one ---- */
 
@@ -89,7 +100,13 @@ static cuddle_status fuse_finish(cud_stream *s, cuddle_error *err)
     return cud_stream_emit(s, "", 0, s->tokens ? CUD_TOKEN_END : CUD_TOKEN_WHOLE, err);
 }
 
-const cud_decoder_type cud_decoder_fuse = { { "Fuse", NULL, NULL }, fuse_feed, fuse_finish };
+static cuddle_status fuse_alone(cud_alone *token, const void *config, bool *possible, cuddle_error *err)
+{
+    (void)token, (void)config, (void)possible, (void)err;
+    return CUDDLE_OK;
+}
+
+const cud_decoder_type cud_decoder_fuse = { { "Fuse", NULL, NULL }, fuse_feed, fuse_finish, fuse_alone };
 
 /* ---- Strip: up to `start` copies of a character at the beginning of each token and up to `stop` at its end ---- */
 
@@ -167,7 +184,17 @@ static cuddle_status strip_feed(cud_stream *s, const char *text, size_t size, un
     return status;
 }
 
-const cud_decoder_type cud_decoder_strip = { { "Strip", strip_parse, NULL }, strip_feed, NULL };
+/* Behind Fuse there is one token, and what is cut at its beginning is no concern of the others. */
+static cuddle_status strip_alone(cud_alone *token, const void *config, bool *possible, cuddle_error *err)
+{
+    (void)err;
+    const strip_config *c = config;
+    if (c->stop > 0 || c->length != 1 || c->content[0] != ' ') *possible = false;
+    if (c->start > 0) token->first_spaces = true;
+    return CUDDLE_OK;
+}
+
+const cud_decoder_type cud_decoder_strip = { { "Strip", strip_parse, NULL }, strip_feed, NULL, strip_alone };
 
 /* ---- Join: no decoder means tokens with spaces between them ---- */
 
@@ -178,4 +205,4 @@ static cuddle_status join_feed(cud_stream *s, const char *text, size_t size, uns
     return status ? status : cud_stream_emit(s, text, size, edges, err);
 }
 
-const cud_decoder_type cud_decoder_join = { { "Join", NULL, NULL }, join_feed, NULL };
+const cud_decoder_type cud_decoder_join = { { "Join", NULL, NULL }, join_feed, NULL, NULL };

@@ -14,6 +14,7 @@ struct cuddle_tokenizer {
     uint8_t *special;      /* [size] 1 for ids of added tokens that are marked special */
     int size;
     struct cud_workshop *workshop; /* of calls that have ended, for those that come */
+    struct cud_lexicon_slot *lexicon; /* what grammars know of it, once there is one */
     cud_cut file_cut; /* tokenizer.json's "truncation" and "padding" */
     cud_pad file_pad;
     int32_t named[CUDDLE_SPECIAL_COUNT]; /* bos_token and so on: ids, or -1 */

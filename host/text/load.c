@@ -1,6 +1,7 @@
 /* Loading: tokenizer.json, and tokenizer_config.json where it changes what transformers' tokenizer does. */
 #include "text/load.h"
 #include "text/convert.h"
+#include "text/lexicon.h"
 
 #include "format/path.h"
 
@@ -116,7 +117,8 @@ static cuddle_status finish(cuddle_tokenizer *t, cuddle_error *err)
     if (steps->count && steps->item[steps->count - 1].type == &cud_pre_tokenizer_byte_level.base &&
         t->model.item[0].type == &cud_model_bpe.base && cud_bpe_take_bytes(t->model.item[0].config, &t->model_vocab))
         cud_byte_level_leave_bytes(steps->item[steps->count - 1].config);
-    const cuddle_status status = cud_workshop_new(&t->workshop, (const cud_model_type *)t->model.item[0].type, err);
+    cuddle_status status = cud_workshop_new(&t->workshop, (const cud_model_type *)t->model.item[0].type, err);
+    if (!status) status = cud_lexicon_slot_new(&t->lexicon, err);
     if (status) return status;
     for (uint32_t i = 0; i < t->added.count; i++) t->special[t->added.token[i].id] = t->added.token[i].special;
     return cud_added_ready(&t->added, &t->normalizers, err);

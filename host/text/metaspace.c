@@ -122,4 +122,13 @@ static cuddle_status decoder_feed(cud_stream *s, const char *text, size_t size, 
     return cud_substitute(s, &what, text, size, edges, err);
 }
 
-const cud_decoder_type cud_decoder_metaspace = { { "Metaspace", metaspace_parse, NULL }, decoder_feed, NULL };
+static cuddle_status decoder_alone(cud_alone *token, const void *config, bool *possible, cuddle_error *err)
+{
+    (void)possible, (void)err;
+    const metaspace_config *c = config;
+    cud_replace_alone(token, c->replacement, c->length, " ", 1);
+    if (c->prepend != NEVER) token->first_spaces = true;
+    return CUDDLE_OK;
+}
+
+const cud_decoder_type cud_decoder_metaspace = { { "Metaspace", metaspace_parse, NULL }, decoder_feed, NULL, decoder_alone };

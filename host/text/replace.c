@@ -134,4 +134,16 @@ static cuddle_status decoder_feed(cud_stream *s, const char *text, size_t size, 
     return status || !(edges & CUD_TOKEN_END) ? status : decode_token(s, s->held.data, s->held.used, err);
 }
 
-const cud_decoder_type cud_decoder_replace = { { "Replace", decoder_parse, replace_free }, decoder_feed, NULL };
+/* One character for something shorter: no match goes over the border of two tokens, whatever was fused before. */
+static cuddle_status decoder_alone(cud_alone *token, const void *config, bool *possible, cuddle_error *err)
+{
+    (void)err;
+    const replace_config *c = config;
+    if (!c->pattern.string || cud_utf8_size(c->pattern.string, c->pattern.length) != c->pattern.length || c->length > c->pattern.length)
+        *possible = false;
+    else
+        cud_replace_alone(token, c->pattern.string, c->pattern.length, c->content, c->length);
+    return CUDDLE_OK;
+}
+
+const cud_decoder_type cud_decoder_replace = { { "Replace", decoder_parse, replace_free }, decoder_feed, NULL, decoder_alone };

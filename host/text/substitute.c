@@ -1,5 +1,7 @@
 #include "text/substitute.h"
 
+#include <string.h>
+
 void cud_substitution_borders(uint32_t *fallback, const char *pattern, size_t length)
 {
     uint32_t border = 0;
@@ -41,4 +43,21 @@ cuddle_status cud_substitute(cud_stream *s, const cud_substitution *what, const 
         if (!status) status = cud_stream_emit(s, "", 0, CUD_TOKEN_END, err);
     }
     return status;
+}
+
+void cud_replace_alone(cud_alone *token, const char *pattern, size_t pattern_length, const char *content, size_t content_length)
+{
+    if (token->is_bytes) return;
+    char *s = token->bytes.data;
+    size_t used = 0;
+    for (size_t at = 0; at < token->bytes.used;) {
+        if (token->bytes.used - at >= pattern_length && memcmp(s + at, pattern, pattern_length) == 0) {
+            if (content_length) memcpy(s + used, content, content_length);
+            used += content_length;
+            at += pattern_length;
+        } else {
+            s[used++] = s[at++];
+        }
+    }
+    token->bytes.used = used;
 }

@@ -1,6 +1,7 @@
 /* Running a tokenizer: added tokens, normalizer, added tokens of normalized text, pre-tokenizer, model, post-processor. */
 #include "text/encoding.h"
 #include "text/internal.h"
+#include "text/lexicon.h"
 #include "text/workshop.h"
 
 #include <stdlib.h>
@@ -278,6 +279,7 @@ void cud_tokenizer_free(cuddle_tokenizer *t)
 {
     if (!t) return;
     cud_workshop_free(t->workshop);
+    cud_lexicon_slot_free(t->lexicon);
     cud_components_free(&t->normalizers);
     cud_components_free(&t->pre_tokenizers);
     cud_components_free(&t->model);

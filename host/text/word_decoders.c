@@ -102,7 +102,7 @@ static cuddle_status wordpiece_feed(cud_stream *s, const char *text, size_t size
     return cud_stream_emit(s, token, length, CUD_TOKEN_WHOLE, err);
 }
 
-const cud_decoder_type cud_decoder_wordpiece = { { "WordPiece", wordpiece_parse, word_free }, wordpiece_feed, NULL };
+const cud_decoder_type cud_decoder_wordpiece = { { "WordPiece", wordpiece_parse, word_free }, wordpiece_feed, NULL, NULL };
 
 /* ---- BPEDecoder: the suffix is a space, in the last token it is nothing ----
  * A token is held until the next one begins. */
@@ -133,7 +133,7 @@ static cuddle_status bpe_feed(cud_stream *s, const char *text, size_t size, unsi
 
 static cuddle_status bpe_finish(cud_stream *s, cuddle_error *err) { return s->tokens ? end_held(s, "", err) : CUDDLE_OK; }
 
-const cud_decoder_type cud_decoder_bpe = { { "BPEDecoder", bpe_parse, word_free }, bpe_feed, bpe_finish };
+const cud_decoder_type cud_decoder_bpe = { { "BPEDecoder", bpe_parse, word_free }, bpe_feed, bpe_finish, NULL };
 
 /* ---- CTC: equal tokens in a row are one; padding goes, delimiters become spaces ----
  * held: the token before (count bytes), then the current one. */
@@ -177,4 +177,4 @@ static cuddle_status ctc_feed(cud_stream *s, const char *text, size_t size, unsi
     return status || !(edges & CUD_TOKEN_END) ? status : ctc_token(s, err);
 }
 
-const cud_decoder_type cud_decoder_ctc = { { "CTC", ctc_parse, word_free }, ctc_feed, NULL };
+const cud_decoder_type cud_decoder_ctc = { { "CTC", ctc_parse, word_free }, ctc_feed, NULL, NULL };

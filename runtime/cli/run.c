@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/constrain.h"
 #include "cli/generation.h"
 #include "cli/input.h"
 #include "cli/options.h"
@@ -15,6 +16,7 @@
 typedef struct run_options {
     int logprobs, prompt_logprobs, no_special, tokens, echo, json;
     const char *score;
+    constrain_options held_to;
 } run_options;
 
 static const option_row run_rows[] = {
@@ -187,15 +189,17 @@ static int generate(session *s, const input *prompt, const run_options *own, con
 {
     cuddle_error err;
     cuddle_request *request = NULL;
+    cuddle_grammar *grammar = NULL;
     cuddle_segment segment = { .kind = CUDDLE_SEGMENT_TEXT, .text = prompt->text, .count = prompt->length };
     int32_t *ids = NULL;
-    int code = 0;
+    int code = constrain_compile(&grammar, &own->held_to, s->model);
     size_t from = 0;
+    options->grammar = grammar;
     options->no_special = own->no_special;
     options->logprobs = own->logprobs;
     options->prompt_logprobs = own->prompt_logprobs >= 0 || own->score;
     options->prompt_top_logprobs = own->prompt_logprobs > 0 ? own->prompt_logprobs : 0;
-    if (own->tokens || own->score) {
+    if (!code && (own->tokens || own->score)) {
         segment = (cuddle_segment){ .kind = CUDDLE_SEGMENT_TOKENS };
         code = own->score ? score_ids(&ids, &segment.count, &from, s, prompt, own) : input_ids(&ids, &segment.count, prompt);
         segment.tokens = ids;
@@ -208,6 +212,7 @@ static int generate(session *s, const input *prompt, const run_options *own, con
     const cuddle_event_fn on_event = own->tokens && !quiet ? print_tokens : NULL;
     if (!code && cuddle_request_submit(&request, s->model, &segment, 1, options, on_event, NULL, &err) != CUDDLE_OK) code = say_error(&err);
     free(ids);
+    cuddle_grammar_free(grammar);
     if (code) return code;
     if (own->echo) out_text(prompt->text, prompt->length);
     generation_stream(request, !quiet && !own->tokens);
@@ -235,7 +240,7 @@ static int check(const command *c, const run_options *own, const generation_sett
     if (own->tokens && how->stop.count) return usage_error(c, "--stop does not go with --tokens, where there is no text");
     if (own->score && (own->echo || own->logprobs >= 0 || how->max_tokens != CUDDLE_UNSET_INT))
         return usage_error(c, "--%s does not go with --score, which produces nothing", own->echo ? "echo" : own->logprobs >= 0 ? "logprobs" : "max-tokens");
-    return 0;
+    return constrain_check(c, &own->held_to);
 }
 
 int verb_run(int argc, char **argv)
@@ -243,7 +248,8 @@ int verb_run(int argc, char **argv)
     run_options own = { .logprobs = -1, .prompt_logprobs = -1 };
     generation_settings how = GENERATION_DEFAULT;
     settings set = SETTINGS_DEFAULT;
-    const option_group groups[] = { { "options", run_rows, &own }, { "how tokens are chosen", generation_rows, &how }, { "engine and model", settings_rows, &set }, { 0 } };
+    const option_group groups[] = { { "options", run_rows, &own }, { "how tokens are chosen", generation_rows, &how },
+                                    { "structured output", constrain_rows, &own.held_to }, { "engine and model", settings_rows, &set }, { 0 } };
     const command c = { "run", "MODEL [PROMPT]", "Continues a prompt and streams the text to standard output as it is made.",
                         "PROMPT comes from standard input, less one newline at its end, if it is '-' or absent. Ctrl-C ends the text; a second "
                         "one ends the program at once.", 1, 2, groups };

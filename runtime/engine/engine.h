@@ -93,6 +93,7 @@ struct cuddle_model {
     void *host_block;
     float *logits; /* [caps.outputs, vocabulary] */
     sampler sampler;
+    uint32_t *allowed; /* [vocabulary / 32, rounded up]: by a request's grammar */
     struct produced *produced; /* [caps.sequences] */
     size_t workspace_peak;
 
@@ -138,6 +139,7 @@ struct cuddle_request {
     int cached; /* positions of its prompt that were taken over from others */
 
     /* [step] output */
+    cud_matcher *matcher; /* of its grammar; NULL: it has none */
     cuddle_detokenizer *detokenizer;
     text_buffer made;       /* all text, held-back stop prefixes included */
     size_t released;        /* bytes of `made` that no stop string can take back */
@@ -203,6 +205,15 @@ bool cud_pick_on_device(const cuddle_model *h, const struct produced *p, int cou
 cuddle_status cud_pick_prepare(cuddle_model *h, exec *ex, const struct produced *p, int count, cuddle_error *err);
 /* The token for a request from h->picked. */
 cuddle_status cud_pick_take(int32_t *token, cuddle_model *h, cuddle_request *r, cuddle_error *err);
+
+/* ---- constrain.c: what a request's grammar allows; [step], no lock ---- */
+
+/* When it is submitted: after its prompt's text, which `detokenizer` has seen. */
+cuddle_status cud_constrain_begin(cuddle_request *r, const cuddle_model *h, bool after_text, cuddle_error *err);
+/* Fills h->allowed for the next token. */
+cuddle_status cud_constrain_mask(cuddle_model *h, cuddle_request *r, cuddle_error *err);
+/* Takes in a token that is not a stop token; *over if nothing may follow it. */
+cuddle_status cud_constrain_take(bool *over, cuddle_request *r, int32_t token, cuddle_error *err);
 
 /* ---- replay.c: decode steps as graphs; [step], no lock ---- */
 

@@ -243,6 +243,8 @@ cuddle_status cud_generation_resolve(generation *g, const cuddle_generation_opti
                        .forced_bos = &config->forced_bos, .forced_bos_count = (size_t)config->forced_bos_count, .forced_eos = config->forced_eos,
                        .forced_eos_count = (size_t)config->forced_eos_count, .remove_invalid = config->remove_invalid,
                        .decay_start = config->decay_start, .decay_factor = config->decay_factor };
+    g->grammar = o.grammar;
+    if (g->grammar) cud_grammar_keep(g->grammar);
     status = take_numbers(g, &o, vocabulary, err);
     if (!status) status = take_schedule(g, &o, err);
     if (!status) status = copy_stops(g, &o, err);
@@ -272,5 +274,6 @@ void cud_generation_free(generation *g)
     cud_sequences_free(&g->how.bias);
     cud_sequences_free(&g->how.bad_words);
     free(g->stop_tokens);
+    cud_grammar_release(g->grammar);
     *g = (generation){ 0 };
 }

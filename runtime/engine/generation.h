@@ -5,6 +5,7 @@
 #include "core/log.h"
 #include "engine/sampler.h"
 #include "format/json.h"
+#include "grammar/grammar.h"
 #include "models/spec.h"
 
 enum { CUD_MAX_SUPPRESS = 4096, CUD_MAX_TOP_LOGPROBS = 20, CUD_MAX_STOPS = 64, CUD_MAX_STOP_BYTES = 4096 };
@@ -69,6 +70,7 @@ typedef struct generation {
     int n, best_of; /* choices to give, choices to make */
     int priority, timeout_ms;
     uint64_t cache_salt;
+    cuddle_grammar *grammar; /* kept; NULL: none */
 } generation;
 
 /* options may be NULL. CUDDLE_E_ARG names the option that is out of range. `out` must stay where it is. Release with cud_generation_free(), also

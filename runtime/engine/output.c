@@ -122,7 +122,9 @@ static cuddle_status pick(int32_t *token, cuddle_request *r, cuddle_model *h, fl
     const history past = cud_request_past(r);
     float *raw = h->logits + (size_t)h->m->caps.outputs * (size_t)vocabulary; /* a spare row: log-probabilities are of the untouched logits */
     if (r->g.logprobs >= 0) memcpy(raw, logits, (size_t)vocabulary * sizeof *raw);
-    const cuddle_status status = cud_sample(token, &h->sampler, &r->g.how, &past, logits, err);
+    cuddle_status status = r->matcher ? cud_constrain_mask(h, r, err) : CUDDLE_OK;
+    h->sampler.allowed = r->matcher ? h->allowed : NULL;
+    if (!status) status = cud_sample(token, &h->sampler, &r->g.how, &past, logits, err);
     if (!status && r->g.logprobs >= 0) take_logprobs(r, raw, vocabulary, *token);
     return status;
 }
@@ -134,13 +136,17 @@ static cuddle_status take_token(produced *p, int32_t token, cuddle_error *err)
     cuddle_status status = CUDDLE_OK;
     r->ids[r->task.count++] = token;
     bool stopped = false;
-    const bool eos = ends(r, token), full = r->task.count - r->prompt_count == r->g.max_tokens;
+    bool eos = ends(r, token);
+    const bool full = r->task.count - r->prompt_count == r->g.max_tokens;
     const char *piece = NULL;
     size_t length = 0;
-    if (r->detokenizer && !eos) {
+    bool over = false;
+    if (r->matcher && !eos) status = cud_constrain_take(&over, r, token, err);
+    if (r->detokenizer && !eos && !status) {
         status = cud_detokenizer_push(r->detokenizer, token, &piece, &length, err);
         if (!status) status = add_text(r, piece, length, &stopped, err);
     }
+    eos = eos || over;
     if (r->detokenizer && !status && !stopped && (eos || full)) {
         status = cud_detokenizer_finish(r->detokenizer, &piece, &length, err);
         if (!status) status = add_text(r, piece, length, &stopped, err);

@@ -36,7 +36,7 @@ static cuddle_status update_marks(cuddle_model *h, exec *ex, cuddle_request *r, 
     const int vocabulary = h->sampler.vocabulary;
     const history past = cud_request_past(r);
     const unsigned bans = cud_bans(how, &past);
-    if (r->marked == r->task.count && r->marked_bans == bans) return CUDDLE_OK;
+    if (r->marked == r->task.count && r->marked_bans == bans && !r->matcher) return CUDDLE_OK;
     const size_t words = (size_t)m->mark_words, bytes = words * sizeof(uint32_t);
     uint32_t *seen = h->marks + 2 * words * (size_t)r->task.seat, *banned = seen + words;
     memset(seen, 0, 2 * bytes);
@@ -46,6 +46,9 @@ static cuddle_status update_marks(cuddle_model *h, exec *ex, cuddle_request *r, 
     for (size_t i = 0; i < how->bad_words.count; i++) set_mark(banned, cud_sequence_last(&how->bad_words.item[i]), vocabulary); /* singles */
     for (size_t i = 0; i < how->begin_suppress_count && (bans & CUD_BAN_BEGIN); i++) set_mark(banned, how->begin_suppress[i], vocabulary);
     for (size_t i = 0; i < how->end_count && (bans & CUD_BAN_ENDS); i++) set_mark(banned, how->ends[i], vocabulary);
+    /* A mask that cannot be made allows nothing, so that only this request fails: cud_pick_take() then asks why. */
+    const bool masked = r->matcher && cud_constrain_mask(h, r, NULL) == CUDDLE_OK;
+    for (size_t i = 0; r->matcher && i < words; i++) banned[i] |= masked ? ~h->allowed[i] : UINT32_MAX;
     cuddle_status status = ex->ops->upload(ex, cud_model_seen(m, r->task.seat), seen, bytes, err);
     if (!status) status = ex->ops->upload(ex, cud_model_banned(m, r->task.seat), banned, bytes, err);
     if (!status) r->marked = r->task.count, r->marked_bans = bans;
@@ -59,7 +62,7 @@ cuddle_status cud_pick_prepare(cuddle_model *h, exec *ex, const produced *p, int
         cuddle_request *r = p[i].request;
         if (r->task.step_outputs == 0) continue;
         const sampling *how = &r->g.how;
-        const bool marks = needs_marks(how);
+        const bool marks = needs_marks(how) || r->matcher;
         h->host.sampling[r->task.step_first_output] = (sample_row){
             .greedy = how->greedy, .temperature = how->temperature, .top_p = how->top_p, .min_p = how->min_p,
             .repetition_penalty = how->repetition_penalty, .top_k = how->top_k, .seed = { (uint32_t)how->seed, (uint32_t)(how->seed >> 32) },
@@ -73,6 +76,8 @@ cuddle_status cud_pick_prepare(cuddle_model *h, exec *ex, const produced *p, int
 cuddle_status cud_pick_take(int32_t *token, cuddle_model *h, cuddle_request *r, cuddle_error *err)
 {
     const int32_t picked = h->picked[r->task.step_first_output];
+    const cuddle_status masked = picked == SAMPLE_NONE && r->matcher ? cud_constrain_mask(h, r, err) : CUDDLE_OK;
+    if (masked) return masked;
     if (picked == SAMPLE_NONE)
         return cud_fail(err, CUDDLE_E_FORMAT, "no token is left to choose from: all %d logits are minus infinity", h->sampler.vocabulary);
     if (picked < 0) return cud_fail(err, CUDDLE_E_FORMAT, "the model gave a logit that is not a number for token %d", (int)~picked);

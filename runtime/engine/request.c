@@ -105,8 +105,12 @@ static cuddle_status start_text(cuddle_request *r, const cuddle_model *h, cuddle
     const char *piece;
     size_t length;
     cuddle_status status = cud_detokenizer_new(&r->detokenizer, h->tokenizer, CUDDLE_DETOKENIZE_SKIP_SPECIAL, err);
-    for (int i = 0; i < r->prompt_count && !status; i++) status = cud_detokenizer_push(r->detokenizer, r->ids[i], &piece, &length, err);
-    return status;
+    bool after_text = false;
+    for (int i = 0; i < r->prompt_count && !status; i++) {
+        status = cud_detokenizer_push(r->detokenizer, r->ids[i], &piece, &length, err);
+        after_text = after_text || !cud_tokenizer_is_special(h->tokenizer, r->ids[i]);
+    }
+    return status ? status : cud_constrain_begin(r, h, after_text, err);
 }
 
 static cuddle_status allocate_prompt_results(cuddle_request *r, cuddle_error *err)
@@ -146,7 +150,7 @@ static cuddle_status allocate(cuddle_request *r, const cuddle_model *h, const id
         r->top_logprobs = calloc(tokens * (size_t)r->g.logprobs + 1, sizeof *r->top_logprobs);
         if (!r->logprobs || !r->top_logprobs) return cud_nomem(err, total * sizeof(float), "a request's results");
     }
-    return h->tokenizer ? start_text(r, h, err) : CUDDLE_OK;
+    return h->tokenizer ? start_text(r, h, err) : cud_constrain_begin(r, h, true, err);
 }
 
 /* ---------------------------------------------------------------------------------------------------------- submit */
@@ -154,6 +158,7 @@ static cuddle_status allocate(cuddle_request *r, const cuddle_model *h, const id
 static void destroy_choice(cuddle_request *r)
 {
     cud_detokenizer_free(r->detokenizer);
+    cud_matcher_free(r->matcher);
     free(r->ids);
     cud_task_free(&r->task);
     free(r->made.data);

@@ -50,6 +50,12 @@ void cud_top_logits(int32_t *ids, float *values, int n, const float *logits, int
     }
 }
 
+static void suppress_others(float *logits, int vocabulary, const uint32_t *allowed)
+{
+    for (int32_t i = 0; i < vocabulary; i++)
+        if (!(allowed[i / 32] >> i % 32 & 1)) logits[i] = -INFINITY;
+}
+
 static int by_likelihood_descending(const void *a, const void *b)
 {
     const candidate *x = a, *y = b;
@@ -238,6 +244,7 @@ static int keep_some(candidate *c, int n, const sampling *how)
 cuddle_status cud_sample_candidates(int *count, sampler *s, const sampling *how, const history *past, float *logits, cuddle_error *err)
 {
     cud_adjust_logits(s, how, past, logits);
+    if (s->allowed) suppress_others(logits, s->vocabulary, s->allowed);
     candidate *c = s->candidates;
     int n = 0;
     for (int32_t i = 0; i < s->vocabulary; i++) {

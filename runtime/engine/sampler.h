@@ -65,6 +65,7 @@ typedef struct sampler { /* scratch for one row at a time */
     int vocabulary;
     candidate *candidates; /* [vocabulary] */
     float *tally;          /* [vocabulary], all zero between calls */
+    const uint32_t *allowed; /* borrowed: bits of the tokens that a grammar allows; NULL: all */
 } sampler;
 
 cuddle_status cud_sampler_init(sampler *s, int vocabulary, cuddle_error *err);

@@ -48,6 +48,23 @@ same() { # WHAT FOUND EXPECTED
     [ "$2" = "$3" ] || bad "$1 is '$2' instead of '$3'"
 }
 
+# ----------------------------------------------------------------------------------------------------- structured output
+printf '{"type":"object","properties":{"a":{"type":"integer","minimum":1,"maximum":9},"b":{"enum":["x","y"]}},"required":["a","b"]}' >"$work/schema.json"
+printf 'root ::= "<" [a-c]{1,3} ">"\n' >"$work/grammar.gbnf"
+expect "run --json-schema" 0 "$cuddle" run "$model" "And God said" --json-schema "$work/schema.json" --temperature 3 --top-k 0 --top-p 1 --seed 1
+is_json a b
+expect "run --choice" 0 "$cuddle" run "$model" "And God said" --choice yes --choice no --seed 1
+grep -q -x -E 'yes|no' "$work/out" || bad "neither of the choices"
+expect "run --regex" 0 "$cuddle" run "$model" "And God said" --regex '[0-9]{2}:[0-9]{2}' --seed 1
+grep -q -x -E '[0-9]{2}:[0-9]{2}' "$work/out" || bad "not of the regular expression"
+expect "run --grammar" 0 "$cuddle" run "$model" "And God said" --grammar "$work/grammar.gbnf" --seed 1
+grep -q -x -E '<[a-c]{1,3}>' "$work/out" || bad "not of the grammar"
+expect "run --json-object" 0 "$cuddle" run "$model" "And God said" --json-object --max-tokens 5 --seed 1
+grep -q '^{' "$work/out" || bad "no JSON object begins"
+expect "two grammars" 2 "$cuddle" run "$model" x --json-object --choice a && one_sentence && holds "only one of"
+expect "a bad regex" 1 "$cuddle" run "$model" x --regex 'a(?=b)' && holds "a group (?= is not supported"
+expect "no schema file" 1 "$cuddle" run "$model" x --json-schema "$work/none.json" && holds "none.json"
+
 # ---------------------------------------------------------------------------------------------------------------- usage
 expect version 0 "$cuddle" --version
 grep -q -E '^cuddle [0-9]+\.[0-9]+\.[0-9]+$' "$work/out" || bad "not a version"
@@ -73,7 +90,7 @@ help_lists() { # VERB OPTION...
 # shellcheck disable=SC2086 # a list of words
 help_lists run no-special tokens logprobs prompt-logprobs score echo json max-tokens min-tokens temperature top-k top-p min-p top-h typical-p epsilon-cutoff \
     eta-cutoff repetition-penalty frequency-penalty presence-penalty no-repeat-ngram-size logit-bias bad-words-ids suppress-tokens \
-    begin-suppress-tokens allowed-tokens forced-bos-token-id forced-eos-token-id length-decay seed stop ignore-eos $model_options
+    begin-suppress-tokens allowed-tokens forced-bos-token-id forced-eos-token-id length-decay seed stop ignore-eos json-object json-schema regex choice grammar $model_options
 # shellcheck disable=SC2086
 help_lists chat system template set now max-tokens min-tokens temperature top-k top-p min-p top-h typical-p epsilon-cutoff \
     eta-cutoff repetition-penalty frequency-penalty presence-penalty no-repeat-ngram-size logit-bias bad-words-ids suppress-tokens \
