@@ -236,6 +236,30 @@ START_TEST(a_grammar_that_cannot_be_followed_fails_its_request_alone)
 }
 END_TEST
 
+START_TEST(where_tokens_are_picked_masks_hold) /* one that is held, one whose mask cannot be made, one that is free, in the same steps */
+{
+    cuddle_grammar_options go;
+    cuddle_grammar *g = compile(CUDDLE_GRAMMAR_REGEX, "(yes|no)!"), *broken = NULL;
+    cuddle_grammar_options_init(&go, sizeof go);
+    go.kind = CUDDLE_GRAMMAR_REGEX;
+    go.source = "[a-z ]{0,10000}[a-z ]{0,10000}[a-z ]{0,10000}c";
+    go.length = strlen(go.source);
+    go.max_steps = 500;
+    ck_ok(cuddle_grammar_compile(&broken, cuddle_model_tokenizer(model), &go, &err));
+    const cuddle_generation_options o[3] = { hot(g, 4, 6), hot(broken, 5, 6), hot(NULL, 6, 3) };
+    cuddle_request *r[3];
+    for (int i = 0; i < 3; i++) r[i] = submit(&o[i]);
+    const cuddle_result held = finished(r[0]);
+    ck_assert_msg(strcmp(held.text, "yes!") == 0 || strcmp(held.text, "no!") == 0, "'%s'", held.text);
+    test_expect_failure(cuddle_request_wait(r[1], -1, &err), CUDDLE_E_LIMIT, &err);
+    err = (cuddle_error){ 0 };
+    ck_assert_uint_eq(finished(r[2]).count, 3);
+    for (int i = 0; i < 3; i++) cuddle_request_free(r[i]);
+    cuddle_grammar_free(g);
+    cuddle_grammar_free(broken);
+}
+END_TEST
+
 START_TEST(takes_only_grammars_of_its_tokenizer)
 {
     cuddle_tokenizer *t = NULL;
@@ -288,7 +312,11 @@ END_TEST
 int main(void)
 {
     Suite *s = suite_create("constrain");
-    TCase *texts = tcase_create("texts"), *tc = tcase_create("brief"); /* brief: what an imitated GPU has time for */
+    TCase *texts = tcase_create("texts"), *tc = tcase_create("rest"), *brief = tcase_create("brief"); /* brief: what an imitated GPU has time for */
+    tcase_add_unchecked_fixture(brief, setup, teardown);
+    tcase_set_timeout(brief, 600);
+    tcase_add_test(brief, where_tokens_are_picked_masks_hold);
+    suite_add_tcase(s, brief);
     tcase_add_unchecked_fixture(texts, setup, teardown);
     tcase_set_timeout(texts, 600);
     tcase_add_test(texts, texts_are_whole_however_hot);
