@@ -178,6 +178,7 @@ static void open_variant(variant *v)
     engine.deterministic = v->deterministic;
     cuddle_model_options options;
     cuddle_model_options_init(&options, sizeof options);
+    options.prefix_cache = CUDDLE_OFF; /* every prompt is computed */
     options.load = v->load;
     options.max_context = 2 * PROMPT;
     options.max_sequences = 1;

@@ -66,12 +66,14 @@ static cuddle_status compute(cuddle_model *h, produced *p, int count, cuddle_err
 {
     exec ex;
     cud_model_exec(&ex, h->m, EXEC_RUN);
+    const double began = cud_now();
     const bool picks = cud_pick_on_device(h, p, count);
     cuddle_status status = picks ? cud_pick_prepare(h, &ex, p, count, err) : CUDDLE_OK;
     if (!status) status = picks && cud_replay_fits(h, &ex) ? cud_replay_run(h, &ex, p, count, err) : run_plainly(h, &ex, picks, err);
     if (!status && picks) status = ex.ops->download(&ex, h->picked, h->device.picked, (size_t)h->device.outputs * sizeof *h->picked, err);
     if (!status && h->host.outputs == 0) status = ex.ops->finish(&ex, err); /* a download has waited already */
     if (ex.ws.peak > h->workspace_peak) h->workspace_peak = ex.ws.peak;
+    h->model_seconds = cud_now() - began;
     if (status) {
         h->ahead_count = 0;
         (void)ex.ops->finish(&ex, NULL); /* what was begun may still be reading the host's block */
@@ -236,6 +238,7 @@ static bool run_step(cuddle_engine *e)
     if (rows > 0 && !given_up) {
         e->stats.steps++;
         e->stats.mixed_steps += mixed;
+        e->stats.model_seconds += h->model_seconds;
         cud_histogram_add(&e->stats.step_seconds, cud_now() - began);
     }
     for (int i = 0; i < count && !given_up; i++) {

@@ -96,6 +96,7 @@ struct cuddle_model {
     uint32_t *allowed; /* [vocabulary / 32, rounded up]: by a request's grammar */
     struct produced *produced; /* [caps.sequences] */
     size_t workspace_peak;
+    double model_seconds; /* of the last step, in the model alone */
 
     /* [step] on backends that pick tokens themselves */
     int32_t *picked;   /* [caps.outputs] */
