@@ -650,7 +650,8 @@ typedef struct cuddle_result {
     double queue_seconds, prefill_seconds, decode_seconds; /* submit to first step, to first token (or the end), from there to the end */
     const cuddle_logprob *prompt_top_logprobs; /* [prompt_count][prompt_top_count]; token -1 where there is none; NULL unless asked for */
     int prompt_top_count;
-    const uint8_t *prompt_is_greedy; /* [prompt_count]: 1 where the token is the likeliest of its place (the first of several); with prompt_logprobs */
+    const uint8_t *prompt_is_greedy; /* [prompt_count]: 1 where the token is the likeliest of its place, of equal ones the first; NULL without
+                                      * prompt_logprobs */
 } cuddle_result;
 CUDDLE_API cuddle_status cuddle_request_result(cuddle_request *request, cuddle_result *out, cuddle_error *err);
 

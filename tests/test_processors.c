@@ -290,7 +290,8 @@ START_TEST(sequences_apply_where_they_end)
     };
     sampling how = plain();
     double p[9];
-    for (size_t i = 0; i < sizeof given / sizeof *given; i++) ck_ok(cud_sequences_add(&how.bias, given[i].ids, given[i].count, given[i].bias, 9, "x", &err));
+    for (size_t i = 0; i < sizeof given / sizeof *given; i++)
+        ck_ok(cud_sequences_add(&how.bias, given[i].ids, given[i].count, given[i].bias, 9, "x", &err));
     cud_sequences_seal(&how.bias);
     ck_assert_uint_eq(how.bias.count, 9);
     ck_assert_uint_eq(how.bias.singles, 2);
@@ -319,7 +320,8 @@ START_TEST(biases_add_up_in_the_order_of_lengths)
     };
     sampling how = plain();
     double p[9];
-    for (size_t i = 0; i < sizeof given / sizeof *given; i++) ck_ok(cud_sequences_add(&how.bias, given[i].ids, given[i].count, given[i].bias, 9, "x", &err));
+    for (size_t i = 0; i < sizeof given / sizeof *given; i++)
+        ck_ok(cud_sequences_add(&how.bias, given[i].ids, given[i].count, given[i].bias, 9, "x", &err));
     cud_sequences_seal(&how.bias);
     nine(p, &how, ids, 4, 0);
     ck_assert_double_eq_tol(p[6] / p[0], exp((double)(0.5f + 1e8f - 1e8f + 1)), 1e-5);

@@ -252,7 +252,8 @@ static int check(const command *c, const run_options *own, const generation_sett
     if (own->tokens && own->echo) return usage_error(c, "--echo does not go with --tokens");
     if (own->tokens && how->stop.count) return usage_error(c, "--stop does not go with --tokens, where there is no text");
     if (own->score && (own->echo || own->logprobs >= 0 || how->max_tokens != CUDDLE_UNSET_INT))
-        return usage_error(c, "--%s does not go with --score, which produces nothing", own->echo ? "echo" : own->logprobs >= 0 ? "logprobs" : "max-tokens");
+        return usage_error(c, "--%s does not go with --score, which produces nothing",
+                           own->echo ? "echo" : own->logprobs >= 0 ? "logprobs" : "max-tokens");
     return 0;
 }
 
@@ -261,7 +262,8 @@ int verb_run(int argc, char **argv)
     run_options own = { .logprobs = -1, .prompt_logprobs = -1 };
     generation_settings how = GENERATION_DEFAULT;
     settings set = SETTINGS_DEFAULT;
-    const option_group groups[] = { { "options", run_rows, &own }, { "how tokens are chosen", generation_rows, &how }, { "engine and model", settings_rows, &set }, { 0 } };
+    const option_group groups[] = { { "options", run_rows, &own }, { "how tokens are chosen", generation_rows, &how },
+                                    { "engine and model", settings_rows, &set }, { 0 } };
     const command c = { "run", "MODEL [PROMPT]", "Continues a prompt and streams the text to standard output as it is made.",
                         "PROMPT comes from standard input, less one newline at its end, if it is '-' or absent. Ctrl-C ends the text; a second "
                         "one ends the program at once.", 1, 2, groups };
