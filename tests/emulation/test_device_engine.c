@@ -83,7 +83,8 @@ static cuddle_generation_options options_of(int kind)
         o.min_tokens = 4;
         o.temperature = 3;
     }
-    if (kind == 8) {
+    if (kind == 8) { /* alone at the end, long enough for a graph */
+        o.max_tokens = LONGEST;
         o.begin_suppress = banned;
         o.begin_suppress_count = sizeof banned / sizeof *banned;
         o.bad_words = bad;
