@@ -50,6 +50,13 @@ void cud_top_logits(int32_t *ids, float *values, int n, const float *logits, int
     }
 }
 
+bool cud_is_likeliest(const float *logits, int vocabulary, int32_t token)
+{
+    for (int i = 0; i < vocabulary; i++)
+        if (logits[i] > logits[token] || (i < token && logits[i] >= logits[token])) return false;
+    return true;
+}
+
 static int by_likelihood_descending(const void *a, const void *b)
 {
     const candidate *x = a, *y = b;
