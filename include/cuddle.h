@@ -769,7 +769,8 @@ typedef struct cuddle_result {
     double queue_seconds, prefill_seconds, decode_seconds; /* submit to first step, to first token (or the end), from there to the end */
     const cuddle_logprob *prompt_top_logprobs; /* [prompt_count][prompt_top_count]; token -1 where there is none; NULL unless asked for */
     int prompt_top_count;
-    const uint8_t *prompt_is_greedy; /* [prompt_count]: 1 where the token is the likeliest of its place (the first of several); with prompt_logprobs */
+    const uint8_t *prompt_is_greedy; /* [prompt_count]: 1 where the token is the likeliest of its place, of equal ones the first; NULL without
+                                      * prompt_logprobs */
     int cached_tokens; /* of the prompt, taken over from requests before it */
     int preemptions;   /* times that it had to give way and began anew; its results do not show it */
     double mean_logprob; /* of the tokens produced, by the model's distribution; 0 unless log-probabilities were asked for or needed for best_of */

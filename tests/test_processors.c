@@ -1,6 +1,6 @@
 /* Rows of logits under transformers' logits processors, each alone and in random company: tests/generation/processors.json, made by
  * scripts/make_generation_fixtures.py. And what no such row shows: sets of sequences, what a device has to leave to the host, bad logits. */
-#include "engine/sampler.h"
+#include "engine/generation.h"
 #include "generation_case.h"
 
 #include <math.h>
@@ -290,7 +290,8 @@ START_TEST(sequences_apply_where_they_end)
     };
     sampling how = plain();
     double p[9];
-    for (size_t i = 0; i < sizeof given / sizeof *given; i++) ck_ok(cud_sequences_add(&how.bias, given[i].ids, given[i].count, given[i].bias, 9, "x", &err));
+    for (size_t i = 0; i < sizeof given / sizeof *given; i++)
+        ck_ok(cud_sequences_add(&how.bias, given[i].ids, given[i].count, given[i].bias, 9, "x", &err));
     cud_sequences_seal(&how.bias);
     ck_assert_uint_eq(how.bias.count, 9);
     ck_assert_uint_eq(how.bias.singles, 2);
@@ -319,7 +320,8 @@ START_TEST(biases_add_up_in_the_order_of_lengths)
     };
     sampling how = plain();
     double p[9];
-    for (size_t i = 0; i < sizeof given / sizeof *given; i++) ck_ok(cud_sequences_add(&how.bias, given[i].ids, given[i].count, given[i].bias, 9, "x", &err));
+    for (size_t i = 0; i < sizeof given / sizeof *given; i++)
+        ck_ok(cud_sequences_add(&how.bias, given[i].ids, given[i].count, given[i].bias, 9, "x", &err));
     cud_sequences_seal(&how.bias);
     nine(p, &how, ids, 4, 0);
     ck_assert_double_eq_tol(p[6] / p[0], exp((double)(0.5f + 1e8f - 1e8f + 1)), 1e-5);
@@ -528,6 +530,41 @@ START_TEST(bans_come_and_go)
 }
 END_TEST
 
+/* A checkpoint's settings, a request's options and the scratch, each with everything that can be in them. */
+START_TEST(what_is_taken_is_given_back)
+{
+    static const char text[] = "{\"suppress_tokens\": [1], \"begin_suppress_tokens\": [2], \"bad_words_ids\": [[3], [4, 5]], \"sequence_bias\": [[[6], 1.5]]}";
+    static const int32_t ids[] = { 1, 2, 3 };
+    static const char *const stops[] = { "a", "bc" };
+    const cuddle_sequence_bias lists[] = { { ids, 1, 1 }, { ids, 3, 1 } };
+    cuddle_generation_options o;
+    cuddle_generation_options_init(&o, sizeof o);
+    o.stop = stops, o.stop_count = 2;
+    o.suppress = o.begin_suppress = o.stop_tokens = o.allowed = ids;
+    o.suppress_count = o.begin_suppress_count = o.stop_token_count = o.allowed_count = 3;
+    o.bad_words = o.sequence_bias = lists;
+    o.bad_word_count = o.sequence_bias_count = 2;
+    spec s = { .stacks = 1 };
+    s.stack[0].vocabulary = 50;
+    json_t *root;
+    ck_ok(cud_json_parse(&root, text, sizeof text - 1, "generation_config.json", &err));
+    const json_view view = cud_json_view(root, "generation_config.json");
+    generation_config config;
+    generation g;
+    sampler scratch;
+    test_count_memory();
+    ck_ok(cud_sampler_init(&scratch, 50, &err));
+    ck_ok(cud_generation_config_read(&config, &view, &s, NULL, &err));
+    ck_ok(cud_generation_resolve(&g, &o, &config, 50, &err));
+    ck_assert(g.stop_count == 2 && g.how.suppress_count == 4 && g.how.begin_suppress_count == 4 && g.how.bias.count == 3 && g.how.bad_words.count == 4);
+    cud_generation_free(&g);
+    cud_generation_config_free(&config);
+    cud_sampler_free(&scratch);
+    ck_assert_int_eq((int)test_counted_memory().now, 0);
+    json_decref(root);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("processors");
@@ -549,6 +586,7 @@ int main(void)
     tcase_add_test(tc, invalid_values_can_be_removed);
     tcase_add_test(tc, a_device_is_not_asked_for_what_it_cannot_do);
     tcase_add_test(tc, bans_come_and_go);
+    tcase_add_test(tc, what_is_taken_is_given_back);
     suite_add_tcase(suite, tc);
     return test_run(suite);
 }

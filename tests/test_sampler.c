@@ -356,6 +356,9 @@ START_TEST(the_largest_logits_come_in_order)
         }
         ck_assert(ids[n] == 77 && fabsf(values[n] - 77) <= 0);
     }
+    static const float twice[] = { -3, 2, -INFINITY, 2, 1 };
+    for (int32_t i = 0; i < 5; i++) ck_assert(cud_is_likeliest(twice, 5, i) == (i == 1));
+    for (int32_t i = 0; i < 10; i++) ck_assert(cud_is_likeliest(logits, 10, i) == (i == 5));
 }
 END_TEST
 

@@ -239,7 +239,8 @@ static int check(const command *c, const run_options *own, const generation_sett
     if (own->tokens && own->echo) return usage_error(c, "--echo does not go with --tokens");
     if (own->tokens && how->stop.count) return usage_error(c, "--stop does not go with --tokens, where there is no text");
     if (own->score && (own->echo || own->logprobs >= 0 || how->max_tokens != CUDDLE_UNSET_INT))
-        return usage_error(c, "--%s does not go with --score, which produces nothing", own->echo ? "echo" : own->logprobs >= 0 ? "logprobs" : "max-tokens");
+        return usage_error(c, "--%s does not go with --score, which produces nothing",
+                           own->echo ? "echo" : own->logprobs >= 0 ? "logprobs" : "max-tokens");
     return constrain_check(c, &own->held_to);
 }
 

@@ -6,12 +6,15 @@
 
 #include <math.h>
 
+/* The first sequence from `at` on that the next token may complete. */
+static size_t next_of(const sequence_set *set, const history *past, size_t at) { return cud_sequences_next(set, past->ids, past->count, at); }
+
 /* Biases of one token are added up before they are added to its logit. */
 static void add_biases(sampler *s, const sequence_set *set, const history *past, float *logits)
 {
-    for (size_t i = cud_sequences_next(set, past->ids, past->count, 0); i < set->count; i = cud_sequences_next(set, past->ids, past->count, i + 1))
+    for (size_t i = next_of(set, past, 0); i < set->count; i = next_of(set, past, i + 1))
         s->tally[cud_sequence_last(&set->item[i])] += set->item[i].bias;
-    for (size_t i = cud_sequences_next(set, past->ids, past->count, 0); i < set->count; i = cud_sequences_next(set, past->ids, past->count, i + 1)) {
+    for (size_t i = next_of(set, past, 0); i < set->count; i = next_of(set, past, i + 1)) {
         const int32_t id = cud_sequence_last(&set->item[i]);
         logits[id] += s->tally[id];
         s->tally[id] = 0;
@@ -20,7 +23,7 @@ static void add_biases(sampler *s, const sequence_set *set, const history *past,
 
 static void forbid_sequences(const sequence_set *set, const history *past, float *logits)
 {
-    for (size_t i = cud_sequences_next(set, past->ids, past->count, 0); i < set->count; i = cud_sequences_next(set, past->ids, past->count, i + 1))
+    for (size_t i = next_of(set, past, 0); i < set->count; i = next_of(set, past, i + 1))
         logits[cud_sequence_last(&set->item[i])] = -INFINITY;
 }
 

@@ -83,7 +83,8 @@ static cuddle_status take_int(int *out, int value, const char *name, int min, in
 }
 
 /* A token to force: the caller's, else the config's. */
-static cuddle_status take_forced(const int32_t **list, size_t *count, int32_t *own, int32_t value, const char *name, int vocabulary, cuddle_error *err)
+static cuddle_status take_forced(const int32_t **list, size_t *count, int32_t *own, int32_t value, const char *name, int vocabulary,
+                                 cuddle_error *err)
 {
     if (value == CUDDLE_UNSET_INT) return CUDDLE_OK;
     *own = value;
@@ -95,7 +96,8 @@ static cuddle_status take_forced(const int32_t **list, size_t *count, int32_t *o
 static cuddle_status check_bias(cuddle_error *err, const char *what, size_t i, double bias)
 {
     if (bias <= CUD_MAX_BIAS && (bias >= -CUD_MAX_BIAS || isinf(bias))) return CUDDLE_OK;
-    return cud_fail(err, CUDDLE_E_ARG, "%s: the bias of sequence %zu is %g, expected %g to %g or minus infinity", what, i, bias, -CUD_MAX_BIAS, CUD_MAX_BIAS);
+    return cud_fail(err, CUDDLE_E_ARG, "%s: the bias of sequence %zu is %g, expected %g to %g or minus infinity", what, i, bias, -CUD_MAX_BIAS,
+                    CUD_MAX_BIAS);
 }
 
 /* The config's sequences, then the caller's. */
@@ -127,7 +129,8 @@ static bool is_eos(const generation_config *config, const token_sequence *s, con
 static cuddle_status take_sequences(sampling *how, const cuddle_generation_options *o, const generation_config *config, int vocabulary,
                                     cuddle_error *err)
 {
-    cuddle_status status = copy_sequences(&how->bias, &config->bias, o->sequence_bias, o->sequence_bias_count, true, vocabulary, "sequence_bias", err);
+    cuddle_status status = copy_sequences(&how->bias, &config->bias, o->sequence_bias, o->sequence_bias_count, true, vocabulary, "sequence_bias",
+                                          err);
     if (!status) status = copy_sequences(&how->bad_words, &config->bad_words, o->bad_words, o->bad_word_count, false, vocabulary, "bad_words", err);
     if (status) return status;
     sequence_set *bad = &how->bad_words;
@@ -204,8 +207,8 @@ static cuddle_status take_numbers(generation *g, const cuddle_generation_options
     if (!status) status = check_count(err, "prompt_logprobs_from", o->prompt_logprobs_from, 0, INT32_MAX);
     const int most = g->logprobs > g->prompt_top ? g->logprobs : g->prompt_top;
     if (!status && most > vocabulary)
-        return cud_fail(err, CUDDLE_E_ARG, "%s is %d, but the vocabulary has %d tokens", most == g->logprobs ? "logprobs" : "prompt_top_logprobs", most,
-                        vocabulary);
+        return cud_fail(err, CUDDLE_E_ARG, "%s is %d, but the vocabulary has %d tokens", most == g->logprobs ? "logprobs" : "prompt_top_logprobs",
+                        most, vocabulary);
     return status;
 }
 

@@ -93,14 +93,6 @@ static void take_logprobs(cuddle_request *r, const float *logits, int vocabulary
     r->logprob_sum += (double)r->logprobs[at];
 }
 
-/* Is the token the first of the likeliest? */
-static bool is_greedy(const float *logits, int vocabulary, int32_t token)
-{
-    for (int i = 0; i < vocabulary; i++)
-        if (logits[i] > logits[token] || (i < token && logits[i] >= logits[token])) return false;
-    return true;
-}
-
 /* The step's output rows of a prompt: each predicts the token behind its own, the last one a new token. */
 static void take_prompt_logprobs(cuddle_request *r, const float *logits, int vocabulary)
 {
@@ -111,7 +103,7 @@ static void take_prompt_logprobs(cuddle_request *r, const float *logits, int voc
         const float *row = logits + (size_t)i * (size_t)vocabulary;
         const int32_t token = r->ids[position];
         r->prompt_logprobs[position] = take_row(r->prompt_top_logprobs + (size_t)position * top, (int)top, row, vocabulary, token);
-        r->prompt_is_greedy[position] = is_greedy(row, vocabulary, token);
+        r->prompt_is_greedy[position] = cud_is_likeliest(row, vocabulary, token);
     }
 }
 

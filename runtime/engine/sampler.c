@@ -56,6 +56,13 @@ static void suppress_others(float *logits, int vocabulary, const uint32_t *allow
         if (!(allowed[i / 32] >> i % 32 & 1)) logits[i] = -INFINITY;
 }
 
+bool cud_is_likeliest(const float *logits, int vocabulary, int32_t token)
+{
+    for (int i = 0; i < vocabulary; i++)
+        if (logits[i] > logits[token] || (i < token && logits[i] >= logits[token])) return false;
+    return true;
+}
+
 static int by_likelihood_descending(const void *a, const void *b)
 {
     const candidate *x = a, *y = b;

@@ -87,6 +87,9 @@ double cud_log_sum_exp(const float *logits, int n);
 /* The `n` largest logits and their tokens, descending, ties by lower id. n <= 64. */
 void cud_top_logits(int32_t *ids, float *values, int n, const float *logits, int vocabulary);
 
+/* Is the token what a greedy choice would be: the first of the largest? */
+bool cud_is_likeliest(const float *logits, int vocabulary, int32_t token);
+
 /* ---- adjust.c ---- */
 
 /* Everything of `how` that comes before temperature. */

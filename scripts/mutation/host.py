@@ -58,7 +58,7 @@ FAMILIES = {
     # from logits to tokens
     "sampler": Family(["runtime/engine/sampler.c", "runtime/engine/adjust.c"], ["test_processors", "test_sampler", "test_engine", "test_generation"], share=3),
     "generation": Family(["runtime/engine/generation.c", "runtime/engine/generation_config.c", "runtime/engine/sequences.c"],
-                         ["test_bad_config", "test_processors", "test_bad_input", "test_generation"], share=3),
+                         ["test_bad_config", "test_processors", "test_bad_input", "test_generation", "test_engine"], share=3),
     "draw": Family(["runtime/core/draw.h"], ["test_sampler", "test_processors"]),
     "engine": Family(["runtime/engine/scheduler.c", "runtime/engine/output.c", "runtime/core/step.c"], ["test_engine", "test_generation", "test_parity"]),
 }

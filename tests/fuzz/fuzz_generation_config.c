@@ -23,7 +23,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             cuddle_error why = { CUDDLE_OK, "" };
             if (g.eos_count < 0 || g.eos_count > CUD_MAX_EOS || g.suppress_count > CUD_MAX_SUPPRESS || g.begin_suppress_count > CUD_MAX_SUPPRESS) abort();
             if (!(g.temperature >= 0) || !(g.top_p >= 0 && g.top_p <= 1) || !(g.min_p >= 0 && g.min_p <= 1)) abort();
-            if (!(g.typical_p > 0 && g.typical_p <= 1) || !(g.top_h >= 0 && g.top_h <= 1) || g.no_repeat_ngram < 0 || g.no_repeat_ngram > CUD_MAX_NGRAM) abort();
+            if (!(g.typical_p > 0 && g.typical_p <= 1) || !(g.top_h >= 0 && g.top_h <= 1)) abort();
+            if (g.no_repeat_ngram < 0 || g.no_repeat_ngram > CUD_MAX_NGRAM) abort();
             if (!(g.epsilon_cutoff >= 0 && g.epsilon_cutoff <= 1) || !(g.eta_cutoff >= 0 && g.eta_cutoff <= 1) || !(g.decay_factor > 0)) abort();
             for (size_t i = 0; i < g.bad_words.id_count; i++)
                 if (g.bad_words.ids[i] < 0 || g.bad_words.ids[i] >= 300) abort();
