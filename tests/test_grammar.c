@@ -429,6 +429,23 @@ START_TEST(hostile_sources_meet_a_limit)
     free(deep);
     free(many);
 
+    /* A name of a megabyte, letter by letter; two lists of 50,000 values, each with each. */
+    char *name = repeated("{\"properties\":{\"", "n", 900000, "\":{}},\"additionalProperties\":true}");
+    cuddle_grammar_options_init(&o, sizeof o);
+    o.kind = CUDDLE_GRAMMAR_JSON_SCHEMA;
+    o.source = name;
+    o.length = strlen(name);
+    test_expect_failure(cuddle_grammar_compile(&g, kjv, &o, &err), CUDDLE_E_LIMIT, &err);
+    free(name);
+    char *ones = repeated("{\"enum\":[0", ",1", 50000, "]}"), *twos = repeated("{\"enum\":[3", ",2", 50000, "]}"), *both = malloc(300000);
+    snprintf(both, 300000, "{\"oneOf\":[%s,%s]}", ones, twos);
+    o.source = both;
+    o.length = strlen(both);
+    test_expect_failure(cuddle_grammar_compile(&g, kjv, &o, &err), CUDDLE_E_LIMIT, &err);
+    free(ones);
+    free(twos);
+    free(both);
+
     /* Each of these doubles what the one before it says. */
     char schema[8192];
     size_t used = (size_t)snprintf(schema, sizeof schema, "{\"$ref\":\"#/$defs/d40\",\"$defs\":{\"d0\":{\"properties\":{\"a\":{\"type\":\"integer\"}}}");
