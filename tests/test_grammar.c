@@ -108,23 +108,22 @@ START_TEST(takes_one_of_the_choices)
 }
 END_TEST
 
-static const struct { const char *schema, *yes, *no; } bounds[] = {
-    { "{\"type\":\"integer\",\"minimum\":-105,\"maximum\":1020}", NULL, NULL },
-    { "{\"type\":\"integer\",\"exclusiveMinimum\":-1,\"exclusiveMaximum\":100}", NULL, NULL },
-    { "{\"type\":\"integer\",\"minimum\":37,\"maximum\":37}", NULL, NULL },
-    { "{\"type\":\"integer\",\"minimum\":-999,\"maximum\":-90}", NULL, NULL },
-    { "{\"type\":\"integer\",\"minimum\":0.5,\"maximum\":9.5}", NULL, NULL },
+static const char *const bounds[] = {
+    "{\"type\":\"integer\",\"minimum\":-105,\"maximum\":1020}",       "{\"type\":\"integer\",\"exclusiveMinimum\":-1,\"exclusiveMaximum\":100}",
+    "{\"type\":\"integer\",\"minimum\":37,\"maximum\":37}",           "{\"type\":\"integer\",\"minimum\":-999,\"maximum\":-90}",
+    "{\"type\":\"integer\",\"minimum\":0.5,\"maximum\":9.5}",         "{\"type\":\"integer\",\"minimum\":137,\"maximum\":2468}",
+    "{\"type\":\"integer\",\"minimum\":-2299,\"maximum\":-1304}",
 };
-static const int limits[][2] = { { -105, 1020 }, { 0, 99 }, { 37, 37 }, { -999, -90 }, { 1, 9 } };
+static const int limits[][2] = { { -105, 1020 }, { 0, 99 }, { 37, 37 }, { -999, -90 }, { 1, 9 }, { 137, 2468 }, { -2299, -1304 } };
 
 START_TEST(integers_are_within_their_bounds) /* every number of up to four digits */
 {
-    cuddle_grammar *g = compile(CUDDLE_GRAMMAR_JSON_SCHEMA, bounds[_i].schema);
+    cuddle_grammar *g = compile(CUDDLE_GRAMMAR_JSON_SCHEMA, bounds[_i]);
     for (int v = -2500; v <= 2500; v++) {
         char text[16];
         snprintf(text, sizeof text, "%d", v);
         const bool whole = judge(g, text, strlen(text)) == 2;
-        ck_assert_msg(whole == (v >= limits[_i][0] && v <= limits[_i][1]), "%s in %s", text, bounds[_i].schema);
+        ck_assert_msg(whole == (v >= limits[_i][0] && v <= limits[_i][1]), "%s in %s", text, bounds[_i]);
     }
     expect(g, "-0", 0);
     expect(g, "00", 0);
@@ -429,6 +428,23 @@ START_TEST(hostile_sources_meet_a_limit)
     test_expect_failure(cuddle_grammar_compile(&g, kjv, &o, &err), CUDDLE_E_LIMIT, &err);
     free(deep);
     free(many);
+
+    /* A name of a megabyte, letter by letter; two lists of 50,000 values, each with each. */
+    char *name = repeated("{\"properties\":{\"", "n", 900000, "\":{}},\"additionalProperties\":true}");
+    cuddle_grammar_options_init(&o, sizeof o);
+    o.kind = CUDDLE_GRAMMAR_JSON_SCHEMA;
+    o.source = name;
+    o.length = strlen(name);
+    test_expect_failure(cuddle_grammar_compile(&g, kjv, &o, &err), CUDDLE_E_LIMIT, &err);
+    free(name);
+    char *ones = repeated("{\"enum\":[0", ",1", 50000, "]}"), *twos = repeated("{\"enum\":[3", ",2", 50000, "]}"), *both = malloc(300000);
+    snprintf(both, 300000, "{\"oneOf\":[%s,%s]}", ones, twos);
+    o.source = both;
+    o.length = strlen(both);
+    test_expect_failure(cuddle_grammar_compile(&g, kjv, &o, &err), CUDDLE_E_LIMIT, &err);
+    free(ones);
+    free(twos);
+    free(both);
 
     /* Each of these doubles what the one before it says. */
     char schema[8192];

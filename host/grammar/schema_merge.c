@@ -13,7 +13,7 @@ json_t *cud_schema_keep(gschema *s, json_t *owned)
         cud_gfail(s->g, CUDDLE_E_NOMEM, "out of memory: %zu bytes for %s", sizeof(json_t), s->g->what);
         return NULL;
     }
-    return cud_gstep(s->g, 20 + json_object_size(owned)) ? owned : NULL;
+    return cud_gstep(s->g, 200 + 20 * json_object_size(owned)) ? owned : NULL;
 }
 
 bool cud_schema_says_nothing(const char *key)
@@ -94,6 +94,9 @@ static json_t *all_of(json_t *a, json_t *b)
     return json_pack("{s:[O,O]}", "allOf", a, b);
 }
 
+/* Work on each of one with each of another. */
+static bool pairs(gschema *s, const json_t *a, const json_t *b) { return cud_gstep(s->g, 1 + (uint64_t)json_array_size(a) * (uint64_t)json_array_size(b)); }
+
 /* The types that both lists have; "number" has the integers. */
 static json_t *common_types(const json_t *a, const json_t *b)
 {
@@ -135,11 +138,11 @@ static bool restrict_others(json_t *properties, const json_t *own, json_t *more)
     return true;
 }
 
-static bool merge_objects(json_t *out, const json_t *a, const json_t *b)
+static bool merge_objects(gschema *s, json_t *out, const json_t *a, const json_t *b)
 {
     json_t *pa = json_object_get(a, "properties"), *pb = json_object_get(b, "properties"), *ma = json_object_get(a, "additionalProperties"),
            *mb = json_object_get(b, "additionalProperties");
-    if (!pa && !pb && !ma && !mb) return true;
+    if ((!pa && !pb && !ma && !mb) || !cud_gstep(s->g, 200 * (json_object_size(pa) + json_object_size(pb)))) return true;
     if ((pa && !json_is_object(pa)) || (pb && !json_is_object(pb))) return true; /* said when it is read */
     json_t *properties = pa ? json_copy(pa) : json_object();
     const char *key;
@@ -160,6 +163,7 @@ static bool merge_keyword(gschema *s, json_t *out, const char *key, json_t *a, j
 {
     bool largest;
     json_t *both = NULL;
+    if (!pairs(s, a, b)) return false;
     if (json_equal(a, b) || cud_schema_says_nothing(key)) return true;
     if (strcmp(key, "properties") == 0 || strcmp(key, "additionalProperties") == 0) return true; /* merge_objects() */
     if (strcmp(key, "type") == 0) both = common_types(a, b);
@@ -207,7 +211,7 @@ static const json_t *merge(gschema *s, const json_t *a, const json_t *b, const c
         for (size_t i = 0; i < json_array_size(list); i++) there = there || json_equal(one, json_array_get(list, i));
         if (!there) json_object_del(out, "const"), json_object_set_new(out, "enum", json_array());
     }
-    if (!merge_objects(out, a, b)) cud_gfail(s->g, CUDDLE_E_NOMEM, "out of memory: %zu bytes for %s", sizeof(json_t), s->g->what);
+    if (!merge_objects(s, out, a, b)) cud_gfail(s->g, CUDDLE_E_NOMEM, "out of memory: %zu bytes for %s", sizeof(json_t), s->g->what);
     return s->g->status ? NULL : out;
 }
 
@@ -278,10 +282,10 @@ unsigned cud_schema_types(gschema *s, const json_t *flat, const char *where)
 
 /* ---- telling schemas apart ---- */
 
-static bool no_common_value(const json_t *a, const json_t *b)
+static bool no_common_value(gschema *s, const json_t *a, const json_t *b)
 {
     const json_t *ca = json_object_get(a, "const"), *cb = json_object_get(b, "const"), *ea = json_object_get(a, "enum"), *eb = json_object_get(b, "enum");
-    if ((!ca && !json_is_array(ea)) || (!cb && !json_is_array(eb))) return false;
+    if ((!ca && !json_is_array(ea)) || (!cb && !json_is_array(eb)) || !pairs(s, ea, eb)) return false;
     for (size_t i = 0; i < (ca ? 1 : json_array_size(ea)); i++)
         for (size_t k = 0; k < (cb ? 1 : json_array_size(eb)); k++) {
             const json_t *x = ca ? ca : json_array_get(ea, i), *y = cb ? cb : json_array_get(eb, k);
@@ -310,9 +314,10 @@ bool cud_schema_disjoint(gschema *s, const json_t *a, const json_t *b, const cha
     if (json_is_false(a) || json_is_false(b)) return true;
     if (json_is_true(a) || json_is_true(b)) return false;
     const unsigned common = possible_types(s, a, where) & possible_types(s, b, where);
-    if (common == 0 || no_common_value(a, b)) return true;
+    if (common == 0 || no_common_value(s, a, b)) return true;
     if (common != T_OBJECT) return false;
     const json_t *need_a = json_object_get(a, "required"), *need_b = json_object_get(b, "required");
+    if (!pairs(s, need_a, need_b)) return false;
     for (size_t i = 0; i < json_array_size(need_a); i++)
         for (size_t k = 0; k < json_array_size(need_b); k++) {
             const char *key = json_string_value(json_array_get(need_a, i));

@@ -72,7 +72,10 @@ static int by_text(const void *a, const void *b)
 static gexpr other(gschema *s, const gword *word, size_t count, size_t from)
 {
     gsyntax *g = s->g;
+    enum { LONGEST = 128 };
+    if (from > LONGEST) cud_gfail(g, CUDDLE_E_LIMIT, "schema: property names that are alike for more than %d bytes, beside additionalProperties", (int)LONGEST);
     if (!cud_gstep(g, 1)) return CUD_G_EMPTY;
+    if (count == 1 && from > 0 && word->length > LONGEST) cud_gfail(g, CUDDLE_E_LIMIT, "schema: a property name of %zu bytes beside additionalProperties, expected at most %d", word->length, (int)LONGEST);
     glist choice = { 0 };
     gset next = { 0 };
     size_t i = 0;
