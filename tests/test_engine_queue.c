@@ -1,4 +1,5 @@
 /* Many requests on one model through cuddle.h: who goes first, who gives way, what is taken over from others, what is refused, and the counts. */
+#include "engine/engine.h"
 #include "support.h"
 
 #include <stdio.h>
@@ -71,7 +72,7 @@ static cuddle_request *submit(cuddle_model *h, int first, int count, const cuddl
     return r;
 }
 
-static bool step(cuddle_engine *engine)
+static bool one_step(cuddle_engine *engine)
 {
     int worked;
     ck_ok(cuddle_engine_step(engine, &worked, &err));
@@ -104,7 +105,7 @@ START_TEST(a_prefix_is_computed_once)
             const uint64_t before = stats_of(engine).prefix_hits;
             o.cache_salt = (uint64_t)(i / 2);
             cuddle_request *r = submit(h, 1, 51, &o);
-            while (step(engine)) {}
+            while (one_step(engine)) {}
             const cuddle_result result = result_of(r);
             ck_assert_int_eq(result.cached_tokens, cache == CUDDLE_ON ? cached[i] : 0);
             ck_assert_uint_eq(stats_of(engine).prefix_hits - before, (uint64_t)result.cached_tokens);
@@ -128,7 +129,7 @@ START_TEST(a_prompt_whose_logprobs_are_wanted_is_computed)
     float first[50];
     for (int i = 0; i < 2; i++) {
         cuddle_request *r = submit(h, 1, 50, &o);
-        while (step(engine)) {}
+        while (one_step(engine)) {}
         const cuddle_result result = result_of(r);
         ck_assert_int_eq(result.cached_tokens, 0);
         if (i == 0) memcpy(first, result.prompt_logprobs, sizeof first);
@@ -136,6 +137,41 @@ START_TEST(a_prompt_whose_logprobs_are_wanted_is_computed)
         for (int k = 1; k < 50; k++) ck_assert(result.prompt_logprobs[k] < 0);
         cuddle_request_free(r);
     }
+    cuddle_model_free(h);
+    cuddle_engine_free(engine);
+}
+END_TEST
+
+static cuddle_status fail_download(exec *ex, void *host, const void *device, size_t bytes, cuddle_error *e)
+{
+    (void)ex, (void)host, (void)device, (void)bytes;
+    return cud_fail(e, CUDDLE_E_INTERNAL, "the test wants it so");
+}
+
+/* What a step that failed has left in its pages is nobody's prefix, and the engine goes on. */
+START_TEST(a_failed_step_leaves_nothing_to_take_over)
+{
+    if (!test_on_cpu()) return; /* there the operations are the module's */
+    cuddle_engine *engine = new_engine(0);
+    cuddle_model *h = load(engine, 4, 0, 0, CUDDLE_ON);
+    const cuddle_generation_options o = greedy(4);
+    const op_table *ops = h->m->backend->ops;
+    op_table failing = *ops;
+    failing.download = fail_download;
+    h->m->backend->ops = &failing;
+    cuddle_request *r = submit(h, 1, 51, &o);
+    while (one_step(engine)) {}
+    test_expect_failure(cuddle_request_wait(r, 0, &err), CUDDLE_E_INTERNAL, &err);
+    ck_assert_str_eq(err.text, "the test wants it so");
+    cuddle_request_free(r);
+    h->m->backend->ops = ops;
+    ck_assert_uint_eq(stats_of(engine).kv_pages_cached, 0);
+    ck_assert_uint_eq(stats_of(engine).ended_failed, 1);
+    r = submit(h, 1, 51, &o);
+    while (one_step(engine)) {}
+    ck_ok(cuddle_request_wait(r, 0, &err));
+    ck_assert_int_eq(result_of(r).cached_tokens, 0);
+    cuddle_request_free(r);
     cuddle_model_free(h);
     cuddle_engine_free(engine);
 }
@@ -154,7 +190,7 @@ START_TEST(a_cache_that_is_too_small_costs_time_only)
         cuddle_model *h = load(engine, round ? 3 : 1, round ? 8 * PAGE : 0, 0, CUDDLE_OFF);
         cuddle_request *r[3];
         for (int i = 0; i < 3; i++) r[i] = submit(h, i, 14, &o);
-        while (step(engine)) {}
+        while (one_step(engine)) {}
         int gave_way = 0;
         for (int i = 0; i < 3; i++) {
             ck_ok(cuddle_request_wait(r[i], 0, &err));
@@ -185,15 +221,15 @@ START_TEST(a_higher_priority_goes_first_even_before_what_runs)
     cuddle_model *h = load(engine, 1, 0, 0, CUDDLE_AUTO);
     cuddle_generation_options o = greedy(6);
     cuddle_request *low = submit(h, 1, 20, &o), *later = submit(h, 2, 20, &o);
-    step(engine);
-    step(engine);
+    one_step(engine);
+    one_step(engine);
     o.priority = 3;
     cuddle_request *high = submit(h, 3, 20, &o);
-    while (!cuddle_request_finish(high)) ck_assert(step(engine));
+    while (!cuddle_request_finish(high)) ck_assert(one_step(engine));
     ck_assert_int_eq(cuddle_request_finish(low), CUDDLE_FINISH_NONE);
-    while (!cuddle_request_finish(low)) ck_assert(step(engine));
+    while (!cuddle_request_finish(low)) ck_assert(one_step(engine));
     ck_assert_int_eq(cuddle_request_finish(later), CUDDLE_FINISH_NONE);
-    while (step(engine)) {}
+    while (one_step(engine)) {}
     ck_assert_int_eq(result_of(low).preemptions, 1);
     ck_assert_int_eq(result_of(high).preemptions + result_of(later).preemptions, 0);
     cuddle_request_free(low);
@@ -223,10 +259,10 @@ START_TEST(a_timeout_ends_a_request_wherever_it_is)
         const cuddle_segment prompt = prompt_of(i, 20);
         ck_ok(cuddle_request_submit(&r[i], h, &prompt, 1, &o, count_end, &ends, &err));
     }
-    step(engine);
-    step(engine);
+    one_step(engine);
+    one_step(engine);
     test_expect_failure(cuddle_request_wait(r[0], 100, &err), CUDDLE_E_BUSY, &err); /* nobody steps meanwhile */
-    while (step(engine)) {}
+    while (one_step(engine)) {}
     ck_assert_int_eq(ends, 2);
     test_expect_failure(cuddle_request_wait(r[0], 0, &err), CUDDLE_E_LIMIT, &err);
     ck_assert_str_eq(err.text, "the request's timeout of 60 ms passed after 2 tokens");
@@ -288,9 +324,9 @@ START_TEST(a_full_queue_refuses)
     test_expect_failure(cuddle_request_submit(&refused, h, &prompt, 1, &o, NULL, NULL, &err), CUDDLE_E_BUSY, &err);
     ck_assert_str_eq(err.text, "2 requests are waiting, at most 2 may");
     ck_assert_ptr_null(refused);
-    step(engine); /* one runs now */
+    one_step(engine); /* one runs now */
     r[2] = submit(h, 2, 5, &o);
-    while (step(engine)) {}
+    while (one_step(engine)) {}
     for (int i = 0; i < 3; i++) {
         ck_ok(cuddle_request_wait(r[i], 0, &err));
         cuddle_request_free(r[i]);
@@ -313,7 +349,7 @@ START_TEST(a_drained_engine_finishes_what_it_has)
     ck_assert_str_eq(err.text, "3 requests are still running after 5 ms");
     const cuddle_segment prompt = prompt_of(5, 5);
     test_expect_failure(cuddle_request_submit(&late, h, &prompt, 1, &o, NULL, NULL, &err), CUDDLE_E_CANCELLED, &err);
-    while (step(engine)) {}
+    while (one_step(engine)) {}
     ck_ok(cuddle_engine_drain(engine, 0, &err));
     for (int i = 0; i < 3; i++) {
         ck_ok(cuddle_request_wait(r[i], 0, &err));
@@ -352,12 +388,12 @@ START_TEST(counts_add_up)
     cuddle_request *r[4];
     for (int i = 0; i < 4; i++) r[i] = submit(h, i, 10, &o);
     ck_assert_int_eq(stats_of(engine).queued, 4);
-    step(engine);
+    one_step(engine);
     ck_assert_int_eq(stats_of(engine).queued, 2);
     ck_assert_int_eq(stats_of(engine).running, 2);
     ck_assert_uint_ge(stats_of(engine).kv_pages_used, 2);
     cuddle_request_cancel(r[3]);
-    while (step(engine)) {}
+    while (one_step(engine)) {}
     const cuddle_engine_stats s = stats_of(engine);
     ck_assert_uint_eq(s.submitted, 4);
     ck_assert_uint_eq(s.ended_length, 3);
@@ -419,7 +455,7 @@ START_TEST(choices_are_requests_of_their_own_seeds)
     ck_ok(cuddle_request_submit(&r, h, &prompt, 1, &o, listen, &x, &err));
     ck_assert_int_eq(cuddle_request_choices(r), N);
     ck_assert_int_eq(stats_of(engine).queued, N);
-    while (step(engine)) {}
+    while (one_step(engine)) {}
     ck_ok(cuddle_request_wait(r, 0, &err));
     ck_assert_uint_eq(stats_of(engine).submitted, 1);
     ck_assert_uint_eq(stats_of(engine).ended_length, 1);
@@ -427,7 +463,7 @@ START_TEST(choices_are_requests_of_their_own_seeds)
         cuddle_generation_options alone = sampled(NEW, 70 + (uint64_t)i);
         alone.cache_salt = 1;
         cuddle_request *one = submit(h, 3, 37, &alone);
-        while (step(engine)) {}
+        while (one_step(engine)) {}
         const cuddle_result want = result_of(one);
         cuddle_result got = { .struct_size = sizeof got };
         ck_ok(cuddle_request_result_of(r, i, &got, &err));
@@ -467,7 +503,7 @@ START_TEST(the_best_of_several_are_given)
     for (int i = 0; i < MADE; i++) {
         const cuddle_generation_options alone = sampled(NEW, 5 + (uint64_t)i);
         cuddle_request *one = submit(h, 3, 20, &alone);
-        while (step(engine)) {}
+        while (one_step(engine)) {}
         const cuddle_result result = result_of(one);
         mean[i] = 0;
         for (int k = 0; k < NEW; k++) mean[i] += (double)result.logprobs[k] / NEW;
@@ -480,10 +516,10 @@ START_TEST(the_best_of_several_are_given)
     o.best_of = MADE;
     o.logprobs = -1;
     cuddle_request *r = submit(h, 3, 20, &o);
-    step(engine);
+    one_step(engine);
     size_t length;
     ck_assert_str_eq(cuddle_request_next_text_of(r, 0, &length), ""); /* nobody knows yet */
-    while (step(engine)) {}
+    while (one_step(engine)) {}
     ck_assert_int_eq(cuddle_request_choices(r), N);
     for (int i = 0; i < N; i++) {
         cuddle_result got = { .struct_size = sizeof got };
@@ -536,11 +572,11 @@ START_TEST(choices_end_together)
             cuddle_request *r;
             const cuddle_segment prompt = prompt_of(steps, 20);
             ck_ok(cuddle_request_submit(&r, h, &prompt, 1, &o, listen, &x, &err));
-            for (int i = 0; i < steps; i++) step(engine);
+            for (int i = 0; i < steps; i++) one_step(engine);
             if (!freed) {
                 const bool ended = cuddle_request_finish(r) != CUDDLE_FINISH_NONE;
                 cuddle_request_cancel(r);
-                while (step(engine)) {}
+                while (one_step(engine)) {}
                 const cuddle_status status = cuddle_request_wait(r, 0, &err);
                 ck_assert_int_eq(status, ended ? CUDDLE_OK : CUDDLE_E_CANCELLED);
                 setup();
@@ -562,6 +598,7 @@ int main(void)
     tcase_add_checked_fixture(t, setup, NULL);
     tcase_add_test(t, a_prefix_is_computed_once);
     tcase_add_test(t, a_prompt_whose_logprobs_are_wanted_is_computed);
+    tcase_add_test(t, a_failed_step_leaves_nothing_to_take_over);
     tcase_add_test(t, a_cache_that_is_too_small_costs_time_only);
     tcase_add_test(t, a_higher_priority_goes_first_even_before_what_runs);
     tcase_add_test(t, a_timeout_ends_a_request_wherever_it_is);

@@ -341,6 +341,39 @@ START_TEST(a_prefix_is_shared_by_whole_pages_within_its_scope)
 }
 END_TEST
 
+/* A task that comes after another waits until that one has computed what both begin with, and does not hold up those behind it; if the other leaves,
+ * it computes for itself. */
+START_TEST(who_comes_after_another_waits_for_its_prompt)
+{
+    for (int leaves = 0; leaves < 2; leaves++) {
+        static job first, second, other;
+        world w;
+        world_new(&w, (scheduler_caps){ .tokens = 24, .sequences = 4, .outputs = 8, .queue = 10, .pages = 32, .prefix_cache = true });
+        count_up(&first, 0, 100);
+        count_up(&second, 0, 100);
+        count_up(&other, 500, 10);
+        ck_ok(job_submit(&w, &first, &generation, 100, 103, 0, 0));
+        ck_ok(job_submit(&w, &second, &generation, 100, 103, 0, 0));
+        second.task.after = &first.task;
+        ck_ok(job_submit(&w, &other, &generation, 10, 10, 0, 0));
+        for (int steps = 0; first.task.computed < 100; steps++) {
+            run_step(&w);
+            ck_assert(second.task.waiting && first.task.running);
+            if (steps == 1) ck_assert(!other.used);
+            if (leaves && steps == 1) break;
+        }
+        if (leaves) job_leave(&w, &first);
+        const uint64_t before = w.s.prefix_hits;
+        run_step(&w);
+        ck_assert(second.task.running);
+        ck_assert_uint_eq(w.s.prefix_hits - before, leaves ? 32 : 96);
+        while (cud_scheduler_has_work(&w.s)) run_step(&w);
+        check_pages(&w);
+        world_free(&w);
+    }
+}
+END_TEST
+
 /* What was let go longest ago is given up first, and of one sequence its end before its beginning. */
 START_TEST(the_oldest_prefix_is_evicted_first)
 {
@@ -468,6 +501,7 @@ int main(void)
     tcase_add_test(t, the_same_priority_goes_by_arrival_and_a_higher_one_first);
     tcase_add_test(t, a_higher_priority_makes_room_for_itself);
     tcase_add_test(t, a_prefix_is_shared_by_whole_pages_within_its_scope);
+    tcase_add_test(t, who_comes_after_another_waits_for_its_prompt);
     tcase_add_test(t, the_oldest_prefix_is_evicted_first);
     tcase_add_test(t, streams_go_on_beside_a_long_prompt);
     tcase_add_test(t, a_whole_text_is_not_starved_by_streams);

@@ -110,7 +110,7 @@ static void publish(produced *p)
     }
     if (fresh > 0) r->last_token = now;
     stats->generated_tokens += (uint64_t)fresh;
-    cud_scheduler_done(&r->model->scheduler, &r->task);
+    if (p->finish != CUDDLE_FINISH_FAILED) cud_scheduler_done(&r->model->scheduler, &r->task); /* else nobody may take its pages over */
     if (p->finish != CUDDLE_FINISH_FAILED) {
         if (cud_text_append(&r->text, r->made.data ? r->made.data + r->text.length : "", r->released - r->text.length, &p->failure))
             p->finish = CUDDLE_FINISH_FAILED;
