@@ -117,32 +117,42 @@ static int keep_from(candidate *c, int n, float threshold)
     return kept;
 }
 
+/* Not before it is known how many there are: a weight is the dearest part of a choice. */
+static void weigh(candidate *c, int n)
+{
+    for (int i = 0; i < n; i++) c[i].weight = draw_weight(c[i].distance);
+}
+
 static uint64_t add_weights(const candidate *c, int n)
 {
     uint64_t total = 0;
-    for (int i = 0; i < n; i++) total += draw_weight(c[i].distance);
+    for (int i = 0; i < n; i++) total += c[i].weight;
     return total;
 }
 
-/* TopPLogitsWarper, see draw_drop(). */
+/* TopPLogitsWarper, see draw_drop(). The distance at which tokens begin to go is found digit by digit, from the farthest on; of those that are that
+ * far the last ones go. */
 static int keep_top_p(candidate *c, int n, float top_p)
 {
     const uint64_t drop = draw_drop(top_p, add_weights(c, n));
-    /* Tokens below drop / n add up to no more than drop and come first in that order: they need no sorting. */
-    const uint64_t small = drop / (uint64_t)n;
-    uint64_t dropped = 0;
+    uint32_t border = 0;
+    uint64_t dropped = 0; /* what is farther than all that begin with the border's digits */
+    for (int shift = 24; shift >= 0; shift -= 8) {
+        uint64_t digit[256] = { 0 };
+        for (int i = 0; i < n; i++)
+            if (shift == 24 || c[i].distance >> (shift + 8) == border) digit[c[i].distance >> shift & 255] += c[i].weight;
+        int d = 255;
+        while (d > 0 && dropped + digit[d] <= drop) dropped += digit[d--];
+        border = border << 8 | (uint32_t)d;
+    }
+    uint64_t stay = 0;
+    for (int i = 0; i < n; i++) stay += c[i].distance == border;
+    stay -= (drop - dropped) / draw_weight(border); /* fewer than all: they weigh more than what may still go */
     int kept = 0;
     for (int i = 0; i < n; i++) {
-        const uint64_t w = draw_weight(c[i].distance);
-        if (w < small || w == 0) dropped += w;
-        else c[kept++] = c[i];
-    }
-    qsort(c, (size_t)kept, sizeof *c, by_likelihood_descending);
-    while (kept > 1) {
-        const uint64_t w = draw_weight(c[kept - 1].distance);
-        if (dropped + w > drop) break;
-        dropped += w;
-        kept--;
+        if (c[i].distance > border || (c[i].distance == border && stay == 0)) continue;
+        stay -= c[i].distance == border;
+        c[kept++] = c[i];
     }
     return kept;
 }
@@ -152,7 +162,7 @@ static int keep_min_p(candidate *c, int n, float min_p)
     const uint64_t least = draw_least(min_p);
     int kept = 0;
     for (int i = 0; i < n; i++)
-        if (draw_weight(c[i].distance) >= least) c[kept++] = c[i];
+        if (c[i].weight >= least) c[kept++] = c[i];
     return kept;
 }
 
@@ -164,12 +174,13 @@ static int keep_top_h(candidate *c, int n, float top_h)
     if (n > TOP_H) n = keep_from(c, n, kth_largest(c, n, TOP_H));
     qsort(c, (size_t)n, sizeof *c, by_likelihood_descending);
     if (n > TOP_H) n = TOP_H;
+    weigh(c, n);
     const double log_total = log((double)add_weights(c, n) * 0x1p-40);
     double entropy = 0, sum = 0;
-    for (int i = 0; i < n; i++) entropy += (double)draw_weight(c[i].distance) * ((double)c[i].distance * 0x1p-27 + log_total);
+    for (int i = 0; i < n; i++) entropy += (double)c[i].weight * ((double)c[i].distance * 0x1p-27 + log_total);
     int kept = 0;
-    for (; kept < n && draw_weight(c[kept].distance) > 0; kept++) {
-        sum += (double)draw_weight(c[kept].distance) * ((double)c[kept].distance * 0x1p-27 + log_total);
+    for (; kept < n && c[kept].weight > 0; kept++) {
+        sum += (double)c[kept].weight * ((double)c[kept].distance * 0x1p-27 + log_total);
         if (kept > 0 && sum > (double)top_h * entropy) break;
     }
     return kept;
@@ -181,7 +192,7 @@ __extension__ typedef unsigned __int128 wide;
 static uint32_t mean_distance(const candidate *c, int n)
 {
     wide sum = 0;
-    for (int i = 0; i < n; i++) sum += (wide)draw_weight(c[i].distance) * c[i].distance;
+    for (int i = 0; i < n; i++) sum += (wide)c[i].weight * c[i].distance;
     return (uint32_t)(sum / add_weights(c, n));
 }
 
@@ -199,7 +210,7 @@ static int keep_typical(candidate *c, int n, float mass)
         uint64_t digit[256] = { 0 };
         for (int i = 0; i < n; i++) {
             const uint32_t key = from_mean(&c[i], mean);
-            if (shift == 24 || key >> (shift + 8) == border) digit[key >> shift & 255] += draw_weight(c[i].distance);
+            if (shift == 24 || key >> (shift + 8) == border) digit[key >> shift & 255] += c[i].weight;
         }
         int d = 0;
         while (d < 255 && (double)(before + digit[d]) < target) before += digit[d++];
@@ -219,7 +230,7 @@ static int keep_likely(candidate *c, int n, double least)
         if (c[i].distance < nearest) nearest = c[i].distance;
     int kept = 0;
     for (int i = 0; i < n; i++)
-        if (c[i].distance == nearest || (double)draw_weight(c[i].distance) >= least) c[kept++] = c[i];
+        if (c[i].distance == nearest || (double)c[i].weight >= least) c[kept++] = c[i];
     return kept;
 }
 
@@ -240,6 +251,7 @@ static int keep_some(candidate *c, int n, const sampling *how)
 {
     if (how->top_h > 0.0f) n = keep_top_h(c, n, how->top_h);
     if (how->top_k > 0 && how->top_k < n) n = keep_from(c, n, kth_largest(c, n, how->top_k));
+    weigh(c, n);
     if (how->top_p < 1.0f) n = keep_top_p(c, n, how->top_p);
     if (how->min_p > 0.0f) n = keep_min_p(c, n, how->min_p);
     if (is_share(how->typical_p)) n = keep_typical(c, n, how->typical_p);
@@ -248,7 +260,8 @@ static int keep_some(candidate *c, int n, const sampling *how)
     return n;
 }
 
-cuddle_status cud_sample_candidates(int *count, sampler *s, const sampling *how, const history *past, float *logits, cuddle_error *err)
+/* What may be drawn, with weights, in id order. */
+static cuddle_status candidates(int *count, sampler *s, const sampling *how, const history *past, float *logits, cuddle_error *err)
 {
     cud_adjust_logits(s, how, past, logits);
     if (s->allowed) suppress_others(logits, s->vocabulary, s->allowed);
@@ -256,14 +269,14 @@ cuddle_status cud_sample_candidates(int *count, sampler *s, const sampling *how,
     int n = 0;
     for (int32_t i = 0; i < s->vocabulary; i++) {
         if (isnan(logits[i])) return cud_fail(err, CUDDLE_E_FORMAT, "the model gave a logit that is not a number for token %d", (int)i);
-        if (logits[i] > -INFINITY) c[n++] = (candidate){ i, logits[i], 0, 0 };
+        if (logits[i] > -INFINITY) c[n++] = (candidate){ .id = i, .logit = logits[i] };
     }
     if (n == 0) return cud_fail(err, CUDDLE_E_FORMAT, "no token is left to choose from: all %d logits are minus infinity", s->vocabulary);
     if (how->greedy) {
         int best = 0;
         for (int i = 1; i < n; i++)
             if (c[i].logit > c[best].logit) best = i;
-        c[0] = (candidate){ c[best].id, c[best].logit, 1, 0 };
+        c[0] = (candidate){ .id = c[best].id, .logit = c[best].logit, .weight = DRAW_ONE };
         *count = 1;
         return CUDDLE_OK;
     }
@@ -274,23 +287,31 @@ cuddle_status cud_sample_candidates(int *count, sampler *s, const sampling *how,
     }
     for (int i = 0; i < n; i++) c[i].distance = draw_distance(c[i].logit, largest);
     n = keep_some(c, n, how);
-    const double total = (double)add_weights(c, n);
-    for (int i = 0; i < n; i++) c[i].probability = (float)((double)draw_weight(c[i].distance) / total);
     sort_by_id(c, n);
     *count = n;
+    return CUDDLE_OK;
+}
+
+cuddle_status cud_sample_candidates(int *count, sampler *s, const sampling *how, const history *past, float *logits, cuddle_error *err)
+{
+    const cuddle_status status = candidates(count, s, how, past, logits, err);
+    if (status) return status;
+    candidate *c = s->candidates;
+    const double total = (double)add_weights(c, *count);
+    for (int i = 0; i < *count; i++) c[i].probability = (float)((double)c[i].weight / total);
     return CUDDLE_OK;
 }
 
 cuddle_status cud_sample(int32_t *token, sampler *s, const sampling *how, const history *past, float *logits, cuddle_error *err)
 {
     int n = 0;
-    const cuddle_status status = cud_sample_candidates(&n, s, how, past, logits, err);
+    const cuddle_status status = candidates(&n, s, how, past, logits, err);
     if (status) return status;
     const candidate *c = s->candidates;
     const uint64_t target = draw_target(draw_bits(how->seed, (uint64_t)past->produced), add_weights(c, n));
     uint64_t sum = 0;
     int i = -1;
-    do sum += draw_weight(c[++i].distance);
+    do sum += c[++i].weight;
     while (sum <= target); /* which is less than all of them */
     *token = c[i].id;
     return CUDDLE_OK;

@@ -52,6 +52,7 @@ typedef struct candidate {
     int32_t id;
     float logit, probability;
     uint32_t distance; /* draw.h */
+    uint64_t weight;   /* likewise */
 } candidate;
 
 /* Where the row comes from: the tokens so far, prompt included, and how many of them were produced. */
