@@ -260,31 +260,69 @@ static int keep_some(candidate *c, int n, const sampling *how)
     return n;
 }
 
+static cuddle_status no_number(int32_t token, cuddle_error *err)
+{
+    return cud_fail(err, CUDDLE_E_FORMAT, "the model gave a logit that is not a number for token %d", (int)token);
+}
+
+static cuddle_status none_left(int vocabulary, cuddle_error *err)
+{
+    return cud_fail(err, CUDDLE_E_FORMAT, "no token is left to choose from: all %d logits are minus infinity", vocabulary);
+}
+
+/* The first of the largest logits. Lanes, so that several are compared at once. */
+static cuddle_status choose_greedily(candidate *out, const float *logits, int vocabulary, cuddle_error *err)
+{
+    enum { LANES = 16 };
+    float most[LANES];
+    uint32_t numbers[LANES]; /* all ones while each was one */
+    for (int k = 0; k < LANES; k++) most[k] = -INFINITY, numbers[k] = UINT32_MAX;
+    const int whole = vocabulary / LANES * LANES;
+    for (int i = 0; i < whole; i += LANES)
+        for (int k = 0; k < LANES; k++) {
+            const float l = logits[i + k];
+            most[k] = l > most[k] ? l : most[k];
+            numbers[k] &= l <= INFINITY ? UINT32_MAX : 0;
+        }
+    float largest = -INFINITY;
+    bool all = true;
+    for (int i = whole; i < vocabulary; i++) {
+        if (logits[i] > largest) largest = logits[i];
+        all = all && !isnan(logits[i]);
+    }
+    for (int k = 0; k < LANES; k++) {
+        if (most[k] > largest) largest = most[k];
+        all = all && numbers[k];
+    }
+    int32_t i = 0;
+    if (!all) {
+        while (!isnan(logits[i])) i++;
+        return no_number(i, err);
+    }
+    if (!(largest > -INFINITY)) return none_left(vocabulary, err);
+    while (logits[i] < largest) i++;
+    *out = (candidate){ .id = i, .logit = largest, .weight = DRAW_ONE };
+    return CUDDLE_OK;
+}
+
 /* What may be drawn, with weights, in id order. */
 static cuddle_status candidates(int *count, sampler *s, const sampling *how, const history *past, float *logits, cuddle_error *err)
 {
     cud_adjust_logits(s, how, past, logits);
     if (s->allowed) suppress_others(logits, s->vocabulary, s->allowed);
     candidate *c = s->candidates;
+    *count = 1;
+    if (how->greedy) return choose_greedily(c, logits, s->vocabulary, err);
     int n = 0;
-    for (int32_t i = 0; i < s->vocabulary; i++) {
-        if (isnan(logits[i])) return cud_fail(err, CUDDLE_E_FORMAT, "the model gave a logit that is not a number for token %d", (int)i);
-        if (logits[i] > -INFINITY) c[n++] = (candidate){ .id = i, .logit = logits[i] };
-    }
-    if (n == 0) return cud_fail(err, CUDDLE_E_FORMAT, "no token is left to choose from: all %d logits are minus infinity", s->vocabulary);
-    if (how->greedy) {
-        int best = 0;
-        for (int i = 1; i < n; i++)
-            if (c[i].logit > c[best].logit) best = i;
-        c[0] = (candidate){ .id = c[best].id, .logit = c[best].logit, .weight = DRAW_ONE };
-        *count = 1;
-        return CUDDLE_OK;
-    }
     float largest = -INFINITY;
-    for (int i = 0; i < n; i++) {
-        c[i].logit = draw_scaled(c[i].logit, how->temperature);
-        if (c[i].logit > largest) largest = c[i].logit;
+    for (int32_t i = 0; i < s->vocabulary; i++) {
+        if (isnan(logits[i])) return no_number(i, err);
+        if (!(logits[i] > -INFINITY)) continue;
+        c[n] = (candidate){ .id = i, .logit = draw_scaled(logits[i], how->temperature) };
+        if (c[n].logit > largest) largest = c[n].logit;
+        n++;
     }
+    if (n == 0) return none_left(s->vocabulary, err);
     for (int i = 0; i < n; i++) c[i].distance = draw_distance(c[i].logit, largest);
     n = keep_some(c, n, how);
     sort_by_id(c, n);
