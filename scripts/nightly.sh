@@ -3,12 +3,12 @@
 # under qemu-user, comparison with the reference implementations. Prints a time per stage.
 #   scripts/nightly.sh [STAGE...]    stages: cuda fuzz mutate aarch64 conformance (default: all of these); grow: into the corpora what the last
 #                                    fuzz found
-#   CUDDLE_FUZZ_RUNS=N               executions per target (default: 1000000)
+#   CUDDLE_FUZZ_RUNS=N               executions per target (default: 2000000)
 #   CUDDLE_FUZZ_SEED=N               another way through them (default: 1)
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-runs=${CUDDLE_FUZZ_RUNS:-1000000}
+runs=${CUDDLE_FUZZ_RUNS:-2000000}
 seed=${CUDDLE_FUZZ_SEED:-1}
 failed=()
 
@@ -20,10 +20,11 @@ build_all_architectures() {
 
 # A target passes if it never fails and the last fifth of its executions reaches no new code. Its line is kept in tests/fuzz/nightly.log.
 fuzz_one() { # NAME
-    local name=$1 work=build/fuzz/runs/$1 line late=0
+    local name=$1 work=build/fuzz/runs/$1 words=() line late=0
     rm -rf "$work" && mkdir -p "$work/corpus"
-    build/fuzz/tests/"fuzz_$name" -runs="$runs" -seed="$seed" -timeout=10 -rss_limit_mb=2048 -max_len=1024 -print_final_stats=1 \
-        -dict="tests/fuzz/$name.dict" -artifact_prefix="$work/" "$work/corpus" "tests/fuzz/corpus/$name" 2>"$work/log" ||
+    [ ! -e "tests/fuzz/$name.dict" ] || words=("-dict=tests/fuzz/$name.dict")
+    build/fuzz/tests/"fuzz_$name" -runs="$runs" -seed="$seed" -timeout=10 -rss_limit_mb=2048 -max_len=512 -print_final_stats=1 \
+        "${words[@]}" -artifact_prefix="$work/" "$work/corpus" "tests/fuzz/corpus/$name" 2>"$work/log" ||
         { tail -30 "$work/log" && return 1; }
     # "#EXECUTION EVENT cov: EDGES ft: ...": the last execution after which there were more edges than ever.
     line=$(awk -v runs="$runs" '
