@@ -1,7 +1,6 @@
 /* Encoding of any text by small tokenizers in the shape of real ones, with all options. Four bytes choose the tokenizer and the options, then come
- * a text and, behind a NUL, the second one of a pair. What comes out is within bounds, is the same a second time, when the words are known,
- * and decodes as a stream to what it decodes to at once. */
-#include "decoding.h"
+ * a text and, behind a NUL, the second one of a pair. What comes out is within bounds and, where the last of the four bytes asks for it, what a
+ * tokenizer gives that has not seen the words before. */
 #include "small_tokenizers.h"
 #include "text/encoding.h"
 
@@ -45,11 +44,11 @@ static cuddle_tokenize_options options_of(const uint8_t *byte)
     cuddle_tokenize_options o = { .struct_size = sizeof o, .pad_id = -1 };
     o.add_special = byte[0] % 3;
     o.offsets = byte[0] >> 2 & 1;
-    o.truncation_side = byte[0] >> 3 & 3;
-    o.padding_side = byte[0] >> 5 & 3;
+    o.truncation_side = (byte[0] >> 3) % 3;
+    o.padding_side = (byte[0] >> 5) % 3;
     o.truncation = byte[1] % 5;
     o.max_length = byte[1] >> 3;
-    o.padding = byte[2] % 4;
+    o.padding = byte[2] & 3;
     o.pad_length = byte[2] >> 3;
     o.stride = byte[2] >> 6;
     o.pad_to_multiple_of = byte[2] >> 2 & 7;
@@ -62,7 +61,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (size < 4) return 0;
     cuddle_tokenizer *t = small_tokenizer(data[0]);
     cuddle_tokenize_options o = options_of(data + 1);
-    if (o.truncation_side > CUDDLE_SIDE_LEFT || o.padding_side > CUDDLE_SIDE_LEFT) return 0;
     const char *text = (const char *)data + 4, *end = (const char *)data + size, *nul = memchr(text, 0, size - 4);
     const cuddle_tokenize_input in = { text, (size_t)((nul ? nul : end) - text), nul ? nul + 1 : NULL, nul ? (size_t)(end - nul - 1) : 0 };
     const bool valid = cud_utf8_valid(text, in.length) == in.length && (!nul || cud_utf8_valid(in.pair, in.pair_length) == in.pair_length);
@@ -70,20 +68,21 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     cud_settings settings;
     if (cud_settings_resolve(&settings, t, &o, NULL)) return 0; /* no pad token, a stride that is too long */
     cuddle_encoding *e = NULL, *again = NULL;
-    small_tokenizer_forget(t);
     const cuddle_status status = cud_tokenizer_encode_input(&e, t, &in, &settings, &err);
     require(status == err.status && (status == CUDDLE_OK) == (e != NULL));
     require(valid || status == CUDDLE_E_ARG);
-    require(cud_tokenizer_encode_input(&again, t, &in, &settings, NULL) == status);
+    if (data[3] % 16 == 15) { /* costs more than all the rest */
+        small_tokenizer_forget(t);
+        require(cud_tokenizer_encode_input(&again, t, &in, &settings, NULL) == status);
+    }
     if (e) {
-        check_same(e, again);
+        if (again) check_same(e, again);
         require(!cud_encodings_pad(&e, 1, &settings.pad, NULL));
         check_encoding(t, e, &in, &settings);
         for (size_t i = 0; i < e->overflow_count; i++) {
             require(!e->overflow[i]->overflow_count);
             check_encoding(t, e->overflow[i], &in, &settings);
         }
-        check_decoding(t, e->ids, e->count, data[1] & CUDDLE_DETOKENIZE_SKIP_SPECIAL);
     }
     cud_encoding_free(e);
     cud_encoding_free(again);
