@@ -1,6 +1,7 @@
 /* A regular expression of tokenizer.json, any UTF-8; behind a NUL a text to search, else a fixed one. What is translated is compiled or refused
  * in one sentence; matches are of whole characters and follow one another. */
 #include "text/regex.h"
+#include "text/scan_words.h"
 #include "text/unicode.h"
 
 #include <stdlib.h>
@@ -35,6 +36,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const char *text = nul ? nul + 1 : fixed;
     const size_t text_length = nul ? size - length - 1 : sizeof fixed - 1;
     if (text_length > MOST || cud_utf8_valid(text, text_length) < text_length || cud_utf8_valid((const char *)data, length) < length) return 0;
+    if (cud_scan_of_pattern((const char *)data, length)) return 0; /* fuzz_scan_words.c */
     char *pattern = strndup((const char *)data, length);
     require(pattern != NULL);
     cuddle_error err = { CUDDLE_OK, "" };
