@@ -32,7 +32,7 @@ fuzz_one() { # NAME
     # Fast: few places of allocations are kept, few freed blocks kept back. What fails leaves its input, which fails again with all details.
     local -x ASAN_OPTIONS=malloc_context_size=1:quarantine_size_mb=8
     [ ! -e "tests/fuzz/$name.dict" ] || words=("-dict=tests/fuzz/$name.dict")
-    build/fuzz/tests/"fuzz_$name" -runs="$runs" -seed="$seed" -timeout=10 -rss_limit_mb=2048 -reload=0 -max_len="$longest" -print_final_stats=1 \
+    build/fuzz/tests/"fuzz_$name" -runs="$runs" -seed="$seed" -timeout=60 -rss_limit_mb=2048 -reload=0 -max_len="$longest" -print_final_stats=1 \
         "${words[@]}" -artifact_prefix="$work/" "$work/corpus" "tests/fuzz/corpus/$name" 2>"$work/log" ||
         { tail -30 "$work/log" && return 1; }
     # "#EXECUTION EVENT cov: EDGES ft: ...": the last execution after which there were more edges than ever.
