@@ -35,9 +35,10 @@ fuzz_one() { # NAME
     build/fuzz/tests/"fuzz_$name" -runs="$runs" -seed="$seed" -timeout=60 -rss_limit_mb=2048 -reload=0 -max_len="$longest" -print_final_stats=1 \
         "${words[@]}" -artifact_prefix="$work/" "$work/corpus" "tests/fuzz/corpus/$name" 2>"$work/log" ||
         { tail -30 "$work/log" && return 1; }
-    # "#EXECUTION EVENT cov: EDGES ft: ...": the last execution after which there were more edges than ever.
+    # "#EXECUTION EVENT cov: EDGES ft: ...": the last execution after which there were more edges than ever. REDUCE says that the input this one
+    # was made of had become smaller, not that it reaches nothing new.
     line=$(awk -v runs="$runs" '
-        /^#[0-9]+\t(INITED|NEW|REDUCE)/ { at = substr($1, 2) + 0; if ($4 > edges) { edges = $4; if ($2 == "NEW") last = at } }
+        /^#[0-9]+\t(INITED|NEW|REDUCE)/ { at = substr($1, 2) + 0; if ($4 > edges) { edges = $4; if ($2 != "INITED") last = at } }
         /^stat::average_exec_per_sec/ { rate = $2 }
         END { printf "%9d executions, %5d edges, the last new one after %9d, %6d a second", runs, edges, last, rate; exit last > runs / 5 * 4 }
     ' "$work/log") || late=1
