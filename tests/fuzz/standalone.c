@@ -1,4 +1,5 @@
-/* Drives a fuzz target without libFuzzer: every file of the folders given, then bounded deterministic mutations of each. */
+/* Drives a fuzz target without libFuzzer: every file of the folders given, then deterministic mutations of each, so many that all of them together
+ * take seconds. */
 #include <dirent.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -7,7 +8,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-enum { MUTATIONS = 200, MAX_FILE = 1 << 20 };
+enum { MUTANTS = 20000, MOST_OF_ONE = 200, MAX_FILE = 1 << 20 };
 
 static uint64_t next_random(uint64_t *state)
 {
@@ -27,7 +28,7 @@ static void run_copy(const uint8_t *data, size_t size)
     free(copy);
 }
 
-static void run_file(const char *path)
+static void run_file(const char *path, int mutants)
 {
     FILE *f = fopen(path, "rb");
     if (!f) return;
@@ -37,8 +38,7 @@ static void run_file(const char *path)
     fclose(f);
     run_copy(data, size);
     uint64_t state = 0x9e3779b97f4a7c15u ^ size;
-    const int mutations = size > 65536 ? 4 : MUTATIONS;
-    for (int i = 0; i < mutations && size > 0; i++) {
+    for (int i = 0; i < mutants && size > 0; i++) {
         memcpy(mutant, data, size);
         size_t length = size;
         const uint64_t edits = 1 + next_random(&state) % 4;
@@ -57,23 +57,35 @@ static void run_file(const char *path)
     free(mutant);
 }
 
+/* The paths of a folder's files, in an order that is the same everywhere. */
+static int list_files(char ***out, const char *folder)
+{
+    struct dirent **entry;
+    const int count = scandir(folder, &entry, NULL, alphasort);
+    int files = 0;
+    *out = malloc((size_t)(count > 0 ? count : 1) * sizeof **out);
+    if (!*out) exit(2);
+    for (int i = 0; i < count; i++) {
+        if (entry[i]->d_name[0] != '.' && asprintf(&(*out)[files++], "%s/%s", folder, entry[i]->d_name) < 0) exit(2);
+        free(entry[i]);
+    }
+    if (count >= 0) free(entry);
+    return files;
+}
+
 int main(int argc, char **argv)
 {
     int files = 0;
     for (int i = 1; i < argc; i++) {
-        DIR *dir = opendir(argv[i]);
-        if (!dir) {
-            fprintf(stderr, "%s: no such corpus\n", argv[i]);
-            return 1;
+        char **path;
+        const int count = list_files(&path, argv[i]);
+        const int share = count ? MUTANTS / count + 1 : 0;
+        for (int k = 0; k < count; k++) {
+            run_file(path[k], share < MOST_OF_ONE ? share : MOST_OF_ONE);
+            free(path[k]);
         }
-        for (struct dirent *entry; (entry = readdir(dir));) {
-            char path[4096];
-            if (entry->d_name[0] == '.') continue;
-            snprintf(path, sizeof path, "%s/%s", argv[i], entry->d_name);
-            run_file(path);
-            files++;
-        }
-        closedir(dir);
+        free(path);
+        files += count;
     }
     printf("%d corpus files\n", files);
     return files > 0 ? 0 : 1; /* an empty corpus proves nothing */
