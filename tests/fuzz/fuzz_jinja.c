@@ -25,6 +25,23 @@ static const char tools[] = "[{\"type\": \"function\", \"function\": {\"name\": 
                             "{\"type\": \"object\", \"properties\":"
                             "{\"a\": {\"type\": \"integer\"}}, \"required\": [\"a\"]}}}]";
 
+/* Asking for ranges changes nothing else, but for the steps that they take. */
+static void check_ranges(const cuddle_chat_template *t, const cuddle_chat_options *options, const char *text, size_t bytes)
+{
+    cuddle_error err = { CUDDLE_OK, "" };
+    cuddle_rendered_chat *chat;
+    const cuddle_status status = cuddle_chat_template_render_ranges(&chat, t, NULL, 0, options, &err);
+    require(status == err.status && (status == CUDDLE_OK) == (chat != NULL));
+    require(!options->continue_final_message || status == CUDDLE_E_ARG);
+    if (!chat) return;
+    require(text && chat->length == bytes && memcmp(chat->text, text, bytes + 1) == 0);
+    for (size_t i = 0; i < chat->assistant_count; i++) {
+        const cuddle_text_range r = chat->assistant[i];
+        require(r.begin <= r.end && r.end <= bytes && cud_utf8_valid(text, r.begin) == r.begin && cud_utf8_valid(text, r.end) == r.end);
+    }
+    cuddle_rendered_chat_free(chat);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     const char *template = (const char *)data, *end = size ? memchr(data, 0, size) : NULL;
@@ -56,6 +73,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         if (text)
             require(bytes <= options.max_output && text[bytes] == 0 && memcmp(text, again, bytes) == 0 &&
                     cud_utf8_valid(text, bytes) == bytes);
+        check_ranges(t, &options, text, bytes);
         cuddle_text_free(text);
         cuddle_text_free(again);
     }
