@@ -141,7 +141,8 @@ static void same_ranges(json_t *one, const cuddle_rendered_chat *chat)
     json_decref(found);
 }
 
-/* tests/chat/generation.json: what a template has in {% generation %} blocks, and the tokens that are of it, whole and truncated. */
+/* tests/chat/generation.json: what a template has in {% generation %} blocks, and the tokens that are of it, whole and truncated.
+ */
 START_TEST(tells_what_the_assistant_said_as_transformers_does)
 {
     json_t *root = json_load_file(test_path("chat/generation.json"), 0, NULL), *one;
@@ -174,7 +175,8 @@ START_TEST(tells_what_the_assistant_said_as_transformers_does)
         cut.truncation_side = CUDDLE_SIDE_LEFT;
         for (int shorter = 0; shorter < 2; shorter++) {
             cut.max_length = shorter ? 7 : 1000;
-            ck_ok(cuddle_tokenize_with(&e, tokenizer, &(cuddle_tokenize_input){ .text = text, .length = chat->length }, &cut, &err));
+            ck_ok(
+                cuddle_tokenize_with(&e, tokenizer, &(cuddle_tokenize_input){ .text = text, .length = chat->length }, &cut, &err));
             same_mask(one, shorter ? "cut_" : "", chat, e);
             cuddle_encoding_free(e);
         }

@@ -31,8 +31,8 @@ static const option_row render_rows[] = {
     { "tokens", OPTION_FLAG, offsetof(render_options, tokens), 0, 0, "",
       "print token ids; no special tokens are added to those the template writes" },
     { "generation-ranges", OPTION_FLAG, offsetof(render_options, ranges), 0, 0, "",
-      "print JSON: the text, and what of it the assistant said (the template's generation blocks) as [begin, end) in bytes; with --tokens also "
-      "the ids, and a mask that has 1 for those the assistant said" },
+      "print JSON: the text, and what of it the assistant said (the template's generation blocks) as [begin, end) in bytes; with "
+      "--tokens also the ids, and a mask that has 1 for those the assistant said" },
     { "now", OPTION_INT64, offsetof(render_options, now), 0, 253402300799.0, "SECONDS",
       "the time that templates see, in seconds since 1970; 0: the clock" },
     { 0 },
@@ -96,7 +96,8 @@ static int put_tokens(json_t *object, const char *model, const cuddle_rendered_c
     return 0;
 }
 
-static int render_ranges(const char *model, const render_options *own, const cuddle_chat_template *t, const cuddle_chat_options *options)
+static int render_ranges(const char *model, const render_options *own, const cuddle_chat_template *t,
+                         const cuddle_chat_options *options)
 {
     cuddle_error err;
     cuddle_rendered_chat *chat;

@@ -37,7 +37,8 @@ static void check_ranges(const cuddle_chat_template *t, const cuddle_chat_option
     require(text && chat->length == bytes && memcmp(chat->text, text, bytes + 1) == 0);
     for (size_t i = 0; i < chat->assistant_count; i++) {
         const cuddle_text_range r = chat->assistant[i];
-        require(r.begin <= r.end && r.end <= bytes && cud_utf8_valid(text, r.begin) == r.begin && cud_utf8_valid(text, r.end) == r.end);
+        require(r.begin <= r.end && r.end <= bytes && cud_utf8_valid(text, r.begin) == r.begin &&
+                cud_utf8_valid(text, r.end) == r.end);
     }
     cuddle_rendered_chat_free(chat);
 }
