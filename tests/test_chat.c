@@ -141,8 +141,7 @@ static void same_ranges(json_t *one, const cuddle_rendered_chat *chat)
     json_decref(found);
 }
 
-/* tests/chat/generation.json: what a template has in {% generation %} blocks, and the tokens that are of it, whole and truncated.
- */
+/* tests/chat/generation.json: what a template has in {% generation %} blocks, and which tokens that makes, whole and truncated. */
 START_TEST(tells_what_the_assistant_said_as_transformers_does)
 {
     json_t *root = json_load_file(test_path("chat/generation.json"), 0, NULL), *one;
@@ -175,8 +174,8 @@ START_TEST(tells_what_the_assistant_said_as_transformers_does)
         cut.truncation_side = CUDDLE_SIDE_LEFT;
         for (int shorter = 0; shorter < 2; shorter++) {
             cut.max_length = shorter ? 7 : 1000;
-            ck_ok(
-                cuddle_tokenize_with(&e, tokenizer, &(cuddle_tokenize_input){ .text = text, .length = chat->length }, &cut, &err));
+            const cuddle_tokenize_input input = { .text = text, .length = chat->length };
+            ck_ok(cuddle_tokenize_with(&e, tokenizer, &input, &cut, &err));
             same_mask(one, shorter ? "cut_" : "", chat, e);
             cuddle_encoding_free(e);
         }
