@@ -360,6 +360,31 @@ CUDDLE_API cuddle_status cuddle_chat_template_render(char **text, size_t *length
                                                      const cuddle_message *messages, size_t count, const cuddle_chat_options *options,
                                                      cuddle_error *err);
 
+typedef struct cuddle_text_range { /* of a text, in bytes: begin is the first, end is behind the last */
+    size_t begin, end;
+} cuddle_text_range;
+
+typedef struct cuddle_rendered_chat { /* owned, release with cuddle_rendered_chat_free() */
+    char *text; /* NUL-terminated */
+    size_t length;
+    cuddle_text_range *assistant; /* what the assistant said; NULL if there is nothing */
+    size_t assistant_count;
+} cuddle_rendered_chat;
+
+/* Renders as above, and tells what of the text the assistant said, for training on nothing else: what the template has between
+ * {% generation %} and {% endgeneration %}. A template without such blocks gives no ranges. They are where transformers'
+ * return_assistant_tokens_mask has them: in the order in which the blocks end, empty ones too, none beginning before the last one. Its
+ * oddity is kept: within a macro, {% set %}, {% filter %}, a recursive loop or another generation block they are counted from where the
+ * outermost of these begins, which is their place only if that writes nothing before them. What would reach beyond the text ends with it.
+ * With continue_final_message it is CUDDLE_E_ARG. */
+CUDDLE_API cuddle_status cuddle_chat_template_render_ranges(cuddle_rendered_chat **out, const cuddle_chat_template *t,
+                                                            const cuddle_message *messages, size_t count, const cuddle_chat_options *options,
+                                                            cuddle_error *err);
+CUDDLE_API void cuddle_rendered_chat_free(cuddle_rendered_chat *chat); /* NULL is fine */
+/* mask[0..e->count) becomes 1 for tokens that the assistant said, 0 for others: transformers' assistant_masks. e: the chat's text without
+ * special tokens, truncated or not, with offsets in bytes. A token counts if any of its bytes is in a range. */
+CUDDLE_API void cuddle_rendered_chat_mask(uint8_t *mask, const cuddle_rendered_chat *chat, const cuddle_encoding *e);
+
 /* ---------------------------------------------------------------------------------------------------------- grammars */
 
 /* What output can be held to: at each step only tokens are drawn with which the text can still become one of the grammar's, and an

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""Writes tests/chat/{features,expected,specials}.json with Jinja2 as transformers configures it (made with transformers 5.24.0, Jinja2 3.1.6).
+"""Writes tests/chat/{features,expected,specials,generation}.json with Jinja2 as transformers configures it (made with transformers 5.24.0, Jinja2 3.1.6).
 
 features.json: small templates, one construct each, and what they give, or null where Jinja2 raises.
 expected.json: tests/chat/templates/*.jinja (written for this repository after the published formats) over tests/chat/conversations.json,
 through a tokenizer's apply_chat_template(). test_jinja and test_chat compare every byte.
 specials.json: who adds the special tokens: tokenizers with several post-processors, templates that write them and ones that do not.
+generation.json: where {% generation %} blocks are in the text, in bytes, and the assistant masks of apply_chat_template().
     python scripts/make_chat_fixtures.py
 """
 import copy
@@ -243,6 +244,72 @@ def specials():
     return {"cases": rows}
 
 
+# name: template. g(x) below is a block that holds x.
+def g(body):
+    return "{% generation %}" + body + "{% endgeneration %}"
+
+
+TURN = "<|{{ m.role }}|>"
+GENERATION = {
+    "around content": "{% for m in messages %}" + TURN + "{% if m.role == 'assistant' %}" + g("{{ m.content }}</s>") + "{% else %}{{ m.content }}{% endif %}\n{% endfor %}{% if add_generation_prompt %}<|assistant|>{% endif %}",
+    "lines and trimming": "{% for m in messages %}\n{{ m.role }}: \n  {% generation %}\n  {{ m.content }}\n  {% endgeneration %}\nend\n{% endfor %}",
+    "dashes": "{% for m in messages %} {{ m.role }}  {%- generation -%}  {{ m.content }}  {%- endgeneration -%}  . {% endfor %}",
+    "none": "{% for m in messages %}{{ m.content }}{% endfor %}", "all of it": g("{% for m in messages %}{{ m.content }}{% endfor %}"), "empty": "ñ" + g("") + "日" + g("{# nothing #}"),
+    "at both ends": g("ä") + "{{ messages[0].content }}" + g("ö"), "side by side": g("a") + g("é") + g("c"), "of no text": g("{% set x = 1 %}"),
+    "nested": "é" + g("ä" + g("bö") + "c") + "d", "nested twice": "<" + g("a" + g("b" + g("ccccc") + "d") + "e") + ">", "nested side by side": "é" + g("aa" + g("b") + "cc" + g("dddd") + "e") + "fghij",
+    "not reached": "{% if false %}" + g("a") + "{% endif %}b",
+    "in a macro": "{% macro say(m) %}" + TURN + g("{{ m.content }}") + ";{% endmacro %}{% for m in messages %}[{{ say(m) }}]{% endfor %}",
+    "first in a macro": "{% macro say(m) %}" + g("{{ m.content }}") + ";{% endmacro %}{% for m in messages %}[{{ say(m) }}]{% endfor %}",
+    "in a macro in a macro": "{% macro a(m) %}é" + g("{{ m.content }}") + "{% endmacro %}{% macro b(m) %}<<{{ a(m) }}>>{{ a(m) }}{% endmacro %}{% for m in messages %}-{{ b(m) }}{% endfor %}",
+    "a macro in the block": "{% macro a(m) %}[{{ m.content }}]{% endmacro %}{% for m in messages %}é" + g("-{{ a(m) }}") + "{% endfor %}",
+    "a macro in a macro's block": "{% macro a(m) %}ü" + g("{{ m.content }}") + "{% endmacro %}{% for m in messages %}é" + g("-{{ a(m) }}!") + "{% endfor %}",
+    "a macro's default": "{% macro a() %}ü" + g("xy") + "{% endmacro %}{% macro b(x=a()) %}({{ x }})" + g("{{ x }}") + "{% endmacro %}..{{ b() }}..{{ b('z') }}",
+    "two macros in one expression": "{% macro a(x) %}" + g("{{ x }}") + "{% endmacro %}é{{ a('ab') ~ a('cdé') }}{{ a('f') }}.", "two expressions": "{% macro a(x) %}" + g("{{ x }}") + "{% endmacro %}é{{ a('ab') }}{{ a('cdé') }}{% print a('x'), a('yz') %}.",
+    "a macro whose text is dropped": "{% macro a(x) %}" + g("{{ x }}") + "{% endmacro %}é{% set y = a('ab') %}c{% if a('') %}{% endif %}d{{ a('longer than the rest')|length }}",
+    "a macro in a condition": "{% macro a(x) %}" + g("{{ x }}") + "{% endmacro %}é{% if a('ab') == 'ab' %}{{ a('xyz') }}{% endif %}{% for c in a('qr') %}{{ c }}{% endfor %}",
+    "beyond the text": "é{% set x %}" + g("four{{ messages[0].content }}") + "{% endset %}日本", "beyond nothing": "{% set x %}" + g("four") + "{% endset %}",
+    "in a set block": "a{% set x %}é" + g("bcd") + "{% endset %}<<{{ x }}>>{{ x }}", "in a set block with a filter": "é{% set x | upper | trim %} " + g("straße") + " {% endset %}{{ x }}{{ x }}",
+    "in a filter block": "é{% filter upper %}x" + g("straße") + "y{% endfilter %}z", "a filter block in it": "é" + g("x{% filter upper %}straße" + g("ß") + "{% endfilter %}y") + "z",
+    "in a call block": "{% macro a() %}<{{ caller() }}|{{ caller() }}>{% endmacro %}é{% call a() %}x" + g("yé") + "{% endcall %}z", "a call block in it": "{% macro a() %}<{{ caller() }}>{% endmacro %}é" + g("{% call a() %}x" + g("y") + "{% endcall %}") + "z",
+    "in a with block": "é{% with a = 'ö' %}x" + g("{{ a }}") + "{% endwith %}z", "in an else": "{% for m in [] %}{% else %}é" + g("ö") + "{% endfor %}z",
+    "in a loop with a filter and jumps": "{% for m in messages if m.content %}{% if loop.index == 2 %}{% continue %}{% endif %}é" + g("{{ loop.index }}{{ m.content }}") + "{% if loop.index == 3 %}{% break %}{% endif %},{% endfor %}",
+    "a loop with jumps in it": "é" + g("{% for m in messages %}{% if loop.index == 2 %}{% break %}{% endif %}{{ m.content }}{% endfor %}") + "z",
+    "in a recursive loop": "é{% for x in [[1, [2]], [3]] recursive %}({% if x is iterable %}" + g("{{ loop.depth }}ö{{ loop(x) }}") + "{% else %}{{ x }}{% endif %}){% endfor %}z", "behind a recursive loop": "é{% for x in [[1], [2]] recursive %}{{ x }}{% endfor %}ab" + g("ö"),
+    "a set block left by a jump": "é{% for m in messages %}{% set x %}long{% continue %}{% endset %}{% endfor %}a" + g("b") + "c", "a filter block left by a jump": "é{% for m in messages %}{% filter upper %}long{% break %}{% endfilter %}{% endfor %}a" + g("b") + "c",
+    "what is set in it": "{% set n = namespace(x='a') %}" + g("{% set n.x = 'éé' %}{{ n.x }}") + "{{ n.x }}", "a block left out of order": g("a" + g("b")) + "{% macro m() %}cccccc" + g("d") + "{% endmacro %}{{ m() }}" + g("e"),
+}
+GENERATION_TALKS = [
+    [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Grüße, 日本 🤗!"}, {"role": "user", "content": "é"}, {"role": "assistant", "content": "ok"}],
+    [{"role": "assistant", "content": ""}],
+]
+
+
+def generation_tokenizer():
+    """Bytes, and some pairs of them, so that tokens begin within characters and reach over the ends of blocks."""
+    alphabet = sorted(tokenizers.pre_tokenizers.ByteLevel.alphabet())
+    merges = [("Ã", "©"), (">", "G"), ("o", "k"), ("r", "Ã"), ("d", "e"), ("a", "Ã"), ("!", "<"), ("|", ">"), ("<", "|")]
+    vocabulary = {token: i for i, token in enumerate(["</s>"] + alphabet + [a + b for a, b in merges])}
+    base = tokenizers.Tokenizer(tokenizers.models.BPE(vocabulary, merges))
+    base.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    base.decoder = tokenizers.decoders.ByteLevel()
+    base.add_special_tokens(["</s>"])
+    return transformers.PreTrainedTokenizerFast(tokenizer_object=base, eos_token="</s>", truncation_side="left"), json.loads(base.to_str())
+
+
+def generation():
+    reference, saved = generation_tokenizer()
+    rows = []
+    for name, template in GENERATION.items():
+        for messages in GENERATION_TALKS:
+            texts, spans = chat_template_utils.render_jinja_template([messages], chat_template=template, return_assistant_tokens_mask=True, add_generation_prompt=True)
+            row = {"name": name, "template": template, "messages": messages, "output": texts[0], "ranges": [[len(texts[0][:i].encode()) for i in span] for span in spans[0]]}
+            for key, options in {"": {}, "cut_": {"truncation": True, "max_length": 7}}.items():
+                encoded = reference.apply_chat_template(messages, chat_template=template, add_generation_prompt=True, return_dict=True, return_assistant_tokens_mask=True, **options)
+                row[key + "ids"], row[key + "mask"] = encoded["input_ids"], encoded["assistant_masks"]
+            rows.append(row)
+    return {"tokenizer": saved, "cases": rows}
+
+
 def write(name, value):
     path = CHAT / name
     path.write_text(json.dumps(value, ensure_ascii=True, indent=0) + "\n")
@@ -255,3 +322,4 @@ if __name__ == "__main__":
     if (CHAT / "conversations.json").exists():
         write("expected.json", conversations())
     write("specials.json", specials())
+    write("generation.json", generation())

@@ -106,6 +106,148 @@ START_TEST(writes_what_transformers_writes)
 }
 END_TEST
 
+static void same_mask(json_t *one, const char *prefix, const cuddle_rendered_chat *chat, const cuddle_encoding *e)
+{
+    char key[20];
+    const char *name = json_string_value(json_object_get(one, "name"));
+    snprintf(key, sizeof key, "%sids", prefix);
+    json_t *ids = json_object_get(one, key);
+    snprintf(key, sizeof key, "%smask", prefix);
+    json_t *want = json_object_get(one, key);
+    uint8_t mask[200];
+    ck_assert_uint_eq(e->count, json_array_size(ids));
+    ck_assert_uint_eq(e->count, json_array_size(want));
+    ck_assert_uint_lt(e->count, sizeof mask);
+    memset(mask, 7, sizeof mask);
+    cuddle_rendered_chat_mask(mask, chat, e);
+    for (size_t i = 0; i < e->count; i++) {
+        ck_assert_int_eq(e->ids[i], json_integer_value(json_array_get(ids, i)));
+        ck_assert_msg(mask[i] == json_integer_value(json_array_get(want, i)), "%s, %s: token %zu of '%s' has %d", name, key, i,
+                      chat->text, mask[i]);
+    }
+    ck_assert_uint_eq(mask[e->count], 7);
+}
+
+static void same_ranges(json_t *one, const cuddle_rendered_chat *chat)
+{
+    json_t *found = json_array();
+    for (size_t i = 0; i < chat->assistant_count; i++)
+        json_array_append_new(found, json_pack("[i, i]", (int)chat->assistant[i].begin, (int)chat->assistant[i].end));
+    char *gives = json_dumps(found, JSON_COMPACT), *want = json_dumps(json_object_get(one, "ranges"), JSON_COMPACT);
+    ck_assert_msg(strcmp(gives, want) == 0, "%s: %s\n  gives    %s\n  expected %s", json_string_value(json_object_get(one, "name")),
+                  chat->text, gives, want);
+    free(gives);
+    free(want);
+    json_decref(found);
+}
+
+/* tests/chat/generation.json: what a template has in {% generation %} blocks, and which tokens that makes, whole and truncated. */
+START_TEST(tells_what_the_assistant_said_as_transformers_does)
+{
+    json_t *root = json_load_file(test_path("chat/generation.json"), 0, NULL), *one;
+    char path[600], *saved = json_dumps(json_object_get(root, "tokenizer"), 0);
+    size_t i;
+    snprintf(path, sizeof path, "%s/tokenizer.json", test_temp_dir());
+    test_write_file(path, saved, strlen(saved));
+    cuddle_tokenizer *tokenizer;
+    ck_ok(cuddle_tokenizer_load(&tokenizer, test_temp_dir(), &err));
+    ck_assert_uint_ge(json_array_size(json_object_get(root, "cases")), 80);
+    json_array_foreach(json_object_get(root, "cases"), i, one)
+    {
+        char *messages = member(one, "messages"), *text = NULL;
+        cuddle_chat_template *t = parse(json_string_value(json_object_get(one, "template")));
+        cuddle_chat_options options;
+        cuddle_rendered_chat *chat;
+        cuddle_encoding *e;
+        cuddle_chat_options_init(&options, sizeof options);
+        options.messages_json = messages;
+        ck_ok(cuddle_chat_template_render_ranges(&chat, t, NULL, 0, &options, &err));
+        ck_assert_str_eq(chat->text, json_string_value(json_object_get(one, "output")));
+        ck_assert_uint_eq(chat->length, strlen(chat->text));
+        ck_ok(cuddle_chat_template_render(&text, NULL, t, NULL, 0, &options, &err));
+        ck_assert_str_eq(chat->text, text);
+        same_ranges(one, chat);
+        cuddle_tokenize_options cut;
+        cuddle_tokenize_options_init(&cut, sizeof cut);
+        cut.add_special = CUDDLE_ADD_SPECIAL_OFF;
+        cut.truncation = CUDDLE_TRUNCATE_LONGEST_FIRST;
+        cut.truncation_side = CUDDLE_SIDE_LEFT;
+        for (int shorter = 0; shorter < 2; shorter++) {
+            cut.max_length = shorter ? 7 : 1000;
+            const cuddle_tokenize_input input = { .text = text, .length = chat->length };
+            ck_ok(cuddle_tokenize_with(&e, tokenizer, &input, &cut, &err));
+            same_mask(one, shorter ? "cut_" : "", chat, e);
+            cuddle_encoding_free(e);
+        }
+        cuddle_text_free(text);
+        cuddle_rendered_chat_free(chat);
+        cuddle_chat_template_free(t);
+        free(messages);
+    }
+    cuddle_tokenizer_free(tokenizer);
+    free(saved);
+    json_decref(root);
+}
+END_TEST
+
+static const struct {
+    const char *template;
+    bool continues;
+    cuddle_status status;
+    const char *sentence;
+} no_ranges[] = {
+    { "{% generation %}{{ messages[0].content }}{% endgeneration %}", true, CUDDLE_E_ARG,
+      "continue_final_message is set and the ranges of what the assistant said are asked for: the last of them would have no end" },
+    { "a\n{% generation %}b{{ nope.x }}{% endgeneration %}", false, CUDDLE_E_FORMAT,
+      "chat template: line 2, column 26: 'nope' is undefined" },
+    { "a\n {% generation %}{{ raise_exception('no') }}{% endgeneration %}", false, CUDDLE_E_FORMAT,
+      "chat template: line 2, column 21: the template refuses: no" },
+};
+
+START_TEST(ranges_that_cannot_be_told_are_refused)
+{
+    cuddle_chat_options options;
+    cuddle_chat_options_init(&options, sizeof options);
+    options.add_generation_prompt = !no_ranges[_i].continues;
+    options.continue_final_message = no_ranges[_i].continues;
+    cuddle_chat_template *t = parse(no_ranges[_i].template);
+    cuddle_rendered_chat *chat = (cuddle_rendered_chat *)1;
+    test_expect_failure(cuddle_chat_template_render_ranges(&chat, t, &hello, 1, &options, &err), no_ranges[_i].status, &err);
+    ck_assert_str_eq(err.text, no_ranges[_i].sentence);
+    ck_assert_ptr_null(chat);
+    cuddle_chat_template_free(t);
+}
+END_TEST
+
+/* The fewest steps with which a rendering succeeds. */
+static uint64_t steps_of(const cuddle_chat_template *t, bool ranges)
+{
+    cuddle_chat_options options;
+    cuddle_chat_options_init(&options, sizeof options);
+    uint64_t few = 0, enough = 1 << 20;
+    while (few + 1 < enough) {
+        char *text = NULL;
+        cuddle_rendered_chat *chat = NULL;
+        options.max_steps = few + (enough - few) / 2;
+        const cuddle_status status = ranges ? cuddle_chat_template_render_ranges(&chat, t, &hello, 1, &options, &err)
+                                            : cuddle_chat_template_render(&text, NULL, t, &hello, 1, &options, &err);
+        ck_assert(status == CUDDLE_OK || status == CUDDLE_E_LIMIT);
+        *(status ? &few : &enough) = options.max_steps;
+        cuddle_text_free(text);
+        cuddle_rendered_chat_free(chat);
+    }
+    return enough;
+}
+
+START_TEST(ranges_take_steps) /* for 32 bytes of a block one to count their characters, and one to find its end */
+{
+    cuddle_chat_template *t =
+        parse("{% set s = 'a' * 3200 %}{% for i in range(50) %}{% generation %}{{ s }}{% endgeneration %}{% endfor %}");
+    ck_assert_uint_eq(steps_of(t, true), steps_of(t, false) + 2 * 50 * 100);
+    cuddle_chat_template_free(t);
+}
+END_TEST
+
 /* -------------------------------------------------------------------------------------------------------- messages */
 
 START_TEST(structs_are_what_the_json_would_be)
@@ -215,6 +357,12 @@ START_TEST(calls_that_are_wrong_are_refused)
     test_expect_failure(cuddle_chat_template_render(NULL, NULL, good, &hello, 1, NULL, &err), CUDDLE_E_ARG, &err);
     test_expect_failure(cuddle_chat_template_render(&text, NULL, NULL, &hello, 1, NULL, &err), CUDDLE_E_ARG, &err);
     test_expect_failure(cuddle_chat_template_render(&text, NULL, good, NULL, 1, NULL, &err), CUDDLE_E_ARG, &err);
+    cuddle_rendered_chat *chat = NULL;
+    test_expect_failure(cuddle_chat_template_render_ranges(NULL, good, &hello, 1, NULL, &err), CUDDLE_E_ARG, &err);
+    test_expect_failure(cuddle_chat_template_render_ranges(&chat, NULL, &hello, 1, NULL, &err), CUDDLE_E_ARG, &err);
+    test_expect_failure(cuddle_chat_template_render_ranges(&chat, good, NULL, 1, NULL, &err), CUDDLE_E_ARG, &err);
+    ck_assert_str_eq(err.text, "cuddle_chat_template_render_ranges: messages is NULL");
+    cuddle_rendered_chat_free(NULL);
     for (size_t i = 0; i < 4; i++)
         test_expect_failure(cuddle_chat_template_render(&text, NULL, good, &m[i], 1, NULL, &err), CUDDLE_E_ARG, &err);
     options.continue_final_message = 1;
@@ -564,7 +712,7 @@ START_TEST(every_failing_allocation_is_an_error)
     static const char template[] =
         "{% macro m(a, b=2) %}{{ a|tojson(indent=1) }}{{ caller() }}{% endmacro %}{% for x in messages|sort(attribute='role') %}"
         "{% call m({'k': [x, 1.5, ('a',)]}) %}{% set y %}{{ x.content|upper ~ '%s' % 5 }}{% endset %}{{ y.split('L')|join(',') "
-        "}}{% endcall %}{% endfor %}";
+        "}}{% endcall %}{% generation %}{{ x.role }}{% endgeneration %}{% endfor %}";
     char big[40000];
     memset(big, 'x', sizeof big - 1);
     big[sizeof big - 1] = 0;
@@ -574,13 +722,17 @@ START_TEST(every_failing_allocation_is_an_error)
         for (long n = 1; !done && n < 200; n++) {
             cuddle_chat_template *t = NULL;
             char *text = NULL;
+            cuddle_rendered_chat *chat = NULL;
             test_fail_allocation(n, all);
             cuddle_status status = cuddle_chat_template_parse(&t, template, sizeof template - 1, &err);
             if (!status) status = cuddle_chat_template_render(&text, NULL, t, messages, 2, NULL, &err);
+            if (!status) status = cuddle_chat_template_render_ranges(&chat, t, messages, 2, NULL, &err);
             test_fail_allocation(0, false);
             done = status == CUDDLE_OK;
             if (!done) test_expect_failure(status, CUDDLE_E_NOMEM, &err);
-            ck_assert_int_eq(done, text != NULL);
+            ck_assert(!done || text);
+            ck_assert_int_eq(done, chat != NULL);
+            cuddle_rendered_chat_free(chat);
             cuddle_text_free(text);
             cuddle_chat_template_free(t);
         }
@@ -627,8 +779,10 @@ int main(void)
     TCase *tc = tcase_create("transformers");
     tcase_set_timeout(tc, 0);
     tcase_add_loop_test(tc, writes_what_transformers_writes, 0, (int)json_array_size(cases));
+    tcase_add_test(tc, tells_what_the_assistant_said_as_transformers_does);
     suite_add_tcase(suite, tc);
     tc = tcase_create("arguments");
+    tcase_add_loop_test(tc, ranges_that_cannot_be_told_are_refused, 0, COUNT(no_ranges));
     tcase_add_test(tc, structs_are_what_the_json_would_be);
     tcase_add_test(tc, time_is_what_the_caller_says);
     tcase_add_loop_test(tc, arguments_that_are_wrong_are_named, 0, COUNT(wrong));
@@ -647,6 +801,7 @@ int main(void)
     tcase_add_loop_test(tc, deep_templates_meet_a_limit, 0, COUNT(deep));
     tcase_add_test(tc, what_is_long_but_flat_is_fine);
     tcase_add_test(tc, limits_are_exact_about_output);
+    tcase_add_test(tc, ranges_take_steps);
     suite_add_tcase(suite, tc);
     tc = tcase_create("memory");
     tcase_set_timeout(tc, 0);

@@ -53,7 +53,8 @@ typedef enum jnode_kind {
     N_CALL_BLOCK,   /* a: N_CALL; macro: what caller() is */
     N_FILTER_BLOCK, /* a: chain of N_FILTER; block[0] */
     N_WITH,         /* item[]: target, value, target, ...; block[0] */
-    N_SCOPE,        /* block[0]: {% generation %} */
+    N_GENERATION,   /* block[0] */
+    N_SCOPE,        /* block[0]: {% print %} */
     N_BREAK,
     N_CONTINUE,
     /* targets of assignments; N_TUPLE and N_NAME too */

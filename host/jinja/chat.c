@@ -183,8 +183,26 @@ static bool put_variables(jrun *j, jdict *variables, const char *json)
     return true;
 }
 
-static bool render(jrun *j, char **text, size_t *length, const cuddle_chat_template *t, const cuddle_message *messages,
-                   size_t count, const cuddle_chat_options *o)
+/* Spans in characters become bytes of the whole text, which need not be the block's own where it stood in a macro. */
+static bool put_ranges(jrun *j, cuddle_rendered_chat *out)
+{
+    if (!j->spans) return true;
+    out->assistant = malloc(j->spans * sizeof *out->assistant);
+    if (!out->assistant) {
+        if (!j->status) j->status = cud_nomem(j->err, j->spans * sizeof *out->assistant, "ranges of a chat");
+        return false;
+    }
+    for (size_t i = 0; i < j->spans; i++) {
+        const size_t begin = j->span[i].begin;
+        const size_t n = cud_j_offset(out->text + begin, out->length - begin, j->span[i].characters);
+        if (!cud_j_bytes(j, n)) return false;
+        out->assistant[out->assistant_count++] = (cuddle_text_range){ begin, begin + n };
+    }
+    return true;
+}
+
+static bool render(jrun *j, cuddle_rendered_chat *out, const cuddle_chat_template *t, const cuddle_message *messages, size_t count,
+                   const cuddle_chat_options *o)
 {
     jdict *variables = cud_j_dict(j);
     jvalue final = j_string("", 0);
@@ -198,8 +216,8 @@ static bool render(jrun *j, char **text, size_t *length, const cuddle_chat_templ
         !put_json(j, variables, "documents", o->documents_json) ||
         !cud_j_put_text(j, variables, "add_generation_prompt", j_bool(o->add_generation_prompt != 0)))
         return false;
-    if (!cud_j_render(j, variables, text, length)) return false;
-    return !o->continue_final_message || cut(j, final, *text, length);
+    if (!cud_j_render(j, variables, &out->text, &out->length)) return false;
+    return o->continue_final_message ? cut(j, final, out->text, &out->length) : put_ranges(j, out);
 }
 
 static const jtemplate *find(const cuddle_chat_template *t, const char *name)
@@ -227,7 +245,7 @@ static cuddle_status choose(const jtemplate **out, const cuddle_chat_template *t
                     o->template_name ? o->template_name : "default", names);
 }
 
-cuddle_status cud_chat_render(char **text, size_t *length, const cuddle_chat_template *t, const cuddle_message *messages,
+cuddle_status cud_chat_render(cuddle_rendered_chat *out, bool ranges, const cuddle_chat_template *t, const cuddle_message *messages,
                               size_t count, const cuddle_chat_options *o, cuddle_error *err)
 {
     const jtemplate *template;
@@ -241,6 +259,10 @@ cuddle_status cud_chat_render(char **text, size_t *length, const cuddle_chat_tem
         return cud_fail(err, CUDDLE_E_ARG,
                         "continue_final_message and add_generation_prompt are both set: the text ends either within the last "
                         "message or behind it");
+    if (o->continue_final_message && ranges)
+        return cud_fail(err, CUDDLE_E_ARG,
+                        "continue_final_message is set and the ranges of what the assistant said are asked for: the last of them "
+                        "would have no end");
     cuddle_status status = choose(&template, t, o, err);
     if (status) return status;
     const int64_t now = o->now ? o->now : (int64_t)time(NULL);
@@ -248,13 +270,12 @@ cuddle_status cud_chat_render(char **text, size_t *length, const cuddle_chat_tem
         return cud_fail(err, CUDDLE_E_ARG, "now and utc_offset are not within the years 1 to 9999");
     jrun run;
     cud_j_begin(&run, template, &limits, now + o->utc_offset, err);
-    char *result = NULL;
-    if (!render(&run, &result, length, t, messages, count, o)) {
-        free(result);
-        result = NULL;
-        *length = 0;
+    run.tracks = ranges;
+    if (!render(&run, out, t, messages, count, o)) {
+        free(out->text);
+        free(out->assistant);
+        *out = (cuddle_rendered_chat){ 0 };
     }
-    *text = result;
     cud_j_end(&run);
     return run.status;
 }

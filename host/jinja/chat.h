@@ -23,8 +23,8 @@ struct cuddle_chat_template {
 cuddle_status cud_chat_load(cuddle_chat_template **out, const char *path, cuddle_error *err);
 cuddle_status cud_chat_parse(cuddle_chat_template **out, const char *text, size_t length, cuddle_error *err);
 void cud_chat_free(cuddle_chat_template *t);
-/* Options are complete: see cud_options_copy(). */
-cuddle_status cud_chat_render(char **text, size_t *length, const cuddle_chat_template *t, const cuddle_message *messages,
+/* Fills *out, without its ranges unless they are asked for. Options are complete: see cud_options_copy(). */
+cuddle_status cud_chat_render(cuddle_rendered_chat *out, bool ranges, const cuddle_chat_template *t, const cuddle_message *messages,
                               size_t count, const cuddle_chat_options *options, cuddle_error *err);
 
 /* Runs a template with these variables; *text is malloc'ed and terminated. What `run` holds stays valid until cud_j_end(). */

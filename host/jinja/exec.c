@@ -2,6 +2,12 @@
 #include "jinja/interp.h"
 #include "jinja/operators.h"
 
+size_t cud_j_capture_begin(jrun *j)
+{
+    if (!j->captures++) j->settled = j->length;
+    return j->length;
+}
+
 bool cud_j_capture(jrun *j, size_t from, jvalue *out)
 {
     const size_t n = j->length - from;
@@ -9,6 +15,7 @@ bool cud_j_capture(jrun *j, size_t from, jvalue *out)
     if (!text) return false;
     if (n) memcpy(text, j->output + from, n);
     j->length = from;
+    j->captures--;
     *out = j_string(text, n);
     return true;
 }
@@ -73,10 +80,11 @@ static bool run_inner(jrun *j, jscope *scope, const jblock *block, jflow *flow)
 /* A block that is captured and goes through filters; what a jump leaves unfinished is dropped. */
 static bool run_captured(jrun *j, jscope *scope, const jnode *node, const jnode *filters, jvalue *value, jflow *flow)
 {
-    const size_t from = j->length;
+    const size_t from = cud_j_capture_begin(j);
     if (!run_inner(j, scope, &node->block[0], flow)) return false;
     if (*flow != FLOW_ON) {
         j->length = from;
+        j->captures--;
         return true;
     }
     return cud_j_capture(j, from, value) && (!filters || run_filters(j, scope, filters, value));
@@ -174,14 +182,18 @@ static bool run_for(jrun *j, jscope *scope, const jnode *node, jflow *flow)
     jvalue over;
     if (!cud_j_eval(j, scope, node->b, &over)) return false;
     j->at = node->b->at;
-    return run_loop(j, scope, node, over, 0, flow);
+    if (!node->recursive) return run_loop(j, scope, node, over, 0, flow);
+    cud_j_capture_begin(j); /* a function in Jinja; the text may stay where it is */
+    if (!run_loop(j, scope, node, over, 0, flow)) return false;
+    j->captures--;
+    return true;
 }
 
 bool cud_j_call_loop(jrun *j, jvalue *out, const jloop *loop, const jcall *call)
 {
     if (!loop->node->recursive) return cud_j_fail(j, "loop() needs a loop that is marked as recursive");
     if (call->count != 1 || call->keywords) return cud_j_fail(j, "loop() takes one argument: what to go through");
-    const size_t from = j->length;
+    const size_t from = cud_j_capture_begin(j);
     jflow flow = FLOW_ON;
     if (!cud_j_enter(j) || !run_loop(j, loop->scope, loop->node, call->arg[0], loop->depth + 1, &flow)) return false;
     j->depth--;
@@ -272,7 +284,7 @@ bool cud_j_call_macro(jrun *j, jvalue *out, const jmacro *macro, const jcall *ca
         if (given || !code->fallback[i]) continue;
         if (!cud_j_eval(j, inner, code->fallback[i], &value) || !cud_j_set(j, inner, code->param[i], value)) return false;
     }
-    const size_t from = j->length;
+    const size_t from = cud_j_capture_begin(j);
     jflow flow = FLOW_ON;
     if (!cud_j_run(j, inner, &code->body, &flow)) return false;
     j->depth--;
@@ -308,6 +320,33 @@ static bool run_if(jrun *j, jscope *scope, const jnode *node, jflow *flow)
     return cud_j_run(j, scope, &node->block[node->count], flow);
 }
 
+static bool add_span(jrun *j, jspan span)
+{
+    if (j->spans == j->span_room) {
+        const size_t room = j->span_room * 2 + 8;
+        jspan *grown = cud_j_alloc(j, room * sizeof *grown);
+        if (!grown) return false;
+        if (j->spans) memcpy(grown, j->span, j->spans * sizeof *grown);
+        j->span = grown;
+        j->span_room = room;
+    }
+    j->span[j->spans++] = span;
+    return true;
+}
+
+/* transformers makes a macro of the block and counts from what the template has given out by then: that is where the outermost open
+ * capture began, of which the block itself may be one. */
+static bool run_generation(jrun *j, jscope *scope, const jnode *node, jflow *flow)
+{
+    const size_t from = cud_j_capture_begin(j);
+    if (!run_inner(j, scope, &node->block[0], flow)) return false;
+    const size_t n = j->length - from, begin = j->settled;
+    j->captures--;
+    if (!j->tracks) return true;
+    j->at = node->at;
+    return cud_j_bytes(j, n) && add_span(j, (jspan){ begin, cud_j_count(j->output + from, n) });
+}
+
 static bool run_statement(jrun *j, jscope *scope, const jnode *node, jflow *flow)
 {
     jvalue value;
@@ -328,6 +367,7 @@ static bool run_statement(jrun *j, jscope *scope, const jnode *node, jflow *flow
     case N_CALL_BLOCK: return run_call_block(j, scope, node);
     case N_FILTER_BLOCK: return run_filter_block(j, scope, node, flow);
     case N_WITH: return run_with(j, scope, node, flow);
+    case N_GENERATION: return run_generation(j, scope, node, flow);
     case N_SCOPE: return run_inner(j, scope, &node->block[0], flow);
     case N_BREAK: *flow = FLOW_BREAK; return true;
     case N_CONTINUE: *flow = FLOW_CONTINUE; return true;

@@ -40,7 +40,9 @@ bool cud_j_arguments(jrun *j, jscope *scope, const jargs *args, jcall *out);
 bool cud_j_run(jrun *j, jscope *scope, const jblock *block, jflow *flow);
 bool cud_j_call_macro(jrun *j, jvalue *out, const jmacro *macro, const jcall *call);
 bool cud_j_call_loop(jrun *j, jvalue *out, const jloop *loop, const jcall *call);
-/* What was written since `from`, taken out of the output. */
+/* Begins to capture what is written; returns where that is. */
+size_t cud_j_capture_begin(jrun *j);
+/* What was written since, taken out of the output. */
 bool cud_j_capture(jrun *j, size_t from, jvalue *out);
 
 #endif

@@ -344,7 +344,7 @@ static const struct {
     { "call", N_CALL_BLOCK, parse_call_block },
     { "filter", N_FILTER_BLOCK, parse_filter_block },
     { "with", N_WITH, parse_with },
-    { "generation", N_SCOPE, parse_generation },
+    { "generation", N_GENERATION, parse_generation },
     { "break", N_BREAK, parse_jump },
     { "continue", N_CONTINUE, parse_jump },
     { "print", N_SCOPE, parse_print },

@@ -12,6 +12,10 @@ typedef struct jlimits {
     size_t memory, output; /* bytes */
 } jlimits;
 
+typedef struct jspan { /* what a {% generation %} block wrote */
+    size_t begin, characters;
+} jspan;
+
 struct jrun {
     const struct jtemplate *template;
     arena memory;
@@ -21,6 +25,11 @@ struct jrun {
     uint32_t at; /* offset in the template of what is being evaluated */
     char *output;
     size_t length, room;
+    uint32_t captures; /* that are open: what they hold is not of the template's text yet */
+    size_t settled;    /* length of the output when the outermost of them was opened */
+    bool tracks;       /* spans are wanted */
+    jspan *span;       /* in the order in which the blocks end */
+    size_t spans, span_room;
     int64_t now; /* for strftime_now: seconds since 1970, local time */
     jscope *globals;
     cuddle_status status; /* of the first failure */

@@ -13,7 +13,7 @@
 typedef struct render_options {
     const char *tools, *documents, *template;
     option_strings set;
-    int no_generation_prompt, continues, tokens;
+    int no_generation_prompt, continues, tokens, ranges;
     int64_t now;
 } render_options;
 static const option_row render_rows[] = {
@@ -30,6 +30,9 @@ static const option_row render_rows[] = {
       "end within the last message, for the model to go on with it" },
     { "tokens", OPTION_FLAG, offsetof(render_options, tokens), 0, 0, "",
       "print token ids; no special tokens are added to those the template writes" },
+    { "generation-ranges", OPTION_FLAG, offsetof(render_options, ranges), 0, 0, "",
+      "print JSON: the text, and what of it the assistant said (the template's generation blocks) as [begin, end) in bytes; with "
+      "--tokens also the ids, and a mask that has 1 for those the assistant said" },
     { "now", OPTION_INT64, offsetof(render_options, now), 0, 253402300799.0, "SECONDS",
       "the time that templates see, in seconds since 1970; 0: the clock" },
     { 0 },
@@ -49,19 +52,71 @@ static int read_option(input *in, const command *c, const char *path, const char
     return 0;
 }
 
-static int print_tokens(const char *model, const char *text, size_t length)
+static int tokenize(cuddle_encoding **out, const char *model, const char *text, size_t length)
 {
     cuddle_error err;
     cuddle_tokenizer *tokenizer = NULL;
-    cuddle_encoding *e = NULL;
     int code = 0;
     if (cuddle_tokenizer_load(&tokenizer, model, &err) != CUDDLE_OK ||
-        cuddle_tokenize(&e, tokenizer, text, length, CUDDLE_TOKENIZE_NO_SPECIAL, &err) != CUDDLE_OK)
+        cuddle_tokenize(out, tokenizer, text, length, CUDDLE_TOKENIZE_NO_SPECIAL, &err) != CUDDLE_OK)
         code = say_error(&err);
+    cuddle_tokenizer_free(tokenizer);
+    return code;
+}
+
+static int print_tokens(const char *model, const char *text, size_t length)
+{
+    cuddle_encoding *e = NULL;
+    const int code = tokenize(&e, model, text, length);
     for (size_t i = 0; !code && i < e->count; i++) out_printf("%s%d", i ? " " : "", (int)e->ids[i]);
     if (!code) out_printf("\n");
     cuddle_encoding_free(e);
-    cuddle_tokenizer_free(tokenizer);
+    return code;
+}
+
+static int put_tokens(json_t *object, const char *model, const cuddle_rendered_chat *chat)
+{
+    cuddle_encoding *e = NULL;
+    const int code = tokenize(&e, model, chat->text, chat->length);
+    if (code) return code;
+    uint8_t *bits = malloc(e->count + 1);
+    json_t *mask = json_array();
+    if (!bits) {
+        say("out of memory: %zu bytes for a mask", e->count + 1);
+        cuddle_encoding_free(e);
+        json_decref(mask);
+        return EXIT_FAILED;
+    }
+    cuddle_rendered_chat_mask(bits, chat, e);
+    for (size_t i = 0; i < e->count; i++) js_add(mask, json_integer(bits[i]));
+    js_put(object, "tokens", js_ids(e->ids, e->count));
+    js_put(object, "assistant_mask", mask);
+    free(bits);
+    cuddle_encoding_free(e);
+    return 0;
+}
+
+static int render_ranges(const char *model, const render_options *own, const cuddle_chat_template *t,
+                         const cuddle_chat_options *options)
+{
+    cuddle_error err;
+    cuddle_rendered_chat *chat;
+    if (cuddle_chat_template_render_ranges(&chat, t, NULL, 0, options, &err) != CUDDLE_OK) return say_error(&err);
+    json_t *object = json_object(), *ranges = json_array();
+    for (size_t i = 0; i < chat->assistant_count; i++) {
+        json_t *range = json_array();
+        js_add(range, js_bytes(chat->assistant[i].begin));
+        js_add(range, js_bytes(chat->assistant[i].end));
+        js_add(ranges, range);
+    }
+    js_put(object, "text", js_text(chat->text, chat->length));
+    js_put(object, "generation_ranges", ranges);
+    const int code = own->tokens ? put_tokens(object, model, chat) : 0;
+    if (code)
+        json_decref(object);
+    else
+        out_json(object);
+    cuddle_rendered_chat_free(chat);
     return code;
 }
 
@@ -72,14 +127,17 @@ static int render(const char *model, const render_options *own, cuddle_chat_opti
     char *text = NULL;
     size_t length = 0;
     int code = 0;
-    if (cuddle_chat_template_load(&t, model, &err) != CUDDLE_OK ||
-        cuddle_chat_template_render(&text, &length, t, NULL, 0, options, &err) != CUDDLE_OK)
+    if (cuddle_chat_template_load(&t, model, &err) != CUDDLE_OK)
+        code = say_error(&err);
+    else if (own->ranges)
+        code = render_ranges(model, own, t, options);
+    else if (cuddle_chat_template_render(&text, &length, t, NULL, 0, options, &err) != CUDDLE_OK)
         code = say_error(&err);
     else if (own->tokens)
         code = print_tokens(model, text, length);
     else
         out_text(text, length);
-    if (!code && !own->tokens && out_is_terminal()) out_printf("\n");
+    if (!code && !own->tokens && !own->ranges && out_is_terminal()) out_printf("\n");
     cuddle_text_free(text);
     cuddle_chat_template_free(t);
     return code;

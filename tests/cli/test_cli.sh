@@ -100,7 +100,7 @@ help_lists inspect json
 help_lists plan json $model_options
 help_lists tokenize json tokens count offsets file lines pair max-length no-special decode
 help_lists detokenize json file no-special
-help_lists render tools documents set template no-generation-prompt continue tokens now
+help_lists render tools documents set template no-generation-prompt continue tokens generation-ranges now
 # shellcheck disable=SC2086
 help_lists bench prompt-tokens generate batch repeat only-load cold bandwidth no-probe json $model_options
 help_lists doctor
@@ -290,6 +290,20 @@ expect "render --set" 0 "$cuddle" render "$work/x.jinja" "$work/chat/messages" -
 same "the text" "$(cat "$work/out")" "True x y [{'text': 'd'}] 2024-07-04Hi!"
 expect "render --continue" 0 "$cuddle" render "$work/x.jinja" "$work/chat/messages" --continue --now 1
 same "the text" "$(cat "$work/out")" "  None 1970-01-01Hi"
+printf '{%% for m in messages %%}{{ m.role }}:{%% generation %%} {{ m.content }}{%% endgeneration %%}{%% endfor %%}' >"$work/chat/generation.jinja"
+mkdir "$work/masks"
+cp "$model"/tokenizer*.json "$work/masks"
+cp "$work/chat/generation.jinja" "$work/masks/chat_template.jinja"
+printf '[{"role": "é", "content": "ü"}, {"role": "b", "content": "And God"}]' >"$work/chat/spoken"
+expect "render --generation-ranges" 0 "$cuddle" render "$work/chat/generation.jinja" "$work/chat/spoken" --generation-ranges
+same "the text" "$(value text)" '"\u00E9: \u00FCb: And God"'
+same "the ranges" "$(value generation_ranges)" "[[3,6],[8,16]]"
+grep -q assistant_mask "$work/out" && bad "there is a mask of tokens that nobody asked for"
+expect "render --generation-ranges --tokens" 0 "$cuddle" render "$work/masks" "$work/chat/spoken" --generation-ranges --tokens
+same "the tokens" "$(value tokens)" "[$("$cuddle" tokenize "$work/masks" --no-special 'é: üb: And God' | tr ' ' ',')]"
+# é, its second byte, and the colon; then a blank and the bytes of ü; b and its colon; then " And" and " God".
+same "the mask" "$(value assistant_mask)" "[0,0,0,1,1,1,0,0,1,1]"
+expect "render --generation-ranges --continue" 1 "$cuddle" render "$work/masks" "$work/chat/spoken" --generation-ranges --continue && one_sentence && holds continue_final_message
 usage "--set expects NAME=VALUE, but 'x' was given" render "$work/chat" "$work/chat/messages" --set x
 usage "--tools expects a string that is not empty" render "$work/chat" "$work/chat/messages" --tools=
 expect "render: no such template" 1 "$cuddle" render "$work/chat" "$work/chat/messages" --template rag && one_sentence && holds "there are: default"

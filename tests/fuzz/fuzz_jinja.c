@@ -36,6 +36,25 @@ static void choose_limits(cuddle_chat_options *options, const uint8_t *byte, siz
     options->now = size > 6 ? (int64_t)(int32_t)(value[3] | value[4] << 16) * 64 : 1720105569; /* thousands of years around now */
 }
 
+/* Asking for ranges changes nothing of what can be rendered, but for the steps and the memory that they take. */
+static void check_ranges(const cuddle_chat_template *t, const cuddle_chat_options *options, const char *text, size_t bytes)
+{
+    cuddle_error err = { CUDDLE_OK, "" };
+    cuddle_rendered_chat *chat;
+    cuddle_chat_options roomy = *options;
+    roomy.max_steps = 1 << 24;
+    roomy.max_memory = 64 << 20;
+    const cuddle_status status = cuddle_chat_template_render_ranges(&chat, t, NULL, 0, &roomy, &err);
+    require(status == (options->continue_final_message ? CUDDLE_E_ARG : CUDDLE_OK) && (status == CUDDLE_OK) == (chat != NULL));
+    if (!chat) return;
+    require(chat->length == bytes && memcmp(chat->text, text, bytes + 1) == 0);
+    for (size_t i = 0; i < chat->assistant_count; i++) {
+        const cuddle_text_range r = chat->assistant[i];
+        require(r.begin <= r.end && r.end <= bytes && cud_utf8_valid(text, r.begin) == r.begin && cud_utf8_valid(text, r.end) == r.end);
+    }
+    cuddle_rendered_chat_free(chat);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     const char *template = (const char *)data, *end = size ? memchr(data, 0, size) : NULL;
@@ -66,6 +85,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             require(cuddle_chat_template_render(&again, &bytes_again, t, NULL, 0, &options, &second) == status && bytes_again == bytes);
             require(strcmp(err.text, second.text) == 0 && (!text || memcmp(text, again, bytes) == 0));
         }
+        if (text && !last) check_ranges(t, &options, text, bytes);
         cuddle_text_free(text);
         cuddle_text_free(again);
     }
