@@ -755,7 +755,8 @@ typedef struct cuddle_event { /* what is new; pointers are valid during the call
  * requests and submit new ones, must not free or wait. */
 typedef void (*cuddle_event_fn)(cuddle_request *request, const cuddle_event *event, void *user);
 
-/* Copies everything it needs out of its arguments. A request that can never fit is CUDDLE_E_LIMIT with the numbers.
+/* Copies everything it needs out of its arguments. A request that can never fit is CUDDLE_E_LIMIT with the numbers, one for which the queue has
+ * no room CUDDLE_E_BUSY, one to an engine that is being drained or freed CUDDLE_E_CANCELLED.
  * on_event may be NULL. Release with cuddle_request_free(), which cancels and joins it. */
 CUDDLE_API cuddle_status cuddle_request_submit(cuddle_request **out, cuddle_model *model, const cuddle_segment *segments, size_t count,
                                                const cuddle_generation_options *options, cuddle_event_fn on_event, void *user,

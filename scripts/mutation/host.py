@@ -60,7 +60,8 @@ FAMILIES = {
     "generation": Family(["runtime/engine/generation.c", "runtime/engine/generation_config.c", "runtime/engine/sequences.c"],
                          ["test_bad_config", "test_processors", "test_bad_input", "test_generation", "test_engine"], share=3),
     "draw": Family(["runtime/core/draw.h"], ["test_sampler", "test_processors"]),
-    "engine": Family(["runtime/engine/scheduler.c", "runtime/engine/output.c", "runtime/core/step.c"], ["test_engine", "test_generation", "test_parity"]),
+    "engine": Family(["runtime/engine/scheduler.c", "runtime/engine/pages.c", "runtime/engine/fill.c", "runtime/engine/output.c", "runtime/core/step.c"],
+                     ["test_scheduler", "test_engine_queue", "test_engine", "test_generation", "test_parity"], share=3),
 }
 
 VARIANTS = [
