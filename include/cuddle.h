@@ -667,6 +667,12 @@ typedef struct cuddle_sequence_bias {
  * greedy, temperature, top-h, top-k, top-p, min-p, typical-p, epsilon cut-off, eta cut-off. What is in brackets transformers does not have.
  * A field left unset takes generation_config.json's value, else transformers' default. Ids outside the vocabulary, numbers out of range
  * and NaN are CUDDLE_E_ARG. Where nothing is left to choose from, the request fails. */
+typedef enum cuddle_early_stopping { /* of a beam search that has num_beams finished sequences: transformers' early_stopping */
+    CUDDLE_BEAMS_STOP_HEURISTIC = 0, /* false: ends when the best beam, were it finished now, would be no better */
+    CUDDLE_BEAMS_STOP_EARLY = 1,     /* true: ends */
+    CUDDLE_BEAMS_NEVER_STOP = 2      /* "never": ends when no beam can become better, at max_tokens with a positive length_penalty */
+} cuddle_early_stopping;
+
 typedef struct cuddle_generation_options {
     size_t struct_size;
     int max_tokens;           /* new tokens; unset: generation_config's max_new_tokens, else what its max_length leaves, else the context's rest.
@@ -722,6 +728,11 @@ typedef struct cuddle_generation_options {
     /* What the output is held to; NULL: nothing. Compiled for the model's tokenizer. Stop tokens are drawn only where the text may end; where
      * nothing may follow the request ends by itself, as with an end-of-sequence token. What max_tokens or a stop string cuts off is a beginning only. */
     cuddle_grammar *grammar;
+    /* Beam search as transformers has it, without drawing: the n best of num_beams sequences. 0 (default) and 1: none; at most 64, and no more than
+     * run at once. Goes with temperature 0 only, and not with on_event, best_of, logprobs, stop and grammar. */
+    int num_beams;
+    float length_penalty; /* a sequence's score is the sum of its log-probabilities / its length to this power; default 1 */
+    cuddle_early_stopping early_stopping;
 } cuddle_generation_options;
 CUDDLE_API void cuddle_generation_options_init(cuddle_generation_options *options, size_t size);
 
@@ -800,6 +811,7 @@ typedef struct cuddle_result {
     int cached_tokens; /* of the prompt, taken over from requests before it */
     int preemptions;   /* times that it had to give way and began anew; its results do not show it */
     double mean_logprob; /* of the tokens produced, by the model's distribution; 0 unless log-probabilities were asked for or needed for best_of */
+    double beam_score;   /* with num_beams: what sequences are compared by */
 } cuddle_result;
 CUDDLE_API cuddle_status cuddle_request_result(cuddle_request *request, cuddle_result *out, cuddle_error *err);
 /* Likewise of one of several choices, 0 to n - 1. */

@@ -153,6 +153,7 @@ cuddle_status cuddle_request_result_of(cuddle_request *request, int choice, cudd
         .prefill_seconds = r->first_token > 0 ? r->first_token - r->started : r->g.max_tokens == 0 && r->started > 0 ? r->ended - r->started : 0,
         .decode_seconds = r->first_token > 0 ? r->ended - r->first_token : 0,
         .cached_tokens = r->cached, .preemptions = r->task.preemptions, .mean_logprob = count ? r->logprob_sum / count : 0,
+        .beam_score = r->beam_score,
     };
     return cud_result_copy(out, &result, sizeof result, "cuddle_result", err);
 }

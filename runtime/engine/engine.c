@@ -95,6 +95,11 @@ static bool usable(const cuddle_model *h)
 static void publish(produced *p)
 {
     cuddle_request *r = p->request;
+    if (r->whole->beam) {
+        cud_beams_publish(r, p->finish, &p->failure);
+        p->finish = CUDDLE_FINISH_NONE; /* that was taken care of */
+        return;
+    }
     cuddle_engine *e = r->model->engine;
     cuddle_engine_stats *stats = &e->stats;
     const double now = cud_now();

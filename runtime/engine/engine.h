@@ -8,6 +8,7 @@
 
 #include "core/clock.h"
 #include "core/log.h"
+#include "engine/beam.h"
 #include "engine/generation.h"
 #include "engine/scheduler.h"
 #include "engine/stats.h"
@@ -121,6 +122,7 @@ struct cuddle_request {
     cuddle_request **choice; /* [g.best_of], the whole's; in the order of the results once it has ended */
     int index;               /* among the choices */
     int open;                /* the whole's: choices that have not ended */
+    beam_search *beam;       /* the whole's, if its choices are beams */
 
     int handles; /* the whole's: the user's, and the scheduler's for each choice */
     pthread_cond_t changed;
@@ -146,6 +148,7 @@ struct cuddle_request {
     size_t released;        /* bytes of `made` that no stop string can take back */
     float *logprobs, *prompt_logprobs;
     double logprob_sum; /* of the tokens produced */
+    double beam_score;
     uint8_t *prompt_is_greedy;
     cuddle_logprob *top_logprobs, *prompt_top_logprobs;
 
@@ -190,6 +193,11 @@ void cud_request_release(cuddle_request *r); /* one handle; the lock is held */
 void cud_request_end(cuddle_request *r, cuddle_finish finish, const cuddle_error *why);
 /* Marks it to be ended before the next step; the lock is held. */
 void cud_request_mark_cancelled(cuddle_request *r);
+
+/* ---- beams.c: the lock is held ---- */
+
+/* A beam's part of the step is over; its other beams may end or move with it. */
+void cud_beams_publish(cuddle_request *r, cuddle_finish finish, const cuddle_error *failure);
 
 /* ---- fill.c: rows of a step ---- */
 
@@ -238,6 +246,10 @@ typedef struct produced { /* by one request in one step */
  * was its turn. */
 void cud_output_take(produced *p, cuddle_model *h, bool picked);
 history cud_request_past(const cuddle_request *r); /* what the next token follows */
+/* Does this token end the output? */
+bool cud_output_ends(const cuddle_request *r, int32_t token);
+/* The text of all that was produced, for readers. */
+cuddle_status cud_output_whole_text(cuddle_request *r, cuddle_error *err);
 cuddle_status cud_text_append(text_buffer *b, const char *text, size_t length, cuddle_error *err);
 
 #endif

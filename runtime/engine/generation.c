@@ -13,7 +13,7 @@ void cuddle_generation_options_init(cuddle_generation_options *options, size_t s
         .top_p = CUDDLE_UNSET_FLOAT, .min_p = CUDDLE_UNSET_FLOAT, .repetition_penalty = CUDDLE_UNSET_FLOAT, .logprobs = -1,
         .min_tokens = CUDDLE_UNSET_INT, .typical_p = CUDDLE_UNSET_FLOAT, .epsilon_cutoff = CUDDLE_UNSET_FLOAT, .eta_cutoff = CUDDLE_UNSET_FLOAT,
         .top_h = CUDDLE_UNSET_FLOAT, .no_repeat_ngram_size = CUDDLE_UNSET_INT, .forced_bos = CUDDLE_UNSET_INT, .forced_eos = CUDDLE_UNSET_INT,
-        .length_decay_factor = CUDDLE_UNSET_FLOAT,
+        .length_decay_factor = CUDDLE_UNSET_FLOAT, .length_penalty = 1,
     };
     cud_options_init(options, size, &defaults, sizeof defaults);
 }
@@ -229,6 +229,24 @@ static cuddle_status take_schedule(generation *g, const cuddle_generation_option
     return status;
 }
 
+static cuddle_status take_beams(generation *g, const cuddle_generation_options *o, cuddle_error *err)
+{
+    g->beams = o->num_beams > 1 ? o->num_beams : 1;
+    g->length_penalty = o->length_penalty;
+    g->early_stopping = o->early_stopping;
+    cuddle_status status = check_count(err, "num_beams", o->num_beams, 0, CUD_MAX_BEAMS);
+    if (!status) status = check_count(err, "early_stopping", (int)o->early_stopping, CUDDLE_BEAMS_STOP_HEURISTIC, CUDDLE_BEAMS_NEVER_STOP);
+    if (!status) status = check_range(err, "length_penalty", (double)o->length_penalty, -100, 100);
+    if (status || g->beams == 1) return status;
+    if (!g->how.greedy) return cud_fail(err, CUDDLE_E_UNSUPPORTED, "num_beams is %d, and beams draw nothing: temperature has to be 0", g->beams);
+    const char *other = o->best_of ? "best_of" : o->logprobs >= 0 ? "logprobs" : o->stop_count ? "stop" : o->grammar ? "grammar" : NULL;
+    if (other) return cud_fail(err, CUDDLE_E_UNSUPPORTED, "num_beams is %d, which does not go with %s", g->beams, other);
+    if (g->n > g->beams) return cud_fail(err, CUDDLE_E_ARG, "n is %d, expected at most num_beams, which is %d", g->n, g->beams);
+    if (g->max_tokens_asked && g->max_tokens == 0) return cud_fail(err, CUDDLE_E_ARG, "num_beams is %d, but max_tokens is 0", g->beams);
+    g->best_of = g->beams;
+    return CUDDLE_OK;
+}
+
 cuddle_status cud_generation_resolve(generation *g, const cuddle_generation_options *options, const generation_config *config, int vocabulary,
                                      cuddle_error *err)
 {
@@ -250,6 +268,7 @@ cuddle_status cud_generation_resolve(generation *g, const cuddle_generation_opti
     if (g->grammar) cud_grammar_keep(g->grammar);
     status = take_numbers(g, &o, vocabulary, err);
     if (!status) status = take_schedule(g, &o, err);
+    if (!status) status = take_beams(g, &o, err);
     if (!status) status = copy_stops(g, &o, err);
     if (!status) status = copy_ids(&g->suppress, &how->suppress_count, config->suppress, config->suppress_count, o.suppress, o.suppress_count,
                                    "suppressed tokens", err);

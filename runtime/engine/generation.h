@@ -48,7 +48,7 @@ void cud_generation_config_free(generation_config *g);
 /* ---- generation.c ---- */
 
 /* A copy of everything a request needs from the caller's options. */
-enum { CUD_MAX_CHOICES = 128 };
+enum { CUD_MAX_CHOICES = 128, CUD_MAX_BEAMS = 64 };
 
 typedef struct generation {
     sampling how; /* its sets are its own; its lists are those below and the config's */
@@ -67,7 +67,10 @@ typedef struct generation {
     size_t stop_token_count;
     char **stop;
     size_t *stop_length, stop_count, longest_stop;
-    int n, best_of; /* choices to give, choices to make */
+    int n, best_of; /* choices to give, choices to make: the beams, if there are several */
+    int beams;      /* 1: none */
+    float length_penalty;
+    cuddle_early_stopping early_stopping;
     int priority, timeout_ms;
     uint64_t cache_salt;
     cuddle_grammar *grammar; /* kept; NULL: none */

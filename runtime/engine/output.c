@@ -68,7 +68,7 @@ history cud_request_past(const cuddle_request *r)
     return (history){ r->ids, r->task.count, fresh, fresh + 1 == r->g.max_tokens };
 }
 
-static bool ends(const cuddle_request *r, int32_t token)
+bool cud_output_ends(const cuddle_request *r, int32_t token)
 {
     for (size_t i = 0; i < r->g.stop_token_count; i++)
         if (r->g.stop_tokens[i] == token) return true;
@@ -128,7 +128,7 @@ static cuddle_status take_token(produced *p, int32_t token, cuddle_error *err)
     cuddle_status status = CUDDLE_OK;
     r->ids[r->task.count++] = token;
     bool stopped = false;
-    bool eos = ends(r, token);
+    bool eos = cud_output_ends(r, token);
     const bool full = r->task.count - r->prompt_count == r->g.max_tokens;
     const char *piece = NULL;
     size_t length = 0;
@@ -149,19 +149,40 @@ static cuddle_status take_token(produced *p, int32_t token, cuddle_error *err)
     return CUDDLE_OK;
 }
 
+cuddle_status cud_output_whole_text(cuddle_request *r, cuddle_error *err)
+{
+    if (!r->detokenizer) return CUDDLE_OK;
+    const char *piece = NULL;
+    size_t length = 0;
+    cuddle_status status = CUDDLE_OK;
+    for (int i = r->prompt_count; i < r->task.count && !status; i++) {
+        if (cud_output_ends(r, r->ids[i])) break;
+        status = cud_detokenizer_push(r->detokenizer, r->ids[i], &piece, &length, err);
+        if (!status) status = cud_text_append(&r->text, piece, length, err);
+    }
+    if (!status) status = cud_detokenizer_finish(r->detokenizer, &piece, &length, err);
+    return status ? status : cud_text_append(&r->text, piece, length, err);
+}
+
 void cud_output_take(produced *p, cuddle_model *h, bool picked)
 {
     cuddle_request *r = p->request;
     const int vocabulary = h->sampler.vocabulary;
     float *logits = h->logits + (size_t)r->task.step_first_output * (size_t)vocabulary;
     if (r->g.prompt_logprobs && r->task.computed < r->prompt_count && !picked) take_prompt_logprobs(r, logits, vocabulary);
-    if (!cud_request_samples(r)) return;
+    if (r->whole->beam) r->whole->beam->in_step++;
+    if (!cud_request_samples(r) || r->task.step_outputs == 0) return;
+    float *last = logits + (size_t)(r->task.step_outputs - 1) * (size_t)vocabulary;
+    if (r->whole->beam) {
+        const history past = cud_request_past(r);
+        if (cud_beam_take(r->whole->beam, r->index, &h->sampler, &r->g.how, &past, last, &p->failure)) p->finish = CUDDLE_FINISH_FAILED;
+        return;
+    }
     if (r->g.max_tokens == 0) { /* the prompt was all */
         p->finish = CUDDLE_FINISH_LENGTH;
         return;
     }
     int32_t token = 0;
-    float *last = logits + (size_t)(r->task.step_outputs - 1) * (size_t)vocabulary;
     cuddle_status status = picked ? cud_pick_take(&token, h, r, &p->failure) : pick(&token, r, h, last, &p->failure);
     if (!status) status = take_token(p, token, &p->failure);
     if (status) p->finish = CUDDLE_FINISH_FAILED;

@@ -9,6 +9,7 @@ bool cud_pick_on_device(const cuddle_model *h, const produced *p, int count)
     if (!h->m->backend->ops->sample) return false;
     for (int i = 0; i < count; i++) {
         const cuddle_request *r = p[i].request;
+        if (r->whole->beam) return false;
         const history past = cud_request_past(r);
         if (r->task.step_outputs > 0 && cud_sampling_needs_host(&r->g.how, &past)) return false;
         if (r->task.step_outputs > 0 && (r->g.logprobs >= 0 || r->task.step_outputs > 1 || !cud_request_samples(r))) return false;

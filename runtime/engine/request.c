@@ -95,6 +95,11 @@ static cuddle_status fit(cuddle_request *r, const cuddle_model *h, cuddle_error 
         g->max_tokens = c->max_new_tokens ? c->max_new_tokens : c->max_length > r->prompt_count ? c->max_length - r->prompt_count : (int)room;
         if (g->max_tokens > room) g->max_tokens = (int)room;
     }
+    /* Beams wait for each other, so they have to run together. */
+    const int64_t needed = g->beams * (((int64_t)r->prompt_count + g->max_tokens + CUD_PAGE - 1) / CUD_PAGE);
+    if (g->beams > 1 && (needed > pages || g->beams > h->scheduler.caps.sequences))
+        return cud_fail(err, CUDDLE_E_LIMIT, "%d beams need %lld pages of the cache and %d places, the model has %lld and %d", g->beams, (long long)needed,
+                        g->beams, (long long)pages, h->scheduler.caps.sequences);
     return CUDDLE_OK;
 }
 
@@ -179,6 +184,7 @@ static void destroy(cuddle_request *r)
     free(r->prompt_logprobs);
     free(r->prompt_is_greedy);
     free(r->prompt_top_logprobs);
+    cud_beam_free(r->beam);
     pthread_cond_destroy(&r->changed);
     destroy_choice(r);
     free(choice);
@@ -247,6 +253,8 @@ cuddle_status cud_request_submit(cuddle_request **out, cuddle_model *h, const cu
     id_list prompt = { 0 };
     cuddle_status status = cud_generation_resolve(&r->g, options, &h->config, h->sampler.vocabulary, err);
     if (r->g.timeout_ms > 0) r->deadline = r->submitted + 1e-3 * r->g.timeout_ms;
+    if (!status && r->g.beams > 1 && on_event)
+        status = cud_fail(err, CUDDLE_E_ARG, "num_beams is %d: what is given is known in the end, on_event must be NULL", r->g.beams);
     if (!status && r->g.best_of > r->g.n && on_event)
         status = cud_fail(err, CUDDLE_E_ARG, "best_of is %d and n %d: which choices are given is known in the end, on_event must be NULL", r->g.best_of, r->g.n);
     if (!status) status = build_prompt(&prompt, h, segments, count, options && options->no_special, err);
@@ -257,6 +265,7 @@ cuddle_status cud_request_submit(cuddle_request **out, cuddle_model *h, const cu
     if (!status && r->g.prompt_logprobs) status = allocate_prompt_results(r, err);
     if (!status) status = allocate(r, h, &prompt, err);
     if (!status) status = add_choices(r, h, &prompt, err);
+    if (!status && r->g.beams > 1) status = cud_beam_new(&r->beam, &r->g, err);
     free(prompt.ids);
     /* The event of the last step may run before this function returns; *out is set for callbacks that read it. */
     if (!status) *out = r;
@@ -291,7 +300,7 @@ static void end_whole(cuddle_request *r)
     cuddle_finish finish = r->choice[0]->finish;
     for (int i = 1; i < r->g.best_of; i++) /* a failure of one is the request's */
         if (r->choice[i]->finish == CUDDLE_FINISH_FAILED || r->choice[i]->finish == CUDDLE_FINISH_CANCELLED) finish = r->choice[i]->finish;
-    if (r->g.best_of > r->g.n) qsort(r->choice, (size_t)r->g.best_of, sizeof(cuddle_request *), better_first);
+    if (r->g.best_of > r->g.n && !r->beam) qsort(r->choice, (size_t)r->g.best_of, sizeof(cuddle_request *), better_first);
     cud_stats_ended(&e->stats, finish, cud_now() - r->submitted);
     if (--e->unfinished == 0) pthread_cond_broadcast(&e->quiet);
 }

@@ -167,19 +167,31 @@ static bool reclaim(scheduler *s)
     return any;
 }
 
-/* Pages for everything known and the position after it. One more for each that runs stays free, so that it need not give way at once. */
+/* Holds what others have computed of its beginning. */
+static void take_over(scheduler *s, task *t)
+{
+    if (!t->shares || !s->caps.prefix_cache) return;
+    t->page_count = cud_pages_match(&s->pool, t->pages, t->outputs_from / CUD_PAGE, t->scope, t->ids, t->count, &t->prefix);
+    t->published = t->page_count;
+    t->computed = t->page_count * CUD_PAGE;
+}
+
+/* All of it is computed, and it waits for others. */
+static bool idle(const task *t) { return remaining(t) == 0; }
+
+/* Pages for everything known and the position after it. One more for each that goes on stays free, so that it need not give way at once. */
 static bool find_pages(scheduler *s, task *t)
 {
     if (!t->kind->paged) return true;
     const int next = pages_for(t->count + 1), wanted = next < t->most_pages ? next : t->most_pages;
-    if (t->shares && s->caps.prefix_cache)
-        t->page_count = cud_pages_match(&s->pool, t->pages, t->outputs_from / CUD_PAGE, t->scope, t->ids, t->count, &t->prefix);
-    if (cud_pages_available(&s->pool) - (wanted - t->page_count) < s->running_count) {
+    take_over(s, t);
+    int going_on = 0;
+    for (int i = 0; i < s->running_count; i++) going_on += !idle(s->running[i]);
+    if (cud_pages_available(&s->pool) - (wanted - t->page_count) < going_on) {
         drop_pages(s, t);
+        t->computed = 0;
         return false;
     }
-    t->published = t->page_count;
-    t->computed = t->page_count * CUD_PAGE;
     return take_pages(s, t, with_some_ahead(s, t, wanted));
 }
 
@@ -213,7 +225,8 @@ static void admit(scheduler *s)
             continue;
         }
         task *last = last_in_rank(s);
-        if (!last || t->priority <= last->priority) return;
+        /* Whoever only waits gives way to those that were before it: else two could wait for each other. */
+        if (!last || !(t->priority > last->priority || (idle(last) && before(t, last)))) return;
         preempt(s, last);
     }
 }
@@ -276,12 +289,20 @@ int cud_scheduler_plan(scheduler *s)
     bool left_out = false;
     for (int i = 0; i < s->running_count; i++) {
         task *t = s->running[i];
-        t->passed_over = t->step_rows ? 0 : t->passed_over + 1;
+        t->passed_over = t->step_rows || idle(t) ? 0 : t->passed_over + 1;
         left_out = left_out || t->step_rows < remaining(t);
     }
     /* Another begins where not all found room; else the order stays, so that the device's block may. */
     if (left_out) s->turn = (s->turn + 1) % s->running_count;
     return s->rows;
+}
+
+void cud_scheduler_rewind(scheduler *s, task *t)
+{
+    drop_pages(s, t);
+    t->computed = 0;
+    if (!t->running) return;
+    take_over(s, t);
 }
 
 void cud_scheduler_done(scheduler *s, task *t)

@@ -95,6 +95,8 @@ void cud_scheduler_remove(scheduler *s, task *t);
 static inline bool cud_scheduler_has_work(const scheduler *s) { return s->running_count > 0 || s->waiting_count > 0; }
 /* Decides about the next step: who is admitted, who gives way, and the rows of each running task. Returns the number of rows. */
 int cud_scheduler_plan(scheduler *s);
+/* What the task has computed is no longer its own: it goes on from what is known of its new ids. */
+void cud_scheduler_rewind(scheduler *s, task *t);
 /* The step that was planned has run: the task's rows are computed. */
 void cud_scheduler_done(scheduler *s, task *t);
 
