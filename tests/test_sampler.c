@@ -282,6 +282,23 @@ START_TEST(logits_that_are_no_numbers_are_refused)
 }
 END_TEST
 
+/* Of equals the lower ids stay, though looking for the fourth largest has moved them about. */
+START_TEST(equals_go_by_id_behind_top_k)
+{
+    cuddle_error err = { CUDDLE_OK, "" };
+    sampler s;
+    int count;
+    ck_ok(cud_sampler_init(&s, 9, &err));
+    const sampling how = { .temperature = 1, .top_k = 4, .top_p = 0.375f, .repetition_penalty = 1 };
+    float logits[] = { 5, 5, 1, 5, 5, 5, 5, 5, 5 };
+    ck_ok(cud_sample_candidates(&count, &s, &how, &(history){ .produced = 0 }, logits, &err));
+    const int32_t want[] = { 0, 1, 3 };
+    ck_assert_int_eq(count, 3);
+    for (int i = 0; i < 3; i++) ck_assert_int_eq(s.candidates[i].id, want[i]);
+    cud_sampler_free(&s);
+}
+END_TEST
+
 /* Half of the mass goes: of four equal logits exactly two, those of the higher ids. */
 START_TEST(what_adds_up_to_the_border_goes)
 {
@@ -379,6 +396,7 @@ int main(void)
     tcase_add_test(tc, greedy_takes_the_first_of_equal_logits);
     tcase_add_test(tc, first_tokens_can_be_suppressed);
     tcase_add_test(tc, logits_that_are_no_numbers_are_refused);
+    tcase_add_test(tc, equals_go_by_id_behind_top_k);
     tcase_add_test(tc, what_adds_up_to_the_border_goes);
     tcase_add_test(tc, top_p_over_a_large_vocabulary_equals_a_full_sort);
     suite_add_tcase(suite, tc);

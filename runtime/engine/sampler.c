@@ -86,7 +86,7 @@ static void sort_by_id(candidate *c, int n)
     }
 }
 
-/* The k-th largest logit, by quickselect on a copy of the values. */
+/* The k-th largest logit, by quickselect, which mixes them. */
 static float kth_largest(candidate *c, int n, int k)
 {
     int low = 0, high = n - 1;
@@ -131,7 +131,7 @@ static uint64_t add_weights(const candidate *c, int n)
 }
 
 /* TopPLogitsWarper, see draw_drop(). The distance at which tokens begin to go is found digit by digit, from the farthest on; of those that are that
- * far the last ones go. */
+ * far the last ones go: they come in id order. */
 static int keep_top_p(candidate *c, int n, float top_p)
 {
     const uint64_t drop = draw_drop(top_p, add_weights(c, n));
@@ -251,6 +251,7 @@ static int keep_some(candidate *c, int n, const sampling *how)
 {
     if (how->top_h > 0.0f) n = keep_top_h(c, n, how->top_h);
     if (how->top_k > 0 && how->top_k < n) n = keep_from(c, n, kth_largest(c, n, how->top_k));
+    sort_by_id(c, n); /* looking for the k-th has mixed them */
     weigh(c, n);
     if (how->top_p < 1.0f) n = keep_top_p(c, n, how->top_p);
     if (how->min_p > 0.0f) n = keep_min_p(c, n, how->min_p);
