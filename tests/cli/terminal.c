@@ -6,6 +6,7 @@
  * What the program wrote goes to stdout. Exits with its exit code; 99 when a step is not reached within a minute. */
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -59,6 +60,20 @@ static int play(int terminal, char *step)
     return write(terminal, typed, strlen(typed)) == (ssize_t)strlen(typed);
 }
 
+/* Leads the session and runs the program in it: where the program led it, the terminal would hang up while it ends. */
+static void lead(char **argv)
+{
+    const pid_t program = fork();
+    if (program == 0) {
+        execvp(argv[0], argv);
+        _exit(STUCK);
+    }
+    signal(SIGINT, SIG_IGN); /* what is typed is for the program */
+    int status = 0;
+    if (program < 0 || waitpid(program, &status, 0) != program) _exit(STUCK);
+    _exit(WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status));
+}
+
 int main(int argc, char **argv)
 {
     const int terminal = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
@@ -68,8 +83,7 @@ int main(int argc, char **argv)
         setsid();
         const int mine = open(ptsname(terminal), O_RDWR); /* the first terminal of a session becomes its own */
         for (int fd = 0; fd < 3; fd++) dup2(mine, fd);
-        execvp(argv[1], argv + 1);
-        _exit(STUCK);
+        lead(argv + 1);
     }
     char step[512];
     int reached = 1;
