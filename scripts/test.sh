@@ -68,7 +68,7 @@ test_aarch64() {
         return
     fi
     configure_and_build aarch64
-    run_tests aarch64 -E '^(engine|linear|exact|constrain|grammar)$'
+    run_tests aarch64 -E '^(engine|linear|exact|beams|constrain|grammar)$'
 }
 
 stage "dependencies" scripts/install_deps.sh
