@@ -10,23 +10,15 @@
 #include "cli/options.h"
 #include "cli/output.h"
 #include "cli/session.h"
-#include "cli/variables.h"
+#include "cli/template.h"
 #include "cli/verbs.h"
 #include "cuddle.h"
 
 typedef struct chat_options {
-    const char *system, *template;
-    option_strings set;
-    int64_t now;
+    const char *system;
 } chat_options;
 static const option_row chat_rows[] = {
     { "system", OPTION_STRING, offsetof(chat_options, system), 0, 0, "TEXT", "a system message before the first turn" },
-    { "template", OPTION_STRING, offsetof(chat_options, template), 0, 0, "NAME|FILE",
-      "which of the checkpoint's chat templates (default: \"default\"), or a file whose name ends with .jinja" },
-    { "set", OPTION_STRINGS, offsetof(chat_options, set), 0, 0, "NAME=VALUE",
-      "a further variable for the template, as enable_thinking=false; VALUE is JSON, or else text" },
-    { "now", OPTION_INT64, offsetof(chat_options, now), 0, 253402300799.0, "SECONDS",
-      "the time that templates see, in seconds since 1970; 0: the clock" },
     { 0 },
 };
 
@@ -259,27 +251,6 @@ static int converse(chat *c)
 
 /* --------------------------------------------------------------------------------------------------------------- verb */
 
-static int is_file(const char *template)
-{
-    static const char suffix[] = ".jinja";
-    const size_t length = strlen(template), end = sizeof suffix - 1;
-    return length > end && strcmp(template + length - end, suffix) == 0;
-}
-
-static int load_template(chat *c, const chat_options *own, const char *model)
-{
-    cuddle_error err;
-    const char *name = own->template;
-    const int file = name && is_file(name);
-    if (!file) c->options.template_name = name;
-    const cuddle_status status = cuddle_chat_template_load(&c->template, file ? name : model, &err);
-    if (status == CUDDLE_E_UNSUPPORTED && !file)
-        say("%s: give one with --template FILE.jinja, or continue a text with cuddle run", err.text);
-    else if (status)
-        say_error(&err);
-    return status ? EXIT_FAILED : 0;
-}
-
 static int check_tokenizer(const chat *c, const char *model)
 {
     if (cuddle_model_tokenizer(c->session.model)) return 0;
@@ -290,9 +261,11 @@ static int check_tokenizer(const chat *c, const char *model)
 int verb_chat(int argc, char **argv)
 {
     chat_options own = { 0 };
+    template_options template = { 0 };
     generation_settings how = GENERATION_DEFAULT;
     settings set = SETTINGS_DEFAULT;
-    const option_group groups[] = { { "options", chat_rows, &own }, { "how tokens are chosen", generation_rows, &how }, { "engine and model", settings_rows, &set }, { 0 } };
+    const option_group groups[] = { { "options", chat_rows, &own }, { "chat template", template_rows, &template },
+                                    { "how tokens are chosen", generation_rows, &how }, { "engine and model", settings_rows, &set }, { 0 } };
     const command c = { "chat", "MODEL", "Talks with a model: each line is a message, each answer is streamed to standard output.",
                         "MODEL is a directory with a chat template, or --template brings one. Lines that begin with / are commands: /help lists "
                         "them; //TEXT says /TEXT. A text that begins with \"\"\" has several lines and goes on until a line ends with \"\"\". "
@@ -308,14 +281,13 @@ int verb_chat(int argc, char **argv)
     chat it = { .terminal = isatty(STDIN_FILENO) && out_is_terminal() };
     char *variables = NULL;
     cuddle_chat_options_init(&it.options, sizeof it.options);
-    it.options.now = own.now;
     code = generation_options_fill(&it.how, &lists, &c, &how);
-    if (!code) code = load_template(&it, &own, positional[0]);
+    if (!code) code = template_load(&it.template, &it.options, &template, positional[0]);
     if (!code) code = generation_seed(&how.seed);
     it.how.seed = how.seed.value;
     if (!code) code = session_open(&it.session, &set, positional[0]);
     if (!code) code = check_tokenizer(&it, positional[0]);
-    if (!code) code = variables_json(&variables, &c, &own.set, own.template && is_file(own.template) ? cuddle_model_tokenizer(it.session.model) : NULL);
+    if (!code) code = template_variables(&variables, &c, &template, template_is_file(&template) ? cuddle_model_tokenizer(it.session.model) : NULL);
     it.options.variables_json = variables;
     if (!code && own.system) code = talk_set_system(&it.talk, own.system, strlen(own.system));
     if (!code && how.temperature != 0) say("seed %llu", (unsigned long long)how.seed.value);

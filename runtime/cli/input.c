@@ -26,9 +26,8 @@ static int read_all(input *in, int descriptor, const char *what, const char *fro
             }
             in->text = in->owned = grown;
         }
-        const ssize_t got = read(descriptor, in->owned + in->length, room - in->length - 1);
+        const ssize_t got = interrupt_read(descriptor, in->owned + in->length, room - in->length - 1);
         if (interrupt_code()) return interrupt_code();
-        if (got < 0 && errno == EINTR) continue;
         if (got < 0) {
             say("cannot read %s from %s: %s", what, from, strerror(errno));
             return EXIT_FAILED;

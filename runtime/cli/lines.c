@@ -57,9 +57,9 @@ int lines_next(lines *in, char **line, size_t *length)
         if (in->over) return there ? take(in, there, 0, line, length) : 0; /* the last line may lack a newline */
         const int code = make_room(in);
         if (code) return code;
-        const ssize_t got = read(STDIN_FILENO, in->data + in->end, in->room - in->end - 1);
+        const ssize_t got = interrupt_read(STDIN_FILENO, in->data + in->end, in->room - in->end - 1);
         if (interrupt_code()) return interrupt_code();
-        if (got < 0 && errno != EINTR) {
+        if (got < 0) {
             say("cannot read from standard input: %s", strerror(errno));
             return EXIT_FAILED;
         }

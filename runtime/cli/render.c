@@ -1,29 +1,22 @@
 /* cuddle render: messages through a checkpoint's chat template. */
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "cli/input.h"
 #include "cli/options.h"
 #include "cli/output.h"
-#include "cli/variables.h"
+#include "cli/template.h"
 #include "cli/verbs.h"
 #include "cuddle.h"
 
 typedef struct render_options {
-    const char *tools, *documents, *template;
-    option_strings set;
+    const char *tools, *documents;
     int no_generation_prompt, continues, tokens, ranges;
-    int64_t now;
 } render_options;
 static const option_row render_rows[] = {
     { "tools", OPTION_STRING, offsetof(render_options, tools), 0, 0, "FILE", "a JSON list of tools, as functions in JSON schema" },
     { "documents", OPTION_STRING, offsetof(render_options, documents), 0, 0, "FILE",
       "a JSON list of documents, for templates that know them" },
-    { "set", OPTION_STRINGS, offsetof(render_options, set), 0, 0, "NAME=VALUE",
-      "a further variable, as enable_thinking=false; VALUE is JSON, or else text" },
-    { "template", OPTION_STRING, offsetof(render_options, template), 0, 0, "NAME",
-      "which of the checkpoint's templates; else \"tool_use\" where there are tools and one of that name, else \"default\"" },
     { "no-generation-prompt", OPTION_FLAG, offsetof(render_options, no_generation_prompt), 0, 0, "",
       "do not end with what begins the assistant's answer" },
     { "continue", OPTION_FLAG, offsetof(render_options, continues), 0, 0, "",
@@ -33,8 +26,6 @@ static const option_row render_rows[] = {
     { "generation-ranges", OPTION_FLAG, offsetof(render_options, ranges), 0, 0, "",
       "print JSON: the text, and what of it the assistant said (the template's generation blocks) as [begin, end) in bytes; with "
       "--tokens also the ids, and a mask that has 1 for those the assistant said" },
-    { "now", OPTION_INT64, offsetof(render_options, now), 0, 253402300799.0, "SECONDS",
-      "the time that templates see, in seconds since 1970; 0: the clock" },
     { 0 },
 };
 
@@ -52,32 +43,26 @@ static int read_option(input *in, const command *c, const char *path, const char
     return 0;
 }
 
-static int tokenize(cuddle_encoding **out, const char *model, const char *text, size_t length)
+static int tokenize(cuddle_encoding **out, const cuddle_tokenizer *tokenizer, const char *text, size_t length)
 {
     cuddle_error err;
-    cuddle_tokenizer *tokenizer = NULL;
-    int code = 0;
-    if (cuddle_tokenizer_load(&tokenizer, model, &err) != CUDDLE_OK ||
-        cuddle_tokenize(out, tokenizer, text, length, CUDDLE_TOKENIZE_NO_SPECIAL, &err) != CUDDLE_OK)
-        code = say_error(&err);
-    cuddle_tokenizer_free(tokenizer);
-    return code;
+    return cuddle_tokenize(out, tokenizer, text, length, CUDDLE_TOKENIZE_NO_SPECIAL, &err) ? say_error(&err) : 0;
 }
 
-static int print_tokens(const char *model, const char *text, size_t length)
+static int print_tokens(const cuddle_tokenizer *tokenizer, const char *text, size_t length)
 {
     cuddle_encoding *e = NULL;
-    const int code = tokenize(&e, model, text, length);
+    const int code = tokenize(&e, tokenizer, text, length);
     for (size_t i = 0; !code && i < e->count; i++) out_printf("%s%d", i ? " " : "", (int)e->ids[i]);
     if (!code) out_printf("\n");
     cuddle_encoding_free(e);
     return code;
 }
 
-static int put_tokens(json_t *object, const char *model, const cuddle_rendered_chat *chat)
+static int put_tokens(json_t *object, const cuddle_tokenizer *tokenizer, const cuddle_rendered_chat *chat)
 {
     cuddle_encoding *e = NULL;
-    const int code = tokenize(&e, model, chat->text, chat->length);
+    const int code = tokenize(&e, tokenizer, chat->text, chat->length);
     if (code) return code;
     uint8_t *bits = malloc(e->count + 1);
     json_t *mask = json_array();
@@ -96,8 +81,8 @@ static int put_tokens(json_t *object, const char *model, const cuddle_rendered_c
     return 0;
 }
 
-static int render_ranges(const char *model, const render_options *own, const cuddle_chat_template *t,
-                         const cuddle_chat_options *options)
+/* `tokenizer`: NULL if no tokens are wanted. */
+static int print_ranges(const cuddle_chat_template *t, const cuddle_chat_options *options, const cuddle_tokenizer *tokenizer)
 {
     cuddle_error err;
     cuddle_rendered_chat *chat;
@@ -111,7 +96,7 @@ static int render_ranges(const char *model, const render_options *own, const cud
     }
     js_put(object, "text", js_text(chat->text, chat->length));
     js_put(object, "generation_ranges", ranges);
-    const int code = own->tokens ? put_tokens(object, model, chat) : 0;
+    const int code = tokenizer ? put_tokens(object, tokenizer, chat) : 0;
     if (code)
         json_decref(object);
     else
@@ -120,25 +105,37 @@ static int render_ranges(const char *model, const render_options *own, const cud
     return code;
 }
 
-static int render(const char *model, const render_options *own, cuddle_chat_options *options)
+static int print_text(const cuddle_chat_template *t, const cuddle_chat_options *options, const cuddle_tokenizer *tokenizer)
 {
     cuddle_error err;
-    cuddle_chat_template *t = NULL;
     char *text = NULL;
     size_t length = 0;
     int code = 0;
-    if (cuddle_chat_template_load(&t, model, &err) != CUDDLE_OK)
-        code = say_error(&err);
-    else if (own->ranges)
-        code = render_ranges(model, own, t, options);
-    else if (cuddle_chat_template_render(&text, &length, t, NULL, 0, options, &err) != CUDDLE_OK)
-        code = say_error(&err);
-    else if (own->tokens)
-        code = print_tokens(model, text, length);
-    else
+    if (cuddle_chat_template_render(&text, &length, t, NULL, 0, options, &err) != CUDDLE_OK) return say_error(&err);
+    if (tokenizer) {
+        code = print_tokens(tokenizer, text, length);
+    } else {
         out_text(text, length);
-    if (!code && !own->tokens && !own->ranges && out_is_terminal()) out_printf("\n");
+        if (out_is_terminal()) out_printf("\n");
+    }
     cuddle_text_free(text);
+    return code;
+}
+
+static int render(const command *c, const char *model, const render_options *own, const template_options *template, cuddle_chat_options *options)
+{
+    cuddle_error err;
+    cuddle_chat_template *t = NULL;
+    cuddle_tokenizer *tokenizer = NULL;
+    char *variables = NULL;
+    const int file = template_is_file(template);
+    int code = template_load(&t, options, template, model);
+    if (!code && (own->tokens || file) && cuddle_tokenizer_load(&tokenizer, model, &err) != CUDDLE_OK) code = say_error(&err);
+    if (!code) code = template_variables(&variables, c, template, file ? tokenizer : NULL);
+    options->variables_json = variables;
+    if (!code) code = (own->ranges ? print_ranges : print_text)(t, options, own->tokens ? tokenizer : NULL);
+    free(variables);
+    cuddle_tokenizer_free(tokenizer);
     cuddle_chat_template_free(t);
     return code;
 }
@@ -146,7 +143,8 @@ static int render(const char *model, const render_options *own, cuddle_chat_opti
 int verb_render(int argc, char **argv)
 {
     render_options own = { 0 };
-    const option_group groups[] = { { "options", render_rows, &own }, { 0 } };
+    template_options template = { 0 };
+    const option_group groups[] = { { "options", render_rows, &own }, { "chat template", template_rows, &template }, { 0 } };
     const command c = { "render",
                         "MODEL [MESSAGES]",
                         "Prints the text that a chat becomes, exactly as a model will see it.",
@@ -162,18 +160,10 @@ int verb_render(int argc, char **argv)
 
     input messages = { 0 }, tools = { 0 }, documents = { 0 };
     cuddle_chat_options options;
-    char *set = NULL;
     cuddle_chat_options_init(&options, sizeof options);
     options.add_generation_prompt = !own.no_generation_prompt && !own.continues;
     options.continue_final_message = own.continues;
-    options.now = own.now;
-    const time_t now = own.now ? (time_t)own.now : time(NULL);
-    struct tm local;
-    if (!own.now && localtime_r(&now, &local)) options.utc_offset = (int)local.tm_gmtoff;
-    code = variables_json(&set, &c, &own.set, NULL);
-    options.variables_json = set;
-    options.template_name = own.template;
-    if (!code) code = read_option(&tools, &c, own.tools, "tools", &options.tools_json);
+    code = read_option(&tools, &c, own.tools, "tools", &options.tools_json);
     if (!code) code = read_option(&documents, &c, own.documents, "documents", &options.documents_json);
     if (!code) code = input_read_file(&messages, &c, positional[1], "MESSAGES");
     options.messages_json = messages.text;
@@ -181,10 +171,9 @@ int verb_render(int argc, char **argv)
         say("MESSAGES hold a NUL byte");
         code = EXIT_FAILED;
     }
-    if (!code) code = render(positional[0], &own, &options);
+    if (!code) code = render(&c, positional[0], &own, &template, &options);
     input_free(&messages);
     input_free(&tools);
     input_free(&documents);
-    free(set);
     return out_end(code);
 }

@@ -1,5 +1,8 @@
 #include "cli/session.h"
 
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -32,11 +35,19 @@ const option_row settings_rows[] = {
 /* ---------------------------------------------------------------------------------------------------------- interrupts */
 
 static volatile sig_atomic_t caught;
+static int wake[2] = { -1, -1 }; /* a pipe that can be read once a signal came: one that comes just before a wait would not end it */
 
-static void note_signal(int number) { caught = number; }
+static void note_signal(int number)
+{
+    const int before = errno;
+    caught = number;
+    while (write(wake[1], "", 1) < 0 && errno == EINTR) {}
+    errno = before;
+}
 
 void interrupt_catch(void)
 {
+    if (wake[0] < 0 && pipe2(wake, O_CLOEXEC | O_NONBLOCK) != 0) wake[0] = wake[1] = -1;
     static const int numbers[] = { SIGINT, SIGTERM };
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
         struct sigaction old, action = { .sa_handler = note_signal, .sa_flags = (int)SA_RESETHAND }; /* the second one is not caught */
@@ -47,11 +58,26 @@ void interrupt_catch(void)
 
 void interrupt_forget(void)
 {
+    char byte;
     caught = 0;
+    while (read(wake[0], &byte, 1) > 0) {}
     interrupt_catch();
 }
 
 int interrupt_code(void) { return caught ? 128 + (int)caught : 0; }
+
+ssize_t interrupt_read(int descriptor, void *data, size_t room)
+{
+    struct pollfd either[] = { { .fd = descriptor, .events = POLLIN }, { .fd = wake[0], .events = POLLIN } };
+    while (!caught) {
+        if (poll(either, 2, -1) < 0 && errno != EINTR) return -1;
+        if (!either[0].revents || caught) continue;
+        const ssize_t got = read(descriptor, data, room);
+        if (got >= 0 || errno != EINTR) return got;
+    }
+    errno = EINTR;
+    return -1;
+}
 
 /* ------------------------------------------------------------------------------------------------------------- loading */
 

@@ -3,6 +3,7 @@
 #define CLI_SESSION_H
 
 #include <stdatomic.h>
+#include <sys/types.h>
 
 #include "cli/options.h"
 #include "cuddle.h"
@@ -37,5 +38,8 @@ void settings_to_model_options(const settings *set, cuddle_model_options *option
 void interrupt_catch(void);
 int interrupt_code(void); /* 128 + signal once one came, else 0 */
 void interrupt_forget(void); /* as if none had come */
+
+/* read(2), once there is something; -1 and EINTR after a signal, also one that came before. */
+ssize_t interrupt_read(int descriptor, void *data, size_t room);
 
 #endif

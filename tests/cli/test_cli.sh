@@ -481,6 +481,21 @@ same "the answer" "$(cat "$work/out")" "$(plain "$first")"
 printf '{{ bos_token }}{{ eos_token }}{{ sep_token is defined }}{{ x }}{{ raise_exception(bos_token ~ x) }}' >"$work/tokens.jinja"
 talk "chat --template FILE: the model's special tokens" 1 --template "$work/tokens.jinja" --set x=5 <"$work/said"
 holds "<|endoftext|>5"
+printf '{{ bos_token }}|{{ x }}' >"$work/bos.jinja"
+printf '[{"role": "user", "content": "x"}]' >"$work/nobody"
+expect "render --template FILE: the model's special tokens" 0 "$cuddle" render "$work/talk" "$work/nobody" --template "$work/bos.jinja" --set x=5
+same "the text" "$(cat "$work/out")" "<|endoftext|>|5"
+# Chats and renderings have the same clock: that of the place.
+printf '{{ raise_exception(strftime_now("%%H")) }}' >"$work/hour.jinja"
+for verb in "render $work/talk $work/nobody" "chat $work/talk"; do
+    # shellcheck disable=SC2086 # a list of words
+    "$cuddle" $verb --template "$work/hour.jinja" --now 3600 <"$work/said" >"$work/out" 2>"$work/err"
+    holds "refuses: 01"
+    hour=$(TZ=Etc/GMT-5 date +%H)
+    # shellcheck disable=SC2086
+    TZ=Etc/GMT-5 "$cuddle" $verb --template "$work/hour.jinja" <"$work/said" >"$work/out" 2>"$work/err"
+    grep -q -e "refuses: $hour" -e "refuses: $(TZ=Etc/GMT-5 date +%H)" "$work/err" || bad "$verb: not the hour of the place"
+done
 talk "chat: no template" 1 <"$work/said" && one_sentence && holds "or continue a text with cuddle run"
 cp "$tests/chat/templates/chatml.jinja" "$work/talk/chat_template.jinja"
 printf '/help\n/rest\nx\n' >"$work/said"
