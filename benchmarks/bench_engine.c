@@ -7,6 +7,7 @@
  *   - time to the first token of a prompt of 2,048 tokens, new and with nine tenths of it in the prefix cache
  *   - the share of a step that is not the model, with 64 requests that decode: admission, rows, sampling (temperature 0.8, top-p 0.95) */
 #include "cuddle.h"
+#include "series.h"
 
 #include <stdbool.h>
 #include <stdio.h>
@@ -14,9 +15,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { ROUNDS_MOST = 99, MANY = 16, IN = 128, OUT = 128, LONG = 2048, KNOWN = LONG / 10 * 9, BATCH = 64, BATCH_OUT = 24 };
-
-typedef struct series { double value[ROUNDS_MOST]; } series;
+enum { MANY = 16, IN = 128, OUT = 128, LONG = 2048, KNOWN = LONG / 10 * 9, BATCH = 64, BATCH_OUT = 24 };
 
 static struct { int rounds; uint64_t random; } bench = { 5, 1 };
 
@@ -31,20 +30,6 @@ static double now(void)
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-static int ascending(const void *a, const void *b)
-{
-    const double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-static void line(const char *what, const series *s, double factor, const char *unit)
-{
-    double sorted[ROUNDS_MOST];
-    memcpy(sorted, s->value, sizeof sorted);
-    qsort(sorted, (size_t)bench.rounds, sizeof *sorted, ascending);
-    printf("| %s | %.4g %s | %.4g to %.4g |\n", what, factor * sorted[bench.rounds / 2], unit, factor * sorted[0], factor * sorted[bench.rounds - 1]);
 }
 
 static void fill(int32_t *ids, int count, int vocabulary)
@@ -161,18 +146,18 @@ int main(int argc, char **argv)
     for (int i = 0; i < 2; i++) {
         char what[128];
         snprintf(what, sizeof what, "1 request, %d in, %d out, %s", IN, OUT, names[i]);
-        line(what, &one[i], 1, "tokens/s");
+        line(what, &one[i], bench.rounds, 1, "tokens/s");
         snprintf(what, sizeof what, "%d requests at once, %s", MANY, names[i]);
-        line(what, &many[i], 1, "tokens/s");
+        line(what, &many[i], bench.rounds, 1, "tokens/s");
         snprintf(what, sizeof what, "%d requests over 1, %s", MANY, names[i]);
-        line(what, &gain[i], 1, "x");
+        line(what, &gain[i], bench.rounds, 1, "x");
     }
-    line("first token of 2,048 tokens, new", &cold, 1, "s");
+    line("first token of 2,048 tokens, new", &cold, bench.rounds, 1, "s");
     char what[128];
     snprintf(what, sizeof what, "the same, %d of them in the prefix cache", cached);
-    line(what, &warm, 1, "s");
-    line("cached over new", &ratio, 1, "x");
-    line("of a step that is not the model, 64 requests, sampled", &rest, 100, "%");
+    line(what, &warm, bench.rounds, 1, "s");
+    line("cached over new", &ratio, bench.rounds, 1, "x");
+    line("of a step that is not the model, 64 requests, sampled", &rest, bench.rounds, 100, "%");
     for (int i = 0; i < 2; i++) {
         cuddle_model_free(model[i]);
         cuddle_engine_free(engine[i]);

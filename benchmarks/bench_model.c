@@ -10,6 +10,7 @@
 #include "cpu/backend.h"
 #include "cpu/machine.h"
 #include "engine/engine.h"
+#include "series.h"
 
 #include <fcntl.h>
 #include <math.h>
@@ -23,9 +24,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { ROUNDS_MOST = 99, PROMPT = 512, GENERATE = 33, VARIANTS = 4 };
-
-typedef struct series { double value[ROUNDS_MOST]; } series;
+enum { PROMPT = 512, GENERATE = 33, VARIANTS = 4 };
 
 typedef struct variant { /* one way to hold and run the model */
     const char *name;
@@ -55,21 +54,6 @@ static void die(const char *what, const cuddle_error *err)
 {
     fprintf(stderr, "bench_model: %s: %s\n", what, err->text);
     exit(1);
-}
-
-static int ascending(const void *a, const void *b)
-{
-    const double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-static void line(const char *what, const series *s, double factor, const char *unit)
-{
-    double sorted[ROUNDS_MOST];
-    memcpy(sorted, s->value, sizeof sorted);
-    qsort(sorted, (size_t)bench.rounds, sizeof *sorted, ascending);
-    printf("| %s | %.4g %s | %.4g to %.4g |\n", what, factor * sorted[bench.rounds / 2], unit, factor * sorted[0],
-           factor * sorted[bench.rounds - 1]);
 }
 
 /* ---- the ceilings ---- */
@@ -297,23 +281,23 @@ static void print_all(void)
     printf("%s, %d layers, %.3f GB of weights a token; prompt %d, %d more; %d rounds\n\n", cuddle_model_architecture(variants[0].model),
            cuddle_model_layers(variants[0].model), (double)cuddle_model_weight_bytes(variants[0].model) / 1e9, PROMPT, GENERATE, bench.rounds);
     printf("| what | median | least to most |\n|---|---|---|\n");
-    line("reading 1 GiB of huge pages", &bench.own_memory, 1, "GB/s");
-    line("reading the mapped checkpoint, prefetching a page ahead", &bench.mapped, 1, "GB/s");
-    line("the layers' matrix products alone, own kernels", &bench.gemm[0], 1, "GFLOP/s");
-    line("the layers' matrix products alone, with oneDNN where it is used", &bench.gemm[1], 1, "GFLOP/s");
+    line("reading 1 GiB of huge pages", &bench.own_memory, bench.rounds, 1, "GB/s");
+    line("reading the mapped checkpoint, prefetching a page ahead", &bench.mapped, bench.rounds, 1, "GB/s");
+    line("the layers' matrix products alone, own kernels", &bench.gemm[0], bench.rounds, 1, "GFLOP/s");
+    line("the layers' matrix products alone, with oneDNN where it is used", &bench.gemm[1], bench.rounds, 1, "GFLOP/s");
     for (int i = 0; i < VARIANTS; i++) {
         const variant *v = &variants[i];
         char what[96];
         snprintf(what, sizeof what, "decode, %s", v->name);
-        line(what, &v->decode, 1, "GB/s of weights");
+        line(what, &v->decode, bench.rounds, 1, "GB/s of weights");
         snprintf(what, sizeof what, "decode, %s: share of the larger probe", v->name);
-        line(what, &v->decode_share, 100, "%");
+        line(what, &v->decode_share, bench.rounds, 100, "%");
         snprintf(what, sizeof what, "prefill %d, %s", PROMPT, v->name);
-        line(what, &v->prefill, 1, "GFLOP/s");
+        line(what, &v->prefill, bench.rounds, 1, "GFLOP/s");
         snprintf(what, sizeof what, "prefill %d, %s: share of the faster products", PROMPT, v->name);
-        line(what, &v->prefill_share, 100, "%");
+        line(what, &v->prefill_share, bench.rounds, 100, "%");
     }
-    if (bench.program) line("from exec to the first token of a prompt of 5, warm", &bench.first_token, 1, "s");
+    if (bench.program) line("from exec to the first token of a prompt of 5, warm", &bench.first_token, bench.rounds, 1, "s");
     for (int i = 0; i < VARIANTS; i++) printf("%sload by %s: %.3f s", i ? "; " : "\n", variants[i].name, variants[i].load_seconds);
     printf("\n");
 }
