@@ -498,13 +498,13 @@ typedef struct cuddle_engine_stats { /* since the engine began, but for what say
     uint64_t prompt_tokens;    /* of requests that had their first token */
     uint64_t generated_tokens; /* sampled */
     uint64_t mixed_steps;      /* that held both a prefilling and a decoding sequence */
-    int queued, running;       /* requests, now */
+    int queued, running;       /* choices of requests, now */
     uint64_t kv_pages_total, kv_pages_used; /* now, of 16 positions each; used: by running requests */
     uint64_t kv_pages_cached;  /* now; of the unused ones, those whose prefix may be found again */
     uint64_t submitted, refused; /* requests; refused: the queue was full */
     uint64_t ended_eos, ended_stop, ended_length, ended_cancelled, ended_failed, ended_deadline; /* requests */
-    uint64_t preempted;        /* times that a request had to give way to another */
-    uint64_t prefix_asked, prefix_hits; /* positions of admitted requests, and those of them that were taken over from others */
+    uint64_t preempted;        /* times that a choice of a request had to give way to another's */
+    uint64_t prefix_asked, prefix_hits; /* positions at each admission, and those of them that were taken over from others */
     uint64_t prefix_evicted;   /* pages whose prefix was given up for another use of the page */
     cuddle_histogram queue_seconds;     /* from submission to the first step */
     cuddle_histogram first_token_seconds; /* from submission to the first token */
@@ -556,7 +556,7 @@ typedef struct cuddle_model_options {
     int max_queue;               /* requests that wait; more are CUDDLE_E_BUSY; 0 (default): 65536 */
     cuddle_toggle prefix_cache;  /* AUTO (default) and ON: a request takes over what others with the same beginning have computed, 16 positions
                                   * at a time. Such keys and values are those the request would have computed itself: with `deterministic` to
-                                  * the bit. */
+                                  * the bit. OFF: nothing is shared but among the choices and beams of one request. */
 } cuddle_model_options;
 
 CUDDLE_API void cuddle_model_options_init(cuddle_model_options *options, size_t size);
@@ -662,17 +662,17 @@ typedef struct cuddle_sequence_bias {
     float bias; /* is added to its logit; -INFINITY: it does not come */
 } cuddle_sequence_bias;
 
-/* Sampling follows transformers' definitions, in its order: sequence bias, repetition penalty, (frequency and presence penalty), no repeated
- * n-grams, bad words, no end before min_tokens, (allowed tokens), forced tokens, length decay, suppressed tokens; then, unless it is
- * greedy, temperature, top-h, top-k, top-p, min-p, typical-p, epsilon cut-off, eta cut-off. What is in brackets transformers does not have.
- * A field left unset takes generation_config.json's value, else transformers' default. Ids outside the vocabulary, numbers out of range
- * and NaN are CUDDLE_E_ARG. Where nothing is left to choose from, the request fails. */
 typedef enum cuddle_early_stopping { /* of a beam search that has num_beams finished sequences: transformers' early_stopping */
     CUDDLE_BEAMS_STOP_HEURISTIC = 0, /* false: ends when the best beam, were it finished now, would be no better */
     CUDDLE_BEAMS_STOP_EARLY = 1,     /* true: ends */
     CUDDLE_BEAMS_NEVER_STOP = 2      /* "never": ends when no beam can become better, at max_tokens with a positive length_penalty */
 } cuddle_early_stopping;
 
+/* Sampling follows transformers' definitions, in its order: sequence bias, repetition penalty, (frequency and presence penalty), no repeated
+ * n-grams, bad words, no end before min_tokens, (allowed tokens), forced tokens, length decay, suppressed tokens; then, unless it is
+ * greedy, temperature, top-h, top-k, top-p, min-p, typical-p, epsilon cut-off, eta cut-off. What is in brackets transformers does not have.
+ * A field left unset takes generation_config.json's value, else transformers' default. Ids outside the vocabulary, numbers out of range
+ * and NaN are CUDDLE_E_ARG. Where nothing is left to choose from, the request fails. */
 typedef struct cuddle_generation_options {
     size_t struct_size;
     int max_tokens;           /* new tokens; unset: generation_config's max_new_tokens, else what its max_length leaves, else the context's rest.

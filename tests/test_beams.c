@@ -1,6 +1,6 @@
 /* Beam search against transformers' (tests/generation/beams.json), many requests at once, so that beams wait for each other and give way. */
+#include "engine_support.h"
 #include "format/json.h"
-#include "support.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -13,42 +13,21 @@ static void setup(void) { err = (cuddle_error){ CUDDLE_OK, "" }; }
 
 static cuddle_engine *new_engine(void)
 {
-    cuddle_engine *engine;
-    cuddle_engine_options o;
-    cuddle_engine_options_init(&o, sizeof o);
-    o.device = test_device();
-    o.backend_dir = test_backend_dir();
-    o.cpu_threads = 2;
-    o.threads = 0;
+    cuddle_engine_options o = test_engine_options(0);
     o.deterministic = CUDDLE_ON;
-    ck_ok(cuddle_engine_new(&engine, &o, &err));
-    return engine;
+    return test_engine(&o);
 }
 
 /* Little room: the largest request fits, and not many at once. */
-static cuddle_model *load(cuddle_engine *engine, const char *dir, int sequences, cuddle_toggle prefix_cache)
+static cuddle_model *load(cuddle_engine *engine, const char *name, int sequences, cuddle_toggle prefix_cache)
 {
-    cuddle_model *h;
-    cuddle_model_options o;
-    cuddle_model_options_init(&o, sizeof o);
-    o.dtype = "float32";
+    cuddle_model_options o = test_model_options();
     o.max_context = 64;
     o.max_batch = 32;
     o.max_sequences = sequences;
     o.kv_tokens = 6 * 64;
     o.prefix_cache = prefix_cache;
-    ck_ok(cuddle_model_load(&h, engine, test_path(dir), &o, &err));
-    ck_ok(cuddle_model_wait(h, -1, &err));
-    return h;
-}
-
-static void run_all(cuddle_engine *engine)
-{
-    int steps = 0;
-    for (int worked = 1; worked; steps++) {
-        ck_ok(cuddle_engine_step(engine, &worked, &err));
-        ck_assert_int_lt(steps, 5000); /* beams that wait for each other for ever would go on */
-    }
+    return test_model(engine, name, &o);
 }
 
 static int32_t *ids_of(const json_t *list, size_t *count)
@@ -67,12 +46,8 @@ static double number(const json_t *parameters, const char *name, double otherwis
 
 static cuddle_generation_options beams_of(int beams, int tokens)
 {
-    cuddle_generation_options o;
-    cuddle_generation_options_init(&o, sizeof o);
-    o.temperature = 0;
-    o.ignore_eos = 1;
+    cuddle_generation_options o = test_greedy(tokens);
     o.num_beams = beams;
-    o.max_tokens = tokens;
     return o;
 }
 
@@ -89,8 +64,7 @@ static cuddle_request *submit_case(cuddle_model *h, const json_t *c)
     size_t count;
     int32_t *prompt = ids_of(json_object_get(c, "prompt"), &count), *ends = ids_of(json_object_get(c, "ends"), &o.stop_token_count);
     o.stop_tokens = ends;
-    cuddle_request *r;
-    ck_ok(cuddle_request_submit(&r, h, &(cuddle_segment){ .kind = CUDDLE_SEGMENT_TOKENS, .tokens = prompt, .count = count }, 1, &o, NULL, NULL, &err));
+    cuddle_request *r = test_submit_ids(h, prompt, count, &o);
     free(prompt);
     free(ends);
     return r;
@@ -133,7 +107,7 @@ START_TEST(sequences_and_scores_are_transformers)
             r[n] = submit_case(h, json_array_get(cases, first + n));
             n++;
         }
-        run_all(engine);
+        test_run_steps(engine);
         for (size_t i = 0; i < n; i++) {
             check_case(r[i], json_array_get(cases, first + i), first + i);
             cuddle_request_free(r[i]);
@@ -156,9 +130,8 @@ START_TEST(beams_have_text)
     cuddle_model *h = load(engine, "models/kjv-gpt2", 4, CUDDLE_ON);
     cuddle_generation_options o = beams_of(3, 12);
     o.n = 2;
-    cuddle_request *r;
-    ck_ok(cuddle_request_submit(&r, h, &(cuddle_segment){ .kind = CUDDLE_SEGMENT_TEXT, .text = "And God", .count = 7 }, 1, &o, NULL, NULL, &err));
-    run_all(engine);
+    cuddle_request *r = test_submit_text(h, "And God", &o);
+    test_run_steps(engine);
     for (int i = 0; i < 2; i++) {
         cuddle_result got = { .struct_size = sizeof got };
         char *text;
@@ -220,14 +193,12 @@ START_TEST(beams_end_together)
     for (int steps = 0; steps < 14; steps++)
         for (int freed = 0; freed < 2; freed++) {
             const cuddle_generation_options o = beams_of(3, 8);
-            cuddle_request *r;
-            ck_ok(cuddle_request_submit(&r, h, &(cuddle_segment){ .kind = CUDDLE_SEGMENT_TOKENS, .tokens = prompt, .count = 3 }, 1, &o, NULL, NULL, &err));
-            int worked;
-            for (int i = 0; i < steps; i++) ck_ok(cuddle_engine_step(engine, &worked, &err));
+            cuddle_request *r = test_submit_ids(h, prompt, 3, &o);
+            for (int i = 0; i < steps; i++) test_step(engine);
             if (!freed) {
                 const bool ended = cuddle_request_finish(r) != CUDDLE_FINISH_NONE;
                 cuddle_request_cancel(r);
-                run_all(engine);
+                test_run_steps(engine);
                 ck_assert_int_eq(cuddle_request_wait(r, 0, &err), ended ? CUDDLE_OK : CUDDLE_E_CANCELLED);
                 setup();
             }

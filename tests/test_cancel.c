@@ -1,7 +1,7 @@
 /* Cancelling and freeing at every stage: at each step of a load, after each step of the engine, within each callback. Whatever goes, what
  * stays gives transformers' tokens with the bits it had undisturbed, and pages and memory come back. */
+#include "engine_support.h"
 #include "letters.h"
-#include "support.h"
 
 #include <pthread.h>
 #include <stdio.h>
@@ -21,16 +21,10 @@ static void setup(void) { err = (cuddle_error){ CUDDLE_OK, "" }; }
 
 static cuddle_engine *new_engine(int threads, uint64_t budget)
 {
-    cuddle_engine *engine;
-    cuddle_engine_options o;
-    cuddle_engine_options_init(&o, sizeof o);
-    o.device = test_device();
-    o.backend_dir = test_backend_dir();
-    o.threads = threads;
+    cuddle_engine_options o = test_engine_options(threads);
     o.cpu_threads = 1;
     o.memory_budget = budget;
-    ck_ok(cuddle_engine_new(&engine, &o, &err));
-    return engine;
+    return test_engine(&o);
 }
 
 static cuddle_model_options model_options(void)
@@ -100,13 +94,6 @@ static void begin(scene *s, cuddle_model *h)
     }
 }
 
-static bool step(cuddle_engine *engine)
-{
-    int worked;
-    ck_ok(cuddle_engine_step(engine, &worked, &err));
-    return worked;
-}
-
 static void end(scene *s)
 {
     for (int i = 0; i < REQUESTS; i++) cuddle_request_free(s->part[i].r);
@@ -148,7 +135,7 @@ static void make_model(void)
     cuddle_model *h = load(engine);
     scene s = { .events = 0 };
     begin(&s, h);
-    while (step(engine)) steps_in_all++;
+    while (test_step(engine)) steps_in_all++;
     events_in_all = s.events;
     for (int i = 0; i < REQUESTS; i++) {
         cuddle_result result = { .struct_size = sizeof result };
@@ -176,14 +163,14 @@ START_TEST(a_request_may_go_after_any_step)
             scene s = { .events = 0 };
             part *victim = &s.part[_i];
             begin(&s, h);
-            for (int i = 0; i < k; i++) ck_assert(step(engine));
+            for (int i = 0; i < k; i++) ck_assert(test_step(engine));
             if (freed) {
                 cuddle_request_free(victim->r);
                 victim->r = NULL;
             } else {
                 cuddle_request_cancel(victim->r);
             }
-            while (step(engine)) {}
+            test_run_steps(engine);
             for (int i = 0; i < REQUESTS; i++) {
                 if (s.part[i].r) check_part(&s.part[i], i == _i);
                 if (s.part[i].r) ck_assert_int_eq(s.part[i].ends, 1);
@@ -206,7 +193,7 @@ START_TEST(a_request_may_be_cancelled_within_any_callback)
     for (int k = 1; k <= events_in_all; k++) {
         scene s = { .act_at = k, .victim = _i };
         begin(&s, h);
-        while (step(engine)) {}
+        test_run_steps(engine);
         for (int i = 0; i < REQUESTS; i++) {
             check_part(&s.part[i], i == _i);
             ck_assert_int_eq(s.part[i].ends, 1);
@@ -235,12 +222,12 @@ START_TEST(a_model_or_the_engine_may_go_after_any_step)
             scene gone = { .events = 0 }, kept = { .events = 0 };
             begin(&gone, goes);
             begin(&kept, stays);
-            for (int i = 0; i < k; i++) ck_assert(step(engine));
+            for (int i = 0; i < k; i++) ck_assert(test_step(engine));
             if (all) cuddle_engine_free(engine);
             else cuddle_model_free(goes);
             for (int i = 0; i < REQUESTS; i++) check_part(&gone.part[i], true);
             if (!all) {
-                while (step(engine)) {}
+                test_run_steps(engine);
                 nothing_is_held(engine);
                 third = load(engine); /* its memory has come back */
                 cuddle_model_free(third);

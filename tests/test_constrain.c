@@ -1,5 +1,5 @@
 /* Requests that are held to a grammar, through cuddle.h: texts that are whole whatever the temperature, ends, neighbours, failures. */
-#include "support.h"
+#include "engine_support.h"
 
 #include <jansson.h>
 #include <stdio.h>
@@ -13,20 +13,13 @@ static cuddle_model *model;
 static void setup(void)
 {
     err = (cuddle_error){ CUDDLE_OK, "" };
-    cuddle_engine_options e;
-    cuddle_engine_options_init(&e, sizeof e);
-    e.device = test_device();
-    e.backend_dir = test_backend_dir();
-    e.cpu_threads = 2;
-    ck_ok(cuddle_engine_new(&engine, &e, &err));
-    cuddle_model_options o;
-    cuddle_model_options_init(&o, sizeof o);
-    o.dtype = "float32";
+    const cuddle_engine_options e = test_engine_options(1);
+    engine = test_engine(&e);
+    cuddle_model_options o = test_model_options();
     o.max_context = 512;
     o.max_sequences = 8;
     o.max_batch = 64;
-    ck_ok(cuddle_model_load(&model, engine, test_path("models/kjv-gpt2"), &o, &err));
-    ck_ok(cuddle_model_wait(model, -1, &err));
+    model = test_model(engine, "models/kjv-gpt2", &o);
 }
 
 static void teardown(void)
@@ -60,21 +53,7 @@ static cuddle_generation_options hot(cuddle_grammar *g, uint64_t seed, int token
     return o;
 }
 
-static cuddle_request *submit(const cuddle_generation_options *o)
-{
-    static const char prompt[] = "And the king said, ";
-    cuddle_request *r = NULL;
-    ck_ok(cuddle_request_submit(&r, model, &(cuddle_segment){ .kind = CUDDLE_SEGMENT_TEXT, .text = prompt, .count = strlen(prompt) }, 1, o, NULL, NULL, &err));
-    return r;
-}
-
-static cuddle_result finished(cuddle_request *r)
-{
-    cuddle_result result = { .struct_size = sizeof result };
-    ck_ok(cuddle_request_wait(r, -1, &err));
-    ck_ok(cuddle_request_result(r, &result, &err));
-    return result;
-}
+static cuddle_request *submit(const cuddle_generation_options *o) { return test_submit_text(model, "And the king said, ", o); }
 
 static bool whole(cuddle_grammar *g, const cuddle_result *result, bool *begins)
 {
@@ -100,7 +79,7 @@ START_TEST(texts_are_whole_however_hot) /* and without the grammar none of them 
         cuddle_generation_options o = hot(NULL, i, 40);
         free_one = submit(&o);
         for (int k = 0; k < 3; k++) {
-            const cuddle_result result = finished(held[k]);
+            const cuddle_result result = test_finished(held[k]);
             json_error_t error;
             json_t *value = json_loads(result.text, JSON_DECODE_ANY, &error);
             ck_assert_msg(result.finish == CUDDLE_FINISH_EOS, "%s: %d tokens, '%s'", schemas[i], (int)result.count, result.text);
@@ -108,7 +87,7 @@ START_TEST(texts_are_whole_however_hot) /* and without the grammar none of them 
             json_decref(value);
             cuddle_request_free(held[k]);
         }
-        const cuddle_result result = finished(free_one);
+        const cuddle_result result = test_finished(free_one);
         ck_assert(!whole(g, &result, NULL));
         cuddle_request_free(free_one);
         cuddle_grammar_free(g);
@@ -123,7 +102,7 @@ START_TEST(ends_where_nothing_may_follow) /* without an end-of-sequence token; w
     cuddle_generation_options o = hot(g, 1, 50);
     o.ignore_eos = 1;
     cuddle_request *r = submit(&o);
-    cuddle_result result = finished(r);
+    cuddle_result result = test_finished(r);
     ck_assert_int_eq(result.finish, CUDDLE_FINISH_EOS);
     ck_assert(strcmp(result.text, "yes!") == 0 || strcmp(result.text, "no!") == 0);
     ck_assert_int_ne(result.ids[result.count - 1], 0); /* <|endoftext|> */
@@ -137,7 +116,7 @@ START_TEST(ends_where_nothing_may_follow) /* without an end-of-sequence token; w
         o.stop_tokens = (const int32_t[]){ 0 }; /* the same token, made likely below by what it competes with */
         o.stop_token_count = 1;
         r = submit(&o);
-        result = finished(r);
+        result = test_finished(r);
         ck_assert_int_eq(result.finish, CUDDLE_FINISH_EOS);
         ck_assert(result.text_length <= 3);
         ended += result.ids[result.count - 1] == 0;
@@ -177,7 +156,7 @@ START_TEST(what_is_cut_is_a_beginning)
     for (uint64_t seed = 0; seed < 10; seed++) {
         const cuddle_generation_options o = hot(g, seed, 7);
         cuddle_request *r = submit(&o);
-        const cuddle_result result = finished(r);
+        const cuddle_result result = test_finished(r);
         const bool is_whole = whole(g, &result, &begins);
         ck_assert_msg(begins && (result.finish == CUDDLE_FINISH_LENGTH || is_whole), "'%s'", result.text);
         cuddle_request_free(r);
@@ -196,10 +175,10 @@ START_TEST(neighbours_do_not_notice)
         cuddle_request *r[2];
         for (int i = 0; i < 2; i++) {
             r[i] = submit(&o[i]);
-            if (!together) finished(r[i]);
+            if (!together) test_finished(r[i]);
         }
         for (int i = 0; i < 2; i++) {
-            const cuddle_result result = finished(r[i]);
+            const cuddle_result result = test_finished(r[i]);
             if (together) {
                 ck_assert_uint_eq(result.count, counts[i]);
                 ck_assert_mem_eq(result.ids, alone[i], result.count * sizeof *result.ids);
@@ -249,11 +228,11 @@ START_TEST(where_tokens_are_picked_masks_hold) /* one that is held, one whose ma
     const cuddle_generation_options o[3] = { hot(g, 4, 6), hot(broken, 5, 6), hot(NULL, 6, 3) };
     cuddle_request *r[3];
     for (int i = 0; i < 3; i++) r[i] = submit(&o[i]);
-    const cuddle_result held = finished(r[0]);
+    const cuddle_result held = test_finished(r[0]);
     ck_assert_msg(strcmp(held.text, "yes!") == 0 || strcmp(held.text, "no!") == 0, "'%s'", held.text);
     test_expect_failure(cuddle_request_wait(r[1], -1, &err), CUDDLE_E_LIMIT, &err);
     err = (cuddle_error){ 0 };
-    ck_assert_uint_eq(finished(r[2]).count, 3);
+    ck_assert_uint_eq(test_finished(r[2]).count, 3);
     for (int i = 0; i < 3; i++) cuddle_request_free(r[i]);
     cuddle_grammar_free(g);
     cuddle_grammar_free(broken);
@@ -279,7 +258,7 @@ START_TEST(takes_only_grammars_of_its_tokenizer)
     r = submit(&same);
     cuddle_grammar_free(g);
     cuddle_tokenizer_free(t);
-    finished(r);
+    test_finished(r);
     cuddle_request_free(r);
 }
 END_TEST

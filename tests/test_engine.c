@@ -1,5 +1,5 @@
 /* The engine through cuddle.h: several requests in one step, streaming, stopping, cancelling, and every order of freeing. */
-#include "support.h"
+#include "engine_support.h"
 
 #include <math.h>
 #include <pthread.h>
@@ -17,15 +17,8 @@ static void setup(void) { err = (cuddle_error){ CUDDLE_OK, "" }; }
 
 static cuddle_engine *new_engine(int threads)
 {
-    cuddle_engine *engine;
-    cuddle_engine_options o;
-    cuddle_engine_options_init(&o, sizeof o);
-    o.device = test_device();
-    o.backend_dir = test_backend_dir();
-    o.threads = threads;
-    o.cpu_threads = 2;
-    ck_ok(cuddle_engine_new(&engine, &o, &err));
-    return engine;
+    const cuddle_engine_options o = test_engine_options(threads);
+    return test_engine(&o);
 }
 
 static cuddle_model *load(cuddle_engine *engine, const char *dir)
@@ -42,26 +35,11 @@ static cuddle_model *load(cuddle_engine *engine, const char *dir)
 
 static cuddle_model *load_demo(cuddle_engine *engine)
 {
-    cuddle_model *h;
-    cuddle_model_options o;
-    cuddle_model_options_init(&o, sizeof o);
-    o.dtype = "float32";
+    cuddle_model_options o = test_model_options();
     o.max_context = 128;
     o.max_batch = 16;
     o.max_sequences = 4;
-    ck_ok(cuddle_model_load(&h, engine, test_path("models/kjv-gpt2"), &o, &err));
-    ck_ok(cuddle_model_wait(h, -1, &err));
-    return h;
-}
-
-static cuddle_generation_options greedy(int tokens)
-{
-    cuddle_generation_options o;
-    cuddle_generation_options_init(&o, sizeof o);
-    o.temperature = 0;
-    o.max_tokens = tokens;
-    o.ignore_eos = 1;
-    return o;
+    return test_model(engine, "models/kjv-gpt2", &o);
 }
 
 static cuddle_request *submit(cuddle_model *h, const char *prompt, const cuddle_generation_options *o, cuddle_event_fn fn, void *user)
@@ -69,13 +47,6 @@ static cuddle_request *submit(cuddle_model *h, const char *prompt, const cuddle_
     cuddle_request *r;
     ck_ok(cuddle_request_submit(&r, h, &(cuddle_segment){ .kind = CUDDLE_SEGMENT_TEXT, .text = prompt, .count = strlen(prompt) }, 1, o, fn, user, &err));
     return r;
-}
-
-static cuddle_result result_of(cuddle_request *r)
-{
-    cuddle_result result = { .struct_size = sizeof result };
-    ck_ok(cuddle_request_result(r, &result, &err));
-    return result;
 }
 
 /* ------------------------------------------------------------------------------------------------------- generating */
@@ -98,7 +69,7 @@ START_TEST(requests_share_steps_and_do_not_change_each_other)
         cuddle_request *r[PROMPTS];
         for (int together = 0; together < 2; together++) {
             for (int i = 0; i < PROMPTS; i++) {
-                cuddle_generation_options o = greedy(TOKENS);
+                cuddle_generation_options o = test_greedy(TOKENS);
                 o.logprobs = 0;
                 if (seeded) o.temperature = 0.9f, o.seed = (uint64_t)(100 + i);
                 r[i] = submit(h, prompts[i], &o, NULL, NULL);
@@ -106,7 +77,7 @@ START_TEST(requests_share_steps_and_do_not_change_each_other)
             }
             for (int i = 0; i < PROMPTS; i++) {
                 ck_ok(cuddle_request_wait(r[i], -1, &err));
-                const cuddle_result result = result_of(r[i]);
+                const cuddle_result result = test_result(r[i]);
                 ck_assert_uint_eq(result.count, TOKENS);
                 for (int k = 0; k < TOKENS; k++) {
                     if (!together) alone[i][k] = result.ids[k], logprob[i][k] = result.logprobs[k];
@@ -146,7 +117,7 @@ START_TEST(events_and_polled_text_add_up_to_the_result)
     cuddle_engine *engine = new_engine(1);
     cuddle_model *h = load_demo(engine);
     heard seen = { .ends = 0 };
-    const cuddle_generation_options o = greedy(TOKENS);
+    const cuddle_generation_options o = test_greedy(TOKENS);
     cuddle_request *r = submit(h, prompts[0], &o, on_event, &seen);
     char polled[4096];
     size_t used = 0;
@@ -161,7 +132,7 @@ START_TEST(events_and_polled_text_add_up_to_the_result)
     const char *text = cuddle_request_next_text(r, &length);
     memcpy(polled + used, text, length);
     used += length;
-    const cuddle_result result = result_of(r);
+    const cuddle_result result = test_result(r);
     ck_assert_uint_eq(used, result.text_length);
     ck_assert(memcmp(polled, result.text, used) == 0);
     ck_assert_uint_gt(used, 0);
@@ -181,11 +152,11 @@ START_TEST(stop_strings_end_the_text_across_token_borders)
 {
     cuddle_engine *engine = new_engine(1);
     cuddle_model *h = load_demo(engine);
-    cuddle_generation_options o = greedy(TOKENS);
+    cuddle_generation_options o = test_greedy(TOKENS);
     cuddle_request *r = submit(h, prompts[0], &o, NULL, NULL);
     ck_ok(cuddle_request_wait(r, -1, &err));
     char full[1024];
-    snprintf(full, sizeof full, "%s", result_of(r).text);
+    snprintf(full, sizeof full, "%s", test_result(r).text);
     cuddle_request_free(r);
     ck_assert_uint_gt(strlen(full), 30);
     for (size_t at = 1; at + 12 < strlen(full) && at < 20; at++) {
@@ -198,7 +169,7 @@ START_TEST(stop_strings_end_the_text_across_token_borders)
         heard seen = { .ends = 0 };
         r = submit(h, prompts[0], &o, on_event, &seen);
         ck_ok(cuddle_request_wait(r, -1, &err));
-        const cuddle_result result = result_of(r);
+        const cuddle_result result = test_result(r);
         ck_assert_int_eq(result.finish, CUDDLE_FINISH_STOP);
         ck_assert_uint_eq(result.text_length, first);
         ck_assert(memcmp(result.text, full, first) == 0);
@@ -216,11 +187,11 @@ START_TEST(stop_tokens_end_the_output)
 {
     cuddle_engine *engine = new_engine(1);
     cuddle_model *h = load_demo(engine);
-    cuddle_generation_options o = greedy(TOKENS);
+    cuddle_generation_options o = test_greedy(TOKENS);
     cuddle_request *r = submit(h, prompts[1], &o, NULL, NULL);
     ck_ok(cuddle_request_wait(r, -1, &err));
     int32_t ids[TOKENS];
-    memcpy(ids, result_of(r).ids, sizeof ids);
+    memcpy(ids, test_result(r).ids, sizeof ids);
     cuddle_request_free(r);
     int first = 0;
     while (ids[first] != ids[5]) first++;
@@ -228,7 +199,7 @@ START_TEST(stop_tokens_end_the_output)
     o.stop_token_count = 1;
     r = submit(h, prompts[1], &o, NULL, NULL);
     ck_ok(cuddle_request_wait(r, -1, &err));
-    const cuddle_result result = result_of(r);
+    const cuddle_result result = test_result(r);
     ck_assert_int_eq(result.finish, CUDDLE_FINISH_EOS);
     ck_assert_uint_eq(result.count, (size_t)first + 1);
     ck_assert(memcmp(result.ids, ids, result.count * sizeof *ids) == 0);
@@ -238,7 +209,7 @@ START_TEST(stop_tokens_end_the_output)
     o.suppress_count = 1;
     r = submit(h, prompts[1], &o, NULL, NULL);
     ck_ok(cuddle_request_wait(r, -1, &err));
-    for (int i = 0; i < TOKENS; i++) ck_assert_int_ne(result_of(r).ids[i], ids[0]);
+    for (int i = 0; i < TOKENS; i++) ck_assert_int_ne(test_result(r).ids[i], ids[0]);
     cuddle_request_free(r);
     cuddle_model_free(h);
     cuddle_engine_free(engine);
@@ -251,11 +222,11 @@ START_TEST(prompt_logprobs_equal_those_of_the_tokens_when_produced)
 {
     cuddle_engine *engine = new_engine(1);
     cuddle_model *h = load_demo(engine);
-    cuddle_generation_options o = greedy(TOKENS);
+    cuddle_generation_options o = test_greedy(TOKENS);
     o.logprobs = 3;
     cuddle_request *r = submit(h, prompts[3], &o, NULL, NULL);
     ck_ok(cuddle_request_wait(r, -1, &err));
-    const cuddle_result made = result_of(r);
+    const cuddle_result made = test_result(r);
     int32_t ids[128];
     memcpy(ids, made.prompt_ids, made.prompt_count * sizeof *ids);
     memcpy(ids + made.prompt_count, made.ids, made.count * sizeof *ids);
@@ -268,17 +239,17 @@ START_TEST(prompt_logprobs_equal_those_of_the_tokens_when_produced)
     o.logprobs = 0; /* of the chosen token alone: the same number */
     cuddle_request *chosen = submit(h, prompts[3], &o, NULL, NULL);
     ck_ok(cuddle_request_wait(chosen, -1, &err));
-    const cuddle_result same = result_of(chosen);
+    const cuddle_result same = test_result(chosen);
     ck_assert_uint_eq(same.count, made.count);
     ck_assert_mem_eq(same.logprobs, made.logprobs, made.count * sizeof *made.logprobs);
     cuddle_request_free(chosen);
-    o = greedy(1);
+    o = test_greedy(1);
     o.prompt_logprobs = 1;
     cuddle_request *scored;
     ck_ok(cuddle_request_submit(&scored, h, &(cuddle_segment){ .kind = CUDDLE_SEGMENT_TOKENS, .tokens = ids, .count = made.prompt_count + made.count }, 1,
                                 &o, NULL, NULL, &err));
     ck_ok(cuddle_request_wait(scored, -1, &err));
-    const cuddle_result got = result_of(scored);
+    const cuddle_result got = test_result(scored);
     ck_assert(got.prompt_logprobs[0] == 0.0f);
     for (size_t i = 0; i < made.count; i++)
         ck_assert(memcmp(&got.prompt_logprobs[made.prompt_count + i], &made.logprobs[i], sizeof(float)) == 0);
@@ -304,12 +275,12 @@ START_TEST(a_continuation_keeps_its_leading_space)
     test_write_file(path, json, used);
     cuddle_engine *engine = new_engine(1);
     cuddle_model *h = load(engine, dir);
-    const cuddle_generation_options o = greedy(3);
+    const cuddle_generation_options o = test_greedy(3);
     const int32_t prompt[] = { 7, 8 };
     cuddle_request *r;
     ck_ok(cuddle_request_submit(&r, h, &(cuddle_segment){ .kind = CUDDLE_SEGMENT_TOKENS, .tokens = prompt, .count = 2 }, 1, &o, NULL, NULL, &err));
     ck_ok(cuddle_request_wait(r, -1, &err));
-    const cuddle_result result = result_of(r);
+    const cuddle_result result = test_result(r);
     char want[64];
     snprintf(want, sizeof want, " w%d w%d w%d", (int)result.ids[0], (int)result.ids[1], (int)result.ids[2]);
     ck_assert_str_eq(result.text, want);
@@ -323,7 +294,7 @@ START_TEST(a_foreign_loop_can_run_the_engine)
 {
     cuddle_engine *engine = new_engine(0), *threaded = new_engine(1);
     cuddle_model *h = load_demo(engine);
-    const cuddle_generation_options o = greedy(8);
+    const cuddle_generation_options o = test_greedy(8);
     int worked = 0, steps = 0;
     cuddle_request *a = submit(h, prompts[0], &o, NULL, NULL), *b = submit(h, prompts[1], &o, NULL, NULL);
     test_expect_failure(cuddle_request_wait(a, 1, &err), CUDDLE_E_BUSY, &err); /* nobody steps */
@@ -363,7 +334,7 @@ START_TEST(long_prompts_take_turns)
     enum { LENGTH = 36, NEW = 3 };
     cuddle_engine *engine = new_engine(0);
     cuddle_model *h = load_demo(engine);
-    cuddle_generation_options o = greedy(NEW);
+    cuddle_generation_options o = test_greedy(NEW);
     int32_t ids[2][LENGTH], alone[2][NEW];
     for (int i = 0; i < 2 * LENGTH; i++) ids[i / LENGTH][i % LENGTH] = 20 + i * 7 % 100;
     for (int together = 0; together < 2; together++) {
@@ -383,7 +354,7 @@ START_TEST(long_prompts_take_turns)
         }
         for (int i = 0; i < 2; i++) {
             ck_ok(cuddle_request_wait(r[i], 0, &err));
-            const cuddle_result result = result_of(r[i]);
+            const cuddle_result result = test_result(r[i]);
             ck_assert_uint_eq(result.count, NEW);
             if (!together) memcpy(alone[i], result.ids, sizeof alone[i]);
             ck_assert_mem_eq(result.ids, alone[i], sizeof alone[i]);
@@ -405,7 +376,7 @@ START_TEST(requests_that_cannot_run_are_refused_with_numbers)
     ck_ok(cuddle_model_wait(h, -1, &err));
     int32_t ids[64] = { 0 };
     cuddle_request *r;
-    cuddle_generation_options o = greedy(8);
+    cuddle_generation_options o = test_greedy(8);
     const cuddle_segment fits = { .kind = CUDDLE_SEGMENT_TOKENS, .tokens = ids, .count = 30 };
     cuddle_segment s = fits;
     s.count = 33;
@@ -431,14 +402,14 @@ START_TEST(requests_that_cannot_run_are_refused_with_numbers)
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         *bad[i].field = bad[i].value;
         test_expect_failure(cuddle_request_submit(&r, h, &s, 1, &o, NULL, NULL, &err), CUDDLE_E_ARG, &err);
-        o = greedy(8);
+        o = test_greedy(8);
     }
     o.max_tokens = -2;
     test_expect_failure(cuddle_request_submit(&r, h, &s, 1, &o, NULL, NULL, &err), CUDDLE_E_ARG, &err);
-    o = greedy(8);
+    o = test_greedy(8);
     o.logprobs = 21;
     test_expect_failure(cuddle_request_submit(&r, h, &s, 1, &o, NULL, NULL, &err), CUDDLE_E_ARG, &err);
-    o = greedy(8);
+    o = test_greedy(8);
     o.struct_size = 0;
     test_expect_failure(cuddle_request_submit(&r, h, &s, 1, &o, NULL, NULL, &err), CUDDLE_E_ARG, &err);
     cuddle_model_free(h);
@@ -450,7 +421,7 @@ START_TEST(requests_can_be_cancelled_in_the_queue_and_while_running)
 {
     cuddle_engine *engine = new_engine(1);
     cuddle_model *h = load_demo(engine);
-    const cuddle_generation_options o = greedy(100);
+    const cuddle_generation_options o = test_greedy(100);
     enum { MANY = 12 }; /* four run, the rest waits */
     heard seen[MANY];
     cuddle_request *r[MANY];
@@ -460,7 +431,7 @@ START_TEST(requests_can_be_cancelled_in_the_queue_and_while_running)
     for (int i = 0; i < MANY; i += 2) cuddle_request_cancel(r[i]);
     for (int i = 0; i < MANY; i++) {
         const cuddle_status status = cuddle_request_wait(r[i], -1, &err);
-        if (i % 2 == 0 && status == CUDDLE_OK) ck_assert_uint_eq(result_of(r[i]).count, 100); /* it was faster */
+        if (i % 2 == 0 && status == CUDDLE_OK) ck_assert_uint_eq(test_result(r[i]).count, 100); /* it was faster */
         else if (i % 2 == 0) test_expect_failure(status, CUDDLE_E_CANCELLED, &err);
         else ck_assert_int_eq(status, CUDDLE_OK);
     }
@@ -482,7 +453,7 @@ START_TEST(handles_can_be_freed_in_any_order)
 {
     cuddle_engine *engine = new_engine(_i & 8 ? 0 : 1);
     cuddle_model *h = load_demo(engine);
-    const cuddle_generation_options o = greedy(90);
+    const cuddle_generation_options o = test_greedy(90);
     cuddle_request *a = submit(h, prompts[0], &o, NULL, NULL), *b = submit(h, prompts[1], &o, NULL, NULL);
     if (_i & 1 && !(_i & 8)) ck_ok(cuddle_request_wait_text(a, -1, &err));
     switch (_i >> 1 & 3) {
@@ -498,7 +469,7 @@ START_TEST(a_freed_engine_ends_requests_as_cancelled)
 {
     cuddle_engine *engine = new_engine(1);
     cuddle_model *h = load_demo(engine);
-    const cuddle_generation_options o = greedy(100);
+    const cuddle_generation_options o = test_greedy(100);
     cuddle_request *r = submit(h, prompts[0], &o, NULL, NULL);
     cuddle_engine_free(engine);
     test_expect_failure(cuddle_request_wait(r, -1, &err), CUDDLE_E_CANCELLED, &err);
@@ -512,7 +483,7 @@ static cuddle_request *child;
 static void submit_from_callback(cuddle_request *r, const cuddle_event *e, void *user)
 {
     if (!e->finish || child) return;
-    const cuddle_generation_options o = greedy(3);
+    const cuddle_generation_options o = test_greedy(3);
     cuddle_request *next;
     if (cuddle_request_submit(&next, submitting_to, &(cuddle_segment){ .kind = CUDDLE_SEGMENT_TEXT, .text = "And", .count = 3 }, 1, &o, NULL, NULL, NULL) ==
         CUDDLE_OK)
@@ -527,7 +498,7 @@ START_TEST(callbacks_may_submit_and_cancel)
     submitting_to = load_demo(engine);
     int called = 0, worked;
     child = NULL;
-    const cuddle_generation_options o = greedy(3);
+    const cuddle_generation_options o = test_greedy(3);
     cuddle_request *r = submit(submitting_to, prompts[0], &o, submit_from_callback, &called);
     do ck_ok(cuddle_engine_step(engine, &worked, &err));
     while (worked);
@@ -571,7 +542,7 @@ START_TEST(a_late_failure_fails_the_model_and_its_requests)
     o.progress_user = &truncated;
     ck_ok(cuddle_model_load(&h, engine, dir, &o, &err));
     cuddle_request *r = NULL;
-    const cuddle_generation_options how = greedy(4);
+    const cuddle_generation_options how = test_greedy(4);
     const cuddle_status submitted = cuddle_request_submit(&r, h, &(cuddle_segment){ .kind = CUDDLE_SEGMENT_TEXT, .text = "And", .count = 3 }, 1, &how,
                                                           NULL, NULL, &err);
     ck_assert_int_eq(truncated || cuddle_model_get_state(h) == CUDDLE_MODEL_LOADING, 1);
@@ -625,7 +596,7 @@ START_TEST(plan_and_use_agree)
         cuddle_model *h;
         ck_ok(cuddle_model_load(&h, engine, test_path("models/kjv-gpt2"), &o, &err));
         ck_ok(cuddle_model_wait(h, -1, &err));
-        const cuddle_generation_options how = greedy(4);
+        const cuddle_generation_options how = test_greedy(4);
         cuddle_request *r = submit(h, prompts[3], &how, NULL, NULL);
         ck_ok(cuddle_request_wait(r, -1, &err));
         ck_ok(cuddle_model_memory(h, &planned, &used, &err));
@@ -730,7 +701,7 @@ START_TEST(every_failed_allocation_is_an_error_and_leaks_nothing)
         o.max_context = 32;
         o.max_sequences = 1;
         o.max_batch = 16;
-        cuddle_generation_options how = greedy(2);
+        cuddle_generation_options how = test_greedy(2);
         const char *stops[] = { "zzz" };
         how.stop = stops;
         how.stop_count = 1;
@@ -779,7 +750,7 @@ static void *hammer(void *argument)
     const worker *w = argument;
     for (int i = 0; i < 12; i++) {
         cuddle_error mine = { CUDDLE_OK, "" };
-        cuddle_generation_options o = greedy(5 + (i + w->number) % 7);
+        cuddle_generation_options o = test_greedy(5 + (i + w->number) % 7);
         cuddle_request *r;
         const char *prompt = prompts[(i + w->number) % PROMPTS];
         if (cuddle_request_submit(&r, w->h, &(cuddle_segment){ .kind = CUDDLE_SEGMENT_TEXT, .text = prompt, .count = strlen(prompt) }, 1, &o, NULL, NULL,

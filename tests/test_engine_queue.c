@@ -1,6 +1,6 @@
 /* Many requests on one model through cuddle.h: who goes first, who gives way, what is taken over from others, what is refused, and the counts. */
 #include "engine/engine.h"
-#include "support.h"
+#include "engine_support.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,43 +15,21 @@ static void setup(void) { err = (cuddle_error){ CUDDLE_OK, "" }; }
 
 static cuddle_engine *new_engine(int threads)
 {
-    cuddle_engine *engine;
-    cuddle_engine_options o;
-    cuddle_engine_options_init(&o, sizeof o);
-    o.device = test_device();
-    o.backend_dir = test_backend_dir();
-    o.threads = threads;
-    o.cpu_threads = 2;
+    cuddle_engine_options o = test_engine_options(threads);
     o.deterministic = CUDDLE_ON;
-    ck_ok(cuddle_engine_new(&engine, &o, &err));
-    return engine;
+    return test_engine(&o);
 }
 
 static cuddle_model *load(cuddle_engine *engine, int sequences, int64_t kv_tokens, int max_queue, cuddle_toggle prefix_cache)
 {
-    cuddle_model *h;
-    cuddle_model_options o;
-    cuddle_model_options_init(&o, sizeof o);
-    o.dtype = "float32";
+    cuddle_model_options o = test_model_options();
     o.max_context = 128;
     o.max_batch = 64;
     o.max_sequences = sequences;
     o.kv_tokens = kv_tokens;
     o.max_queue = max_queue;
     o.prefix_cache = prefix_cache;
-    ck_ok(cuddle_model_load(&h, engine, test_path("models/kjv-gpt2"), &o, &err));
-    ck_ok(cuddle_model_wait(h, -1, &err));
-    return h;
-}
-
-static cuddle_generation_options greedy(int tokens)
-{
-    cuddle_generation_options o;
-    cuddle_generation_options_init(&o, sizeof o);
-    o.temperature = 0;
-    o.max_tokens = tokens;
-    o.ignore_eos = 1;
-    return o;
+    return test_model(engine, "models/kjv-gpt2", &o);
 }
 
 /* A prompt of `count` tokens that begins with number `first`. */
@@ -66,17 +44,7 @@ static cuddle_segment prompt_of(int first, int count)
 
 static cuddle_request *submit(cuddle_model *h, int first, int count, const cuddle_generation_options *o)
 {
-    cuddle_request *r;
-    const cuddle_segment prompt = prompt_of(first, count);
-    ck_ok(cuddle_request_submit(&r, h, &prompt, 1, o, NULL, NULL, &err));
-    return r;
-}
-
-static bool one_step(cuddle_engine *engine)
-{
-    int worked;
-    ck_ok(cuddle_engine_step(engine, &worked, &err));
-    return worked;
+    return test_submit_ids(h, prompt_of(first, count).tokens, (size_t)count, o);
 }
 
 static cuddle_engine_stats stats_of(cuddle_engine *engine)
@@ -86,27 +54,20 @@ static cuddle_engine_stats stats_of(cuddle_engine *engine)
     return s;
 }
 
-static cuddle_result result_of(cuddle_request *r)
-{
-    cuddle_result result = { .struct_size = sizeof result };
-    ck_ok(cuddle_request_result(r, &result, &err));
-    return result;
-}
-
 START_TEST(a_prefix_is_computed_once)
 {
     cuddle_engine *engine = new_engine(0);
     for (int cache = CUDDLE_OFF; cache <= CUDDLE_ON; cache++) {
         cuddle_model *h = load(engine, 4, 0, 0, (cuddle_toggle)cache);
-        cuddle_generation_options o = greedy(4);
+        cuddle_generation_options o = test_greedy(4);
         int32_t ids[4];
         const int cached[] = { 0, 48, 0, 48 }; /* salts 0, 0, 1, 1: 51 tokens are 3 pages and 3 tokens */
         for (int i = 0; i < 4; i++) {
             const uint64_t before = stats_of(engine).prefix_hits;
             o.cache_salt = (uint64_t)(i / 2);
             cuddle_request *r = submit(h, 1, 51, &o);
-            while (one_step(engine)) {}
-            const cuddle_result result = result_of(r);
+            test_run_steps(engine);
+            const cuddle_result result = test_result(r);
             ck_assert_int_eq(result.cached_tokens, cache == CUDDLE_ON ? cached[i] : 0);
             ck_assert_uint_eq(stats_of(engine).prefix_hits - before, (uint64_t)result.cached_tokens);
             if (i == 0) memcpy(ids, result.ids, sizeof ids);
@@ -124,13 +85,13 @@ START_TEST(a_prompt_whose_logprobs_are_wanted_is_computed)
 {
     cuddle_engine *engine = new_engine(0);
     cuddle_model *h = load(engine, 4, 0, 0, CUDDLE_ON);
-    cuddle_generation_options o = greedy(1);
+    cuddle_generation_options o = test_greedy(1);
     o.prompt_logprobs = 1;
     float first[50];
     for (int i = 0; i < 2; i++) {
         cuddle_request *r = submit(h, 1, 50, &o);
-        while (one_step(engine)) {}
-        const cuddle_result result = result_of(r);
+        test_run_steps(engine);
+        const cuddle_result result = test_result(r);
         ck_assert_int_eq(result.cached_tokens, 0);
         if (i == 0) memcpy(first, result.prompt_logprobs, sizeof first);
         ck_assert_mem_eq(result.prompt_logprobs, first, sizeof first);
@@ -154,13 +115,13 @@ START_TEST(a_failed_step_leaves_nothing_to_take_over)
     if (!test_on_cpu()) return; /* there the operations are the module's */
     cuddle_engine *engine = new_engine(0);
     cuddle_model *h = load(engine, 4, 0, 0, CUDDLE_ON);
-    const cuddle_generation_options o = greedy(4);
+    const cuddle_generation_options o = test_greedy(4);
     const op_table *ops = h->m->backend->ops;
     op_table failing = *ops;
     failing.download = fail_download;
     h->m->backend->ops = &failing;
     cuddle_request *r = submit(h, 1, 51, &o);
-    while (one_step(engine)) {}
+    test_run_steps(engine);
     test_expect_failure(cuddle_request_wait(r, 0, &err), CUDDLE_E_INTERNAL, &err);
     ck_assert_str_eq(err.text, "the test wants it so");
     cuddle_request_free(r);
@@ -168,9 +129,9 @@ START_TEST(a_failed_step_leaves_nothing_to_take_over)
     ck_assert_uint_eq(stats_of(engine).kv_pages_cached, 0);
     ck_assert_uint_eq(stats_of(engine).ended_failed, 1);
     r = submit(h, 1, 51, &o);
-    while (one_step(engine)) {}
+    test_run_steps(engine);
     ck_ok(cuddle_request_wait(r, 0, &err));
-    ck_assert_int_eq(result_of(r).cached_tokens, 0);
+    ck_assert_int_eq(test_result(r).cached_tokens, 0);
     cuddle_request_free(r);
     cuddle_model_free(h);
     cuddle_engine_free(engine);
@@ -182,7 +143,7 @@ END_TEST
 START_TEST(a_cache_that_is_too_small_costs_time_only)
 {
     cuddle_engine *engine = new_engine(0);
-    cuddle_generation_options o = greedy(50);
+    cuddle_generation_options o = test_greedy(50);
     o.logprobs = 0;
     int32_t alone[3][50];
     float logprobs[3][50];
@@ -190,11 +151,11 @@ START_TEST(a_cache_that_is_too_small_costs_time_only)
         cuddle_model *h = load(engine, round ? 3 : 1, round ? 8 * PAGE : 0, 0, CUDDLE_OFF);
         cuddle_request *r[3];
         for (int i = 0; i < 3; i++) r[i] = submit(h, i, 14, &o);
-        while (one_step(engine)) {}
+        test_run_steps(engine);
         int gave_way = 0;
         for (int i = 0; i < 3; i++) {
             ck_ok(cuddle_request_wait(r[i], 0, &err));
-            const cuddle_result result = result_of(r[i]);
+            const cuddle_result result = test_result(r[i]);
             ck_assert_uint_eq(result.count, 50);
             if (!round) {
                 memcpy(alone[i], result.ids, sizeof alone[i]);
@@ -219,19 +180,19 @@ START_TEST(a_higher_priority_goes_first_even_before_what_runs)
 {
     cuddle_engine *engine = new_engine(0);
     cuddle_model *h = load(engine, 1, 0, 0, CUDDLE_AUTO);
-    cuddle_generation_options o = greedy(6);
+    cuddle_generation_options o = test_greedy(6);
     cuddle_request *low = submit(h, 1, 20, &o), *later = submit(h, 2, 20, &o);
-    one_step(engine);
-    one_step(engine);
+    test_step(engine);
+    test_step(engine);
     o.priority = 3;
     cuddle_request *high = submit(h, 3, 20, &o);
-    while (!cuddle_request_finish(high)) ck_assert(one_step(engine));
+    while (!cuddle_request_finish(high)) ck_assert(test_step(engine));
     ck_assert_int_eq(cuddle_request_finish(low), CUDDLE_FINISH_NONE);
-    while (!cuddle_request_finish(low)) ck_assert(one_step(engine));
+    while (!cuddle_request_finish(low)) ck_assert(test_step(engine));
     ck_assert_int_eq(cuddle_request_finish(later), CUDDLE_FINISH_NONE);
-    while (one_step(engine)) {}
-    ck_assert_int_eq(result_of(low).preemptions, 1);
-    ck_assert_int_eq(result_of(high).preemptions + result_of(later).preemptions, 0);
+    test_run_steps(engine);
+    ck_assert_int_eq(test_result(low).preemptions, 1);
+    ck_assert_int_eq(test_result(high).preemptions + test_result(later).preemptions, 0);
     cuddle_request_free(low);
     cuddle_request_free(later);
     cuddle_request_free(high);
@@ -251,7 +212,7 @@ START_TEST(a_timeout_ends_a_request_wherever_it_is)
 {
     cuddle_engine *engine = new_engine(0);
     cuddle_model *h = load(engine, 1, 0, 0, CUDDLE_AUTO);
-    cuddle_generation_options o = greedy(60);
+    cuddle_generation_options o = test_greedy(60);
     o.timeout_ms = 600000;
     int ends = 0;
     cuddle_request *r[2];
@@ -259,15 +220,17 @@ START_TEST(a_timeout_ends_a_request_wherever_it_is)
         const cuddle_segment prompt = prompt_of(i, 20);
         ck_ok(cuddle_request_submit(&r[i], h, &prompt, 1, &o, count_end, &ends, &err));
     }
-    one_step(engine);
-    one_step(engine);
+    test_step(engine);
+    test_step(engine);
+    ck_assert(h->due_at >= r[0]->deadline && h->due_at <= r[0]->deadline); /* the first of them */
     for (int i = 0; i < 2; i++) r[i]->deadline -= 600; /* as if that time had passed; nobody steps meanwhile */
-    while (one_step(engine)) {}
+    h->due_at -= 600;
+    test_run_steps(engine);
     ck_assert_int_eq(ends, 2);
     test_expect_failure(cuddle_request_wait(r[0], 0, &err), CUDDLE_E_LIMIT, &err);
     ck_assert_str_eq(err.text, "the request's timeout of 600000 ms passed after 2 tokens");
     test_expect_failure(cuddle_request_wait(r[1], 0, &err), CUDDLE_E_LIMIT, &err);
-    const cuddle_result result = result_of(r[0]);
+    const cuddle_result result = test_result(r[0]);
     ck_assert_int_eq(result.finish, CUDDLE_FINISH_DEADLINE);
     ck_assert_uint_eq(result.count, 2); /* what there is stays */
     ck_assert_uint_gt(result.text_length, 0);
@@ -277,6 +240,28 @@ START_TEST(a_timeout_ends_a_request_wherever_it_is)
     const cuddle_segment prompt = prompt_of(0, 3);
     test_expect_failure(cuddle_request_submit(&r[0], h, &prompt, 1, &o, NULL, NULL, &err), CUDDLE_E_ARG, &err);
     ck_assert_ptr_nonnull(strstr(err.text, "timeout_ms"));
+    cuddle_model_free(h);
+    cuddle_engine_free(engine);
+}
+END_TEST
+
+/* More than a step ends at once, waiting and running ones. */
+START_TEST(many_may_be_cancelled_at_once)
+{
+    enum { MANY = 150 };
+    cuddle_engine *engine = new_engine(0);
+    cuddle_model *h = load(engine, 2, 0, 0, CUDDLE_AUTO);
+    const cuddle_generation_options o = test_greedy(20);
+    cuddle_request *r[MANY + 1];
+    for (int i = 0; i <= MANY; i++) r[i] = submit(h, i, 5, &o);
+    test_step(engine);
+    for (int i = 0; i < MANY; i++) cuddle_request_cancel(r[i]);
+    test_run_steps(engine);
+    for (int i = 0; i <= MANY; i++) {
+        ck_assert_int_eq(cuddle_request_finish(r[i]), i < MANY ? CUDDLE_FINISH_CANCELLED : CUDDLE_FINISH_LENGTH);
+        cuddle_request_free(r[i]);
+    }
+    ck_assert_uint_eq(stats_of(engine).ended_cancelled, MANY);
     cuddle_model_free(h);
     cuddle_engine_free(engine);
 }
@@ -301,7 +286,7 @@ START_TEST(a_timeout_passes_while_the_model_loads)
     m.progress = hold_load;
     m.progress_user = &go_on;
     ck_ok(cuddle_model_load(&h, engine, test_path("models/kjv-gpt2"), &m, &err));
-    cuddle_generation_options o = greedy(4);
+    cuddle_generation_options o = test_greedy(4);
     o.timeout_ms = 30;
     cuddle_request *r = submit(h, 1, 5, &o);
     const cuddle_status status = cuddle_request_wait(r, 20000, &err);
@@ -317,16 +302,16 @@ START_TEST(a_full_queue_refuses)
 {
     cuddle_engine *engine = new_engine(0);
     cuddle_model *h = load(engine, 1, 0, 2, CUDDLE_AUTO);
-    const cuddle_generation_options o = greedy(2);
+    const cuddle_generation_options o = test_greedy(2);
     cuddle_request *r[3], *refused = (cuddle_request *)(void *)&err;
     for (int i = 0; i < 2; i++) r[i] = submit(h, i, 5, &o);
     const cuddle_segment prompt = prompt_of(5, 5);
     test_expect_failure(cuddle_request_submit(&refused, h, &prompt, 1, &o, NULL, NULL, &err), CUDDLE_E_BUSY, &err);
     ck_assert_str_eq(err.text, "2 requests are waiting, at most 2 may");
     ck_assert_ptr_null(refused);
-    one_step(engine); /* one runs now */
+    test_step(engine); /* one runs now */
     r[2] = submit(h, 2, 5, &o);
-    while (one_step(engine)) {}
+    test_run_steps(engine);
     for (int i = 0; i < 3; i++) {
         ck_ok(cuddle_request_wait(r[i], 0, &err));
         cuddle_request_free(r[i]);
@@ -342,18 +327,18 @@ START_TEST(a_drained_engine_finishes_what_it_has)
 {
     cuddle_engine *engine = new_engine(0);
     cuddle_model *h = load(engine, 2, 0, 0, CUDDLE_AUTO);
-    const cuddle_generation_options o = greedy(3);
+    const cuddle_generation_options o = test_greedy(3);
     cuddle_request *r[3], *late;
     for (int i = 0; i < 3; i++) r[i] = submit(h, i, 5, &o);
     test_expect_failure(cuddle_engine_drain(engine, 5, &err), CUDDLE_E_BUSY, &err);
     ck_assert_str_eq(err.text, "3 requests are still running after 5 ms");
     const cuddle_segment prompt = prompt_of(5, 5);
     test_expect_failure(cuddle_request_submit(&late, h, &prompt, 1, &o, NULL, NULL, &err), CUDDLE_E_CANCELLED, &err);
-    while (one_step(engine)) {}
+    test_run_steps(engine);
     ck_ok(cuddle_engine_drain(engine, 0, &err));
     for (int i = 0; i < 3; i++) {
         ck_ok(cuddle_request_wait(r[i], 0, &err));
-        ck_assert_uint_eq(result_of(r[i]).count, 3);
+        ck_assert_uint_eq(test_result(r[i]).count, 3);
         cuddle_request_free(r[i]);
     }
     cuddle_model_free(h);
@@ -384,16 +369,16 @@ START_TEST(counts_add_up)
 {
     cuddle_engine *engine = new_engine(0);
     cuddle_model *h = load(engine, 2, 0, 0, CUDDLE_AUTO);
-    const cuddle_generation_options o = greedy(7);
+    const cuddle_generation_options o = test_greedy(7);
     cuddle_request *r[4];
     for (int i = 0; i < 4; i++) r[i] = submit(h, i, 10, &o);
     ck_assert_int_eq(stats_of(engine).queued, 4);
-    one_step(engine);
+    test_step(engine);
     ck_assert_int_eq(stats_of(engine).queued, 2);
     ck_assert_int_eq(stats_of(engine).running, 2);
     ck_assert_uint_ge(stats_of(engine).kv_pages_used, 2);
     cuddle_request_cancel(r[3]);
-    while (one_step(engine)) {}
+    test_run_steps(engine);
     const cuddle_engine_stats s = stats_of(engine);
     ck_assert_uint_eq(s.submitted, 4);
     ck_assert_uint_eq(s.ended_length, 3);
@@ -422,7 +407,7 @@ END_TEST
 
 static cuddle_generation_options sampled(int tokens, uint64_t seed)
 {
-    cuddle_generation_options o = greedy(tokens);
+    cuddle_generation_options o = test_greedy(tokens);
     o.temperature = 1.1f;
     o.seed = seed;
     o.logprobs = 0;
@@ -446,7 +431,7 @@ START_TEST(choices_are_requests_of_their_own_seeds)
 {
     enum { N = 4, NEW = 12 };
     cuddle_engine *engine = new_engine(0);
-    cuddle_model *h = load(engine, 3, 0, 0, CUDDLE_AUTO);
+    cuddle_model *h = load(engine, 3, 0, 0, _i ? CUDDLE_OFF : CUDDLE_AUTO); /* they share what they have computed in any case */
     cuddle_generation_options o = sampled(NEW, 70);
     o.n = N;
     heard x = { .tokens = { 0 } };
@@ -455,7 +440,7 @@ START_TEST(choices_are_requests_of_their_own_seeds)
     ck_ok(cuddle_request_submit(&r, h, &prompt, 1, &o, listen, &x, &err));
     ck_assert_int_eq(cuddle_request_choices(r), N);
     ck_assert_int_eq(stats_of(engine).queued, N);
-    while (one_step(engine)) {}
+    test_run_steps(engine);
     ck_ok(cuddle_request_wait(r, 0, &err));
     ck_assert_uint_eq(stats_of(engine).submitted, 1);
     ck_assert_uint_eq(stats_of(engine).ended_length, 1);
@@ -463,8 +448,8 @@ START_TEST(choices_are_requests_of_their_own_seeds)
         cuddle_generation_options alone = sampled(NEW, 70 + (uint64_t)i);
         alone.cache_salt = 1;
         cuddle_request *one = submit(h, 3, 37, &alone);
-        while (one_step(engine)) {}
-        const cuddle_result want = result_of(one);
+        test_run_steps(engine);
+        const cuddle_result want = test_result(one);
         cuddle_result got = { .struct_size = sizeof got };
         ck_ok(cuddle_request_result_of(r, i, &got, &err));
         ck_assert_uint_eq(got.count, NEW);
@@ -479,6 +464,14 @@ START_TEST(choices_are_requests_of_their_own_seeds)
         cuddle_request_free(one);
     }
     ck_assert_str_eq(cuddle_request_next_text_of(r, N, NULL), "");
+    o.n = 2; /* another request with the same prompt takes it over only where the cache is on */
+    cuddle_request *next = submit(h, 3, 37, &o);
+    test_run_steps(engine);
+    cuddle_result second = { .struct_size = sizeof second };
+    ck_ok(cuddle_request_result_of(next, 1, &second, &err));
+    ck_assert_int_eq(test_result(next).cached_tokens, _i ? 0 : 32);
+    ck_assert_int_eq(second.cached_tokens, 32);
+    cuddle_request_free(next);
     cuddle_result none = { .struct_size = sizeof none };
     test_expect_failure(cuddle_request_result_of(r, N, &none, &err), CUDDLE_E_ARG, &err);
     ck_assert_str_eq(err.text, "choice is 4, the request has 4");
@@ -503,8 +496,8 @@ START_TEST(the_best_of_several_are_given)
     for (int i = 0; i < MADE; i++) {
         const cuddle_generation_options alone = sampled(NEW, 5 + (uint64_t)i);
         cuddle_request *one = submit(h, 3, 20, &alone);
-        while (one_step(engine)) {}
-        const cuddle_result result = result_of(one);
+        test_run_steps(engine);
+        const cuddle_result result = test_result(one);
         mean[i] = 0;
         for (int k = 0; k < NEW; k++) mean[i] += (double)result.logprobs[k] / NEW;
         ck_assert(mean[i] - result.mean_logprob < 1e-6 && mean[i] - result.mean_logprob > -1e-6);
@@ -516,10 +509,10 @@ START_TEST(the_best_of_several_are_given)
     o.best_of = MADE;
     o.logprobs = -1;
     cuddle_request *r = submit(h, 3, 20, &o);
-    one_step(engine);
+    test_step(engine);
     size_t length;
     ck_assert_str_eq(cuddle_request_next_text_of(r, 0, &length), ""); /* nobody knows yet */
-    while (one_step(engine)) {}
+    test_run_steps(engine);
     ck_assert_int_eq(cuddle_request_choices(r), N);
     for (int i = 0; i < N; i++) {
         cuddle_result got = { .struct_size = sizeof got };
@@ -546,7 +539,7 @@ START_TEST(choices_that_cannot_be_are_refused)
         { 4, 0, NULL, CUDDLE_E_BUSY, "0 requests are waiting, at most 3 may" },
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        cuddle_generation_options o = greedy(2);
+        cuddle_generation_options o = test_greedy(2);
         o.n = cases[i].n;
         o.best_of = cases[i].best_of;
         cuddle_request *r;
@@ -572,11 +565,11 @@ START_TEST(choices_end_together)
             cuddle_request *r;
             const cuddle_segment prompt = prompt_of(steps, 20);
             ck_ok(cuddle_request_submit(&r, h, &prompt, 1, &o, listen, &x, &err));
-            for (int i = 0; i < steps; i++) one_step(engine);
+            for (int i = 0; i < steps; i++) test_step(engine);
             if (!freed) {
                 const bool ended = cuddle_request_finish(r) != CUDDLE_FINISH_NONE;
                 cuddle_request_cancel(r);
-                while (one_step(engine)) {}
+                test_run_steps(engine);
                 const cuddle_status status = cuddle_request_wait(r, 0, &err);
                 ck_assert_int_eq(status, ended ? CUDDLE_OK : CUDDLE_E_CANCELLED);
                 setup();
@@ -602,11 +595,12 @@ int main(void)
     tcase_add_test(t, a_cache_that_is_too_small_costs_time_only);
     tcase_add_test(t, a_higher_priority_goes_first_even_before_what_runs);
     tcase_add_test(t, a_timeout_ends_a_request_wherever_it_is);
+    tcase_add_test(t, many_may_be_cancelled_at_once);
     tcase_add_test(t, a_timeout_passes_while_the_model_loads);
     tcase_add_test(t, a_full_queue_refuses);
     tcase_add_test(t, a_drained_engine_finishes_what_it_has);
     tcase_add_test(t, counts_add_up);
-    tcase_add_test(t, choices_are_requests_of_their_own_seeds);
+    tcase_add_loop_test(t, choices_are_requests_of_their_own_seeds, 0, 2);
     tcase_add_test(t, the_best_of_several_are_given);
     tcase_add_test(t, choices_that_cannot_be_are_refused);
     tcase_add_test(t, choices_end_together);

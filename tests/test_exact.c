@@ -1,6 +1,6 @@
 /* With `deterministic` a request's tokens and log-probabilities are the same to the bit, whoever runs beside it: alone, or among 50 neighbours that
  * cut its prompt into chunks, share its beginning, and take its pages away. Without, they differ at least once: so this test can fail. */
-#include "support.h"
+#include "engine_support.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -32,30 +32,16 @@ static int rounds(void)
 
 static void open_model(cuddle_engine **engine, cuddle_model **h, const char *dir, cuddle_toggle deterministic, bool alone)
 {
-    cuddle_engine_options o;
-    cuddle_engine_options_init(&o, sizeof o);
-    o.device = test_device();
-    o.backend_dir = test_backend_dir();
-    o.cpu_threads = 2;
+    cuddle_engine_options o = test_engine_options(1);
     o.deterministic = deterministic;
-    ck_ok(cuddle_engine_new(engine, &o, &err));
-    cuddle_model_options m;
-    cuddle_model_options_init(&m, sizeof m);
-    m.dtype = "float32";
+    *engine = test_engine(&o);
+    cuddle_model_options m = test_model_options();
     m.max_context = 64;
     m.max_batch = alone ? 64 : deterministic == CUDDLE_ON ? 24 : 512; /* the prompt in one step, or in several */
     m.max_sequences = alone ? 1 : deterministic == CUDDLE_ON ? 8 : 32;
     m.kv_tokens = alone || deterministic != CUDDLE_ON ? 0 : 12 * 16; /* not enough for all who may run */
     m.prefix_cache = alone ? CUDDLE_OFF : CUDDLE_ON;
-    ck_ok(cuddle_model_load(h, *engine, test_path(dir), &m, &err));
-    ck_ok(cuddle_model_wait(*h, -1, &err));
-}
-
-static cuddle_request *submit(cuddle_model *h, const int32_t *ids, int count, const cuddle_generation_options *o)
-{
-    cuddle_request *r;
-    ck_ok(cuddle_request_submit(&r, h, &(cuddle_segment){ .kind = CUDDLE_SEGMENT_TOKENS, .tokens = ids, .count = (size_t)count }, 1, o, NULL, NULL, &err));
-    return r;
+    *h = test_model(*engine, dir, &m);
 }
 
 typedef struct outcome {
@@ -66,10 +52,8 @@ typedef struct outcome {
 
 static outcome outcome_of(cuddle_request *r)
 {
-    cuddle_result result = { .struct_size = sizeof result };
+    const cuddle_result result = test_finished(r);
     outcome x = { { 0 }, { 0 }, { { 0, 0 } } };
-    ck_ok(cuddle_request_wait(r, -1, &err));
-    ck_ok(cuddle_request_result(r, &result, &err));
     ck_assert_uint_eq(result.count, NEW);
     memcpy(x.ids, result.ids, sizeof x.ids);
     memcpy(x.logprobs, result.logprobs, sizeof x.logprobs);
@@ -80,10 +64,7 @@ static outcome outcome_of(cuddle_request *r)
 /* What is tested: a sampled request with log-probabilities, or a greedy one without, whose tokens a device picks itself. */
 static cuddle_generation_options tested(bool sampled)
 {
-    cuddle_generation_options o;
-    cuddle_generation_options_init(&o, sizeof o);
-    o.max_tokens = NEW;
-    o.ignore_eos = 1;
+    cuddle_generation_options o = test_greedy(NEW);
     o.temperature = sampled ? 1.5f : 0;
     o.seed = 11;
     o.repetition_penalty = 1.2f;
@@ -97,16 +78,13 @@ static cuddle_request *neighbour(cuddle_model *h, const int32_t *prompt, int voc
     int32_t ids[PROMPT];
     const int count = 1 + (int)any(PROMPT - 10), same = any(3) == 0 ? (int)any(PROMPT) : 0;
     for (int i = 0; i < count; i++) ids[i] = i < same ? prompt[i] : (int32_t)any((unsigned)vocabulary);
-    cuddle_generation_options o;
-    cuddle_generation_options_init(&o, sizeof o);
-    o.max_tokens = 1 + (int)any(33); /* two pages more than it begins with, or none */
-    o.ignore_eos = 1;
+    cuddle_generation_options o = test_greedy(1 + (int)any(33)); /* two pages more than it begins with, or none */
     o.temperature = any(2) ? 0 : 1.0f;
     o.seed = any(1000);
     o.logprobs = any(4) == 0 ? 1 : -1;
     o.prompt_logprobs = any(8) == 0;
     o.priority = any(10) == 0;
-    return submit(h, ids, count, &o);
+    return test_submit_ids(h, ids, (size_t)count, &o);
 }
 
 /* How many rounds among neighbours differ from what the request gives alone. */
@@ -121,7 +99,7 @@ static int differences(const char *dir, cuddle_toggle deterministic, int times)
     outcome alone[2];
     for (int sampled = 0; sampled < 2; sampled++) {
         const cuddle_generation_options o = tested(sampled);
-        cuddle_request *r = submit(h, prompt, PROMPT, &o);
+        cuddle_request *r = test_submit_ids(h, prompt, PROMPT, &o);
         alone[sampled] = outcome_of(r);
         cuddle_request_free(r);
     }
@@ -135,7 +113,7 @@ static int differences(const char *dir, cuddle_toggle deterministic, int times)
         const cuddle_generation_options o = tested(round % 2);
         const int at = (int)any(NEIGHBOURS);
         for (int i = 0; i < NEIGHBOURS; i++) {
-            if (i == at) r = submit(h, prompt, PROMPT, &o);
+            if (i == at) r = test_submit_ids(h, prompt, PROMPT, &o);
             others[i] = neighbour(h, prompt, vocabulary);
         }
         for (int i = 0; i < NEIGHBOURS; i++)

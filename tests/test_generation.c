@@ -1,5 +1,6 @@
 /* Generating and scoring through cuddle.h against transformers (tests/generation/, made by scripts/make_generation_fixtures.py), and what
  * options of a request promise. */
+#include "engine_support.h"
 #include "generation_case.h"
 
 #include <math.h>
@@ -12,53 +13,25 @@ static void setup(void) { err = (cuddle_error){ CUDDLE_OK, "" }; }
 
 static cuddle_engine *new_engine(void)
 {
-    cuddle_engine *engine;
-    cuddle_engine_options o;
-    cuddle_engine_options_init(&o, sizeof o);
-    o.device = test_device();
-    o.backend_dir = test_backend_dir();
-    o.cpu_threads = 2;
-    ck_ok(cuddle_engine_new(&engine, &o, &err));
-    return engine;
+    const cuddle_engine_options o = test_engine_options(1);
+    return test_engine(&o);
 }
 
 /* Steps of a few rows, so that prompts come in chunks. */
 static cuddle_model *load(cuddle_engine *engine, const char *name, int batch)
 {
-    cuddle_model *h;
-    cuddle_model_options o;
-    cuddle_model_options_init(&o, sizeof o);
-    o.dtype = "float32";
+    cuddle_model_options o = test_model_options();
     o.max_context = 40;
     o.max_batch = batch;
     o.max_sequences = 3;
-    ck_ok(cuddle_model_load(&h, engine, test_path(name), &o, &err));
-    ck_ok(cuddle_model_wait(h, -1, &err));
-    return h;
+    return test_model(engine, name, &o);
 }
 
 static cuddle_generation_options greedy(int tokens)
 {
-    cuddle_generation_options o;
-    cuddle_generation_options_init(&o, sizeof o);
-    o.temperature = 0;
-    o.max_tokens = tokens;
+    cuddle_generation_options o = test_greedy(tokens);
+    o.ignore_eos = 0;
     return o;
-}
-
-static cuddle_request *submit(cuddle_model *h, const int32_t *ids, size_t count, const cuddle_generation_options *o)
-{
-    cuddle_request *r;
-    ck_ok(cuddle_request_submit(&r, h, &(cuddle_segment){ .kind = CUDDLE_SEGMENT_TOKENS, .tokens = ids, .count = count }, 1, o, NULL, NULL, &err));
-    return r;
-}
-
-static cuddle_result finished(cuddle_request *r)
-{
-    cuddle_result result = { .struct_size = sizeof result };
-    ck_ok(cuddle_request_wait(r, -1, &err));
-    ck_ok(cuddle_request_result(r, &result, &err));
-    return result;
 }
 
 static json_t *read_file(const char *name)
@@ -139,12 +112,12 @@ static bool run_checkpoint(cuddle_engine *engine, const json_t *cases, size_t *a
         size_t prompt_count;
         int32_t *prompt = case_ids(json_object_get(c[count], "prompt"), &prompt_count);
         const cuddle_generation_options o = options_of(c[count], prompt_count);
-        r[count] = submit(h, prompt, prompt_count, &o);
+        r[count] = test_submit_ids(h, prompt, prompt_count, &o);
         free_options(&o); /* it has its copy */
         free(prompt);
     }
     for (int i = 0; i < count; i++) {
-        const cuddle_result got = finished(r[i]);
+        const cuddle_result got = test_finished(r[i]);
         size_t wanted;
         int32_t *want = case_ids(json_object_get(c[i], "ids"), &wanted);
         char *parameters = json_dumps(json_object_get(c[i], "parameters"), JSON_COMPACT);
@@ -224,8 +197,8 @@ START_TEST(log_probabilities_of_prompts_equal_transformers)
                 o.prompt_logprobs = 1;
                 o.prompt_top_logprobs = TOP;
                 o.prompt_logprobs_from = (int)from;
-                cuddle_request *r = submit(h, ids, count, &o);
-                const cuddle_result got = finished(r);
+                cuddle_request *r = test_submit_ids(h, ids, count, &o);
+                const cuddle_result got = test_finished(r);
                 ck_assert_int_eq(got.finish, CUDDLE_FINISH_LENGTH);
                 ck_assert_uint_eq(got.count, from % 2);
                 ck_assert_int_eq(got.prompt_top_count, TOP);
@@ -275,7 +248,7 @@ START_TEST(nothing_may_be_asked_for)
         cuddle_request *r;
         events = 0;
         ck_ok(cuddle_request_submit(&r, h, &(cuddle_segment){ .kind = CUDDLE_SEGMENT_TOKENS, .tokens = ids, .count = count }, 1, &o, count_event, NULL, &err));
-        const cuddle_result got = finished(r);
+        const cuddle_result got = test_finished(r);
         ck_assert_int_eq(got.finish, CUDDLE_FINISH_LENGTH);
         ck_assert_uint_eq(got.count, 0);
         ck_assert_uint_eq(got.prompt_count, count);
@@ -351,8 +324,8 @@ START_TEST(settings_of_a_checkpoint_hold)
             } else if (!said) {
                 o.temperature = 1, o.top_k = 0, o.typical_p = 0.4f, o.epsilon_cutoff = 0.002f, o.eta_cutoff = 0.01f, o.top_h = 0.8f;
             }
-            cuddle_request *r = submit(h, prompt, 1, &o);
-            const cuddle_result got = finished(r);
+            cuddle_request *r = test_submit_ids(h, prompt, 1, &o);
+            const cuddle_result got = test_finished(r);
             if (!said) memcpy(wanted, got.ids, (count = got.count) * sizeof *wanted);
             ck_assert_uint_eq(got.count, count);
             for (size_t k = 0; k < count; k++) ck_assert_msg(got.ids[k] == wanted[k], "kind %d, token %zu: %d, expected %d", kind, k, (int)got.ids[k], (int)wanted[k]);
@@ -362,8 +335,8 @@ START_TEST(settings_of_a_checkpoint_hold)
                 o.typical_p = o.length_decay_factor = 1;
                 o.epsilon_cutoff = o.eta_cutoff = o.top_h = 0;
                 o.forced_bos = 18;
-                r = submit(h, prompt, 1, &o);
-                const cuddle_result other = finished(r);
+                r = test_submit_ids(h, prompt, 1, &o);
+                const cuddle_result other = test_finished(r);
                 bool same = other.count == count;
                 for (size_t k = 0; k < count && same; k++) same = other.ids[k] == wanted[k];
                 ck_assert_msg(!same, "kind %d", kind);
@@ -393,8 +366,8 @@ START_TEST(ten_thousand_bad_words_are_taken)
     cuddle_generation_options o = greedy(3);
     o.bad_words = o.sequence_bias = words;
     o.bad_word_count = o.sequence_bias_count = WORDS;
-    cuddle_request *r = submit(h, prompt, 3, &o);
-    const cuddle_result got = finished(r);
+    cuddle_request *r = test_submit_ids(h, prompt, 3, &o);
+    const cuddle_result got = test_finished(r);
     ck_assert_uint_ge(got.count, 1);
     ck_assert_int_ge(got.ids[0], 2000); /* below that all are forbidden behind 259 1826 */
     cuddle_request_free(r);

@@ -210,7 +210,7 @@ START_TEST(a_hundred_thousand_tasks)
     enum { TASKS = 100000, HELD = 48 };
     static job jobs[HELD];
     world w;
-    world_new(&w, (scheduler_caps){ .tokens = 64, .sequences = 12, .outputs = 16, .queue = 40, .pages = 30, .prefix_cache = true });
+    world_new(&w, (scheduler_caps){ .tokens = 64, .sequences = 12, .outputs = 16, .queue = 40, .pages = 30 });
     int submitted = 0, done = 0, cancelled = 0, refused = 0;
     while (submitted < TASKS || cud_scheduler_has_work(&w.s)) {
         const bool full = w.s.waiting_count == w.s.caps.queue && any(&w, 20) > 0;
@@ -285,7 +285,7 @@ START_TEST(a_higher_priority_makes_room_for_itself)
 {
     static job low, high;
     world w;
-    world_new(&w, (scheduler_caps){ .tokens = 64, .sequences = 1, .outputs = 8, .queue = 10, .pages = 8, .prefix_cache = true });
+    world_new(&w, (scheduler_caps){ .tokens = 64, .sequences = 1, .outputs = 8, .queue = 10, .pages = 8 });
     count_up(&low, 0, 40);
     count_up(&high, 100, 8);
     ck_ok(job_submit(&w, &low, &generation, 40, 60, 0, 0));
@@ -309,7 +309,7 @@ START_TEST(a_prefix_is_shared_by_whole_pages_within_its_scope)
 {
     static job first, second, other, longer;
     world w;
-    world_new(&w, (scheduler_caps){ .tokens = 64, .sequences = 4, .outputs = 8, .queue = 10, .pages = 32, .prefix_cache = true });
+    world_new(&w, (scheduler_caps){ .tokens = 64, .sequences = 4, .outputs = 8, .queue = 10, .pages = 32 });
     count_up(&first, 0, 50);
     count_up(&second, 0, 50);
     count_up(&other, 0, 50);
@@ -348,7 +348,7 @@ START_TEST(who_comes_after_another_waits_for_its_prompt)
     for (int leaves = 0; leaves < 2; leaves++) {
         static job first, second, other;
         world w;
-        world_new(&w, (scheduler_caps){ .tokens = 24, .sequences = 4, .outputs = 8, .queue = 10, .pages = 32, .prefix_cache = true });
+        world_new(&w, (scheduler_caps){ .tokens = 24, .sequences = 4, .outputs = 8, .queue = 10, .pages = 32 });
         count_up(&first, 0, 100);
         count_up(&second, 0, 100);
         count_up(&other, 500, 10);
@@ -379,7 +379,7 @@ START_TEST(the_oldest_prefix_is_evicted_first)
 {
     static job old, recent, big;
     world w;
-    world_new(&w, (scheduler_caps){ .tokens = 64, .sequences = 4, .outputs = 8, .queue = 10, .pages = 8, .prefix_cache = true });
+    world_new(&w, (scheduler_caps){ .tokens = 64, .sequences = 4, .outputs = 8, .queue = 10, .pages = 8 });
     count_up(&old, 0, 48);
     count_up(&recent, 100, 48);
     count_up(&big, 200, 60);
@@ -472,7 +472,7 @@ START_TEST(the_younger_gives_way_and_loses_nothing)
 {
     static job jobs[2];
     world w;
-    world_new(&w, (scheduler_caps){ .tokens = 64, .sequences = 2, .outputs = 4, .queue = 2, .pages = 5, .prefix_cache = true });
+    world_new(&w, (scheduler_caps){ .tokens = 64, .sequences = 2, .outputs = 4, .queue = 2, .pages = 5 });
     for (int i = 0; i < 2; i++) {
         count_up(&jobs[i], 100 * i, 20);
         ck_ok(job_submit(&w, &jobs[i], &generation, 20, 80, 0, 0));

@@ -7,7 +7,7 @@
 cuddle_status cud_beam_new(beam_search **out, const generation *g, cuddle_error *err)
 {
     const size_t beams = (size_t)g->beams, ends = g->stop_token_count, keep = (ends > 1 ? 1 + ends : 2) * beams, tokens = (size_t)g->max_tokens;
-    const size_t bytes = beams * (keep * 2 * sizeof(continuation) + 2 * tokens * sizeof(int32_t));
+    const size_t bytes = beams * (keep * (sizeof(continuation) + 8) + 2 * tokens * sizeof(int32_t));
     beam_search *b = *out = calloc(1, sizeof *b);
     if (!b) return cud_nomem(err, bytes, "a beam search");
     b->beams = (int)beams;
@@ -17,11 +17,12 @@ cuddle_status cud_beam_new(beam_search **out, const generation *g, cuddle_error 
     b->score = calloc(beams, sizeof *b->score);
     b->slot = calloc(beams, sizeof *b->slot);
     b->there = calloc(beams, sizeof *b->there);
-    b->of = calloc(beams * keep, sizeof *b->of);
+    b->token = calloc(beams * keep, sizeof *b->token);
+    b->logprob = calloc(beams * keep, sizeof *b->logprob);
     b->best = calloc(beams * keep, sizeof *b->best);
     b->ids = calloc(beams * tokens, sizeof *b->ids);
     b->finished = calloc(beams + 1, sizeof *b->finished);
-    bool ok = b->score && b->slot && b->there && b->of && b->best && b->ids && b->finished;
+    bool ok = b->score && b->slot && b->there && b->token && b->logprob && b->best && b->ids && b->finished;
     for (size_t i = 0; i <= beams && ok; i++) ok = (b->finished[i].ids = malloc(tokens * sizeof(int32_t))) != NULL;
     return ok ? CUDDLE_OK : cud_nomem(err, bytes, "a beam search");
 }
@@ -33,7 +34,8 @@ void cud_beam_free(beam_search *b)
     free(b->score);
     free(b->slot);
     free(b->there);
-    free(b->of);
+    free(b->token);
+    free(b->logprob);
     free(b->best);
     free(b->ids);
     free(b->finished);
@@ -42,20 +44,14 @@ void cud_beam_free(beam_search *b)
 
 cuddle_status cud_beam_take(beam_search *b, int slot, sampler *s, const sampling *how, const history *past, float *logits, cuddle_error *err)
 {
-    const int vocabulary = s->vocabulary, keep = b->keep < vocabulary ? b->keep : vocabulary;
+    const int vocabulary = s->vocabulary;
+    const size_t at = (size_t)slot * (size_t)b->keep;
     const double total = cud_log_sum_exp(logits, vocabulary);
     if (isnan(total)) return cud_fail(err, CUDDLE_E_FORMAT, "the model gave a logit that is not a number");
     for (int i = 0; i < vocabulary; i++) logits[i] = (float)((double)logits[i] - total);
     cud_adjust_logits(s, how, past, logits); /* the reference's processors work on log-probabilities here */
-    continuation *of = b->of + (size_t)slot * (size_t)b->keep;
-    int have = 0;
-    for (int32_t i = 0; i < vocabulary; i++) {
-        if (have == keep && !(logits[i] > of[keep - 1].score)) continue;
-        int at = have < keep ? have++ : keep - 1;
-        for (; at > 0 && logits[i] > of[at - 1].score; at--) of[at] = of[at - 1];
-        of[at] = (continuation){ .score = logits[i], .token = i };
-    }
-    for (; have < b->keep; have++) of[have] = (continuation){ .score = -INFINITY };
+    for (int i = 0; i < b->keep; i++) b->logprob[at + (size_t)i] = -INFINITY; /* a vocabulary may be smaller */
+    cud_top_logits(b->token + at, b->logprob + at, b->keep, logits, vocabulary);
     if (!b->there[slot]) b->missing--;
     b->there[slot] = true;
     return CUDDLE_OK;
@@ -95,10 +91,8 @@ bool cud_beam_choose(beam_search *b, const generation *g, int32_t *const *produc
     int n = 0;
     for (int rank = 0; rank < b->open; rank++)
         for (int i = 0; i < b->keep; i++) {
-            continuation c = b->of[b->slot[rank] * b->keep + i];
-            c.rank = rank;
-            c.score += b->score[rank];
-            b->best[n++] = c;
+            const size_t at = (size_t)b->slot[rank] * (size_t)b->keep + (size_t)i;
+            b->best[n++] = (continuation){ b->logprob[at] + b->score[rank], rank, b->token[at] };
         }
     qsort(b->best, (size_t)n, sizeof *b->best, by_score);
     if (n > b->keep) n = b->keep; /* of all beams together */

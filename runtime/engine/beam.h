@@ -27,7 +27,8 @@ typedef struct beam_search {
     float *score;     /* [beams], by rank, descending */
     int *slot;        /* [beams], by rank: which choice of the request it is */
     bool *there;      /* [beams], by slot: its row has come in */
-    continuation *of; /* [beams, keep], by slot: its likeliest continuations; score is the row's alone */
+    int32_t *token;   /* [beams, keep], by slot: its likeliest continuations */
+    float *logprob;   /* [beams, keep], theirs */
     continuation *best; /* [beams * keep] scratch */
     int32_t *ids;     /* [beams, max_tokens] scratch of whoever moves the beams */
     hypothesis *finished; /* [beams + 1], the best first */

@@ -1,6 +1,7 @@
 /* The engine's thread: picks a model with work, runs one step of it, hands out the results. */
 #include "engine/engine.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,29 +15,45 @@ static cuddle_finish due(const cuddle_model *h, const cuddle_request *r, double 
     return r->whole->deadline > 0 && r->whole->deadline <= now ? CUDDLE_FINISH_DEADLINE : CUDDLE_FINISH_NONE;
 }
 
-/* Any request for which that is so; NULL if there is none. */
-static cuddle_request *first_due(const cuddle_model *h, double now)
+/* May any request have to? Looking at each of them in every step would cost more than choosing the step. */
+static bool any_due(const cuddle_model *h)
 {
-    const scheduler *s = &h->scheduler;
-    for (task *t = s->first_waiting; t; t = t->next)
-        if (due(h, cud_request_of(t), now)) return cud_request_of(t);
-    for (int i = 0; i < s->running_count; i++)
-        if (due(h, cud_request_of(s->running[i]), now)) return cud_request_of(s->running[i]);
-    return NULL;
+    return h->due_at <= cud_now() || h->state == CUDDLE_MODEL_FAILED || h->engine->lost.status != CUDDLE_OK;
 }
 
-/* Ends them. The lock is held. Returns how many ended; they stay referenced in `ended`. */
+/* Ends a task's request if it is due; true if so. */
+static bool end_due(cuddle_model *h, task *t, double now)
+{
+    cuddle_request *r = cud_request_of(t);
+    const cuddle_finish finish = due(h, r, now);
+    if (!finish) {
+        if (r->whole->deadline > 0 && r->whole->deadline < h->due_at) h->due_at = r->whole->deadline;
+        return false;
+    }
+    cud_scheduler_remove(&h->scheduler, t);
+    cud_request_end(r, finish, h->engine->lost.status ? &h->engine->lost : &h->failure);
+    r->in_step = true;
+    return true;
+}
+
+/* Ends those that are due. The lock is held. Returns how many ended; they stay referenced in `ended`, which takes over the scheduler's handles. */
 static int sweep(cuddle_model *h, cuddle_request **ended, int room)
 {
+    if (!any_due(h)) return 0;
+    const scheduler *s = &h->scheduler;
     const double now = cud_now();
     int count = 0;
-    for (cuddle_request *r; count < room && (r = first_due(h, now));) {
-        const cuddle_error *why = h->engine->lost.status ? &h->engine->lost : &h->failure;
-        cud_scheduler_remove(&h->scheduler, &r->task);
-        cud_request_end(r, due(h, r, now), why);
-        r->in_step = true;
-        ended[count++] = r; /* the scheduler's handle goes over to us */
+    h->due_at = INFINITY;
+    for (task *t = s->first_waiting, *next; t && count < room; t = next) {
+        next = t->next;
+        if (end_due(h, t, now)) ended[count++] = cud_request_of(t);
     }
+    for (int i = 0; i < s->running_count && count < room;) {
+        task *t = s->running[i];
+        if (end_due(h, t, now)) ended[count++] = cud_request_of(t);
+        else i++;
+    }
+    if (count == room) h->due_at = 0; /* there may be more */
     return count;
 }
 
@@ -162,7 +179,7 @@ static cuddle_model *choose(cuddle_engine *e)
 {
     cuddle_model *start = e->next ? e->next : e->models;
     for (cuddle_model *h = start; h;) {
-        if (!h->stepping && !h->closing && cud_scheduler_has_work(&h->scheduler) && (cud_engine_open(h) || first_due(h, cud_now()))) {
+        if (!h->stepping && !h->closing && cud_scheduler_has_work(&h->scheduler) && (cud_engine_open(h) || any_due(h))) {
             e->next = h->list_next;
             return h;
         }
@@ -172,16 +189,13 @@ static cuddle_model *choose(cuddle_engine *e)
     return NULL;
 }
 
-/* The first deadline of a request that no step will look at, as its model is still loading; 0: there is none. */
-static double next_deadline(const cuddle_engine *e)
+/* When a model that no step looks at, as it is still loading, has something due; 0: never. */
+static double next_due(const cuddle_engine *e)
 {
-    double at = 0;
+    double at = INFINITY;
     for (const cuddle_model *h = e->models; h; h = h->list_next)
-        for (const task *t = h->scheduler.first_waiting; t; t = t->next) {
-            const cuddle_request *r = cud_request_of(t)->whole;
-            if (r->deadline > 0 && (at <= 0 || r->deadline < at)) at = r->deadline;
-        }
-    return at;
+        if (h->due_at < at && cud_scheduler_has_work(&h->scheduler)) at = h->due_at;
+    return isinf(at) ? 0 : at;
 }
 
 /* Notes who has rows in the step that was planned. */
@@ -275,7 +289,7 @@ static void *engine_thread(void *argument)
     cuddle_engine *e = argument;
     pthread_mutex_lock(&e->lock);
     while (!e->stopping)
-        if (!run_step(e)) cud_condition_wait(&e->work, &e->lock, next_deadline(e));
+        if (!run_step(e)) cud_condition_wait(&e->work, &e->lock, next_due(e));
     pthread_mutex_unlock(&e->lock);
     return NULL;
 }

@@ -87,7 +87,9 @@ struct cuddle_model {
 
     /* running */
     scheduler scheduler;
+    bool prefix_cache;
     bool stepping;
+    double due_at; /* the first time that a request may have to end before its own end: 0 after a cancel; INFINITY: none has to */
 
     /* [step] */
     step host, device;

@@ -3,6 +3,7 @@
 
 #include "core/options.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -203,8 +204,9 @@ static cuddle_status prepare_host(cuddle_model *h, const cuddle_model_options *o
     if (!h->produced || !h->ahead) return cud_nomem(err, (size_t)m->caps.sequences * sizeof *h->produced, "the results of a step");
     const scheduler_caps caps = {
         .tokens = m->caps.tokens, .sequences = m->caps.sequences, .outputs = m->caps.outputs, .queue = o->max_queue ? o->max_queue : 65536,
-        .pages = m->pages, .prefix_cache = o->prefix_cache != CUDDLE_OFF,
+        .pages = m->pages,
     };
+    h->prefix_cache = o->prefix_cache != CUDDLE_OFF;
     status = cud_scheduler_init(&h->scheduler, &caps, err);
     return status ? status : cud_sampler_init(&h->sampler, (int)vocabulary, err);
 }
@@ -237,6 +239,7 @@ cuddle_status cud_engine_load(cuddle_model **out, cuddle_engine *e, const char *
     if (!h) return cud_nomem(err, sizeof *h, "a model");
     h->engine = e;
     h->handles = 1;
+    h->due_at = INFINITY;
     cud_condition_init(&h->changed);
     pthread_mutex_lock(&e->lock);
     e->handles++;

@@ -54,7 +54,7 @@ void cud_pages_free(page_pool *p)
 /* A hash only says where to look. */
 static int32_t *bucket_of(const page_pool *p, uint64_t before, prefix_scope scope, const int32_t *ids)
 {
-    uint64_t h = (before + 0x9e3779b97f4a7c15u) ^ scope.salt ^ (uint64_t)(uint32_t)scope.adapter << 32;
+    uint64_t h = (before + 0x9e3779b97f4a7c15u) ^ scope.salt ^ scope.owner << 16 ^ (uint64_t)(uint32_t)scope.adapter << 32;
     for (int i = 0; i < CUD_PAGE; i++) {
         h = (h ^ (uint32_t)ids[i]) * 0xbf58476d1ce4e5b9u;
         h ^= h >> 29;
@@ -62,12 +62,14 @@ static int32_t *bucket_of(const page_pool *p, uint64_t before, prefix_scope scop
     return &p->buckets[h & p->bucket_mask];
 }
 
+static bool same_scope(prefix_scope a, prefix_scope b) { return a.salt == b.salt && a.owner == b.owner && a.adapter == b.adapter; }
+
 static int32_t find(const page_pool *p, uint64_t before, prefix_scope scope, const int32_t *ids)
 {
     int32_t i = *bucket_of(p, before, scope, ids);
     for (; i >= 0; i = p->pages[i].same_bucket) {
         const page *x = &p->pages[i];
-        if (x->before == before && x->scope.salt == scope.salt && x->scope.adapter == scope.adapter && memcmp(x->ids, ids, sizeof x->ids) == 0) break;
+        if (x->before == before && same_scope(x->scope, scope) && memcmp(x->ids, ids, sizeof x->ids) == 0) break;
     }
     return i;
 }

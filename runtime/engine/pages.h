@@ -14,7 +14,8 @@
 
 /* What else must be the same for two beginnings to be the same; the model and the type of its cache are, as a pool belongs to one. */
 typedef struct prefix_scope {
-    uint64_t salt; /* the caller's: requests with different salts share nothing */
+    uint64_t salt;  /* the caller's: requests with different salts share nothing */
+    uint64_t owner; /* 0, or whose tasks alone may share it */
     int32_t adapter;
 } prefix_scope;
 

@@ -146,7 +146,8 @@ static cuddle_status allocate(cuddle_request *r, const cuddle_model *h, const id
     memcpy(r->ids, prompt->ids, (size_t)r->prompt_count * sizeof *r->ids);
     r->task = (task){
         .kind = &cud_generation_kind, .ids = r->ids, .count = r->prompt_count, .outputs_from = outputs_from(r),
-        .priority = r->g.priority, .scope = { .salt = r->g.cache_salt }, .shares = true, .after = r == r->whole ? NULL : &r->whole->task,
+        .priority = r->g.priority, .scope = { .salt = r->g.cache_salt },
+        .shares = h->prefix_cache || r->g.best_of > 1, .after = r == r->whole ? NULL : &r->whole->task,
     };
     const cuddle_status status = cud_task_init(&r->task, &h->scheduler.caps, (int)total, err);
     if (status) return status;
@@ -228,7 +229,12 @@ static cuddle_status enqueue(cuddle_request *r, cuddle_model *h, cuddle_error *e
         *(status ? &e->stats.refused : &e->stats.submitted) += 1;
     }
     if (!status) {
-        for (int i = 0; i < r->g.best_of; i++) r->choice[i]->model = h;
+        for (int i = 0; i < r->g.best_of; i++) {
+            cuddle_request *c = r->choice[i];
+            c->model = h;
+            if (!h->prefix_cache) c->task.scope.owner = c->task.arrival; /* which is that of its other choices */
+        }
+        if (r->deadline > 0 && r->deadline < h->due_at) h->due_at = r->deadline;
         r->open = r->g.best_of;
         r->handles = 1 + r->g.best_of;
         h->handles++;
@@ -318,7 +324,9 @@ void cud_request_end(cuddle_request *r, cuddle_finish finish, const cuddle_error
 void cud_request_mark_cancelled(cuddle_request *r)
 {
     cuddle_model *h = r->model;
+    if (r->open == 0) return; /* it has ended */
     r->cancelled = true;
+    h->due_at = 0;
     /* A step that waits for weights is begun anew, without it. */
     if (h->stepping && h->m && h->state == CUDDLE_MODEL_LOADING) atomic_store(&h->m->interrupt, true);
 }

@@ -85,7 +85,7 @@ float cud_uniform(uint64_t seed, uint64_t counter);
 /* log(sum(exp(logits))). */
 double cud_log_sum_exp(const float *logits, int n);
 
-/* The `n` largest logits and their tokens, descending, ties by lower id. n <= 64. */
+/* The `n` largest logits and their tokens, descending, ties by lower id; of a smaller vocabulary all. */
 void cud_top_logits(int32_t *ids, float *values, int n, const float *logits, int vocabulary);
 
 /* Is the token what a greedy choice would be: the first of the largest? */

@@ -10,6 +10,8 @@ enum {
 static int remaining(const task *t) { return t->count - t->computed; }
 /* One row that continues what is computed. */
 static bool decoding(const task *t) { return t->computed > 0 && remaining(t) == 1; }
+/* All of it is computed, and it waits for others. */
+static bool idle(const task *t) { return remaining(t) == 0; }
 static int pages_for(int positions) { return (positions + CUD_PAGE - 1) / CUD_PAGE; }
 /* Does a go before b? */
 static bool before(const task *a, const task *b) { return a->priority != b->priority ? a->priority > b->priority : a->arrival < b->arrival; }
@@ -170,14 +172,11 @@ static bool reclaim(scheduler *s)
 /* Holds what others have computed of its beginning. */
 static void take_over(scheduler *s, task *t)
 {
-    if (!t->shares || !s->caps.prefix_cache) return;
+    if (!t->shares) return;
     t->page_count = cud_pages_match(&s->pool, t->pages, t->outputs_from / CUD_PAGE, t->scope, t->ids, t->count, &t->prefix);
     t->published = t->page_count;
     t->computed = t->page_count * CUD_PAGE;
 }
-
-/* All of it is computed, and it waits for others. */
-static bool idle(const task *t) { return remaining(t) == 0; }
 
 /* Pages for everything known and the position after it. One more for each that goes on stays free, so that it need not give way at once. */
 static bool find_pages(scheduler *s, task *t)
@@ -310,7 +309,7 @@ void cud_scheduler_done(scheduler *s, task *t)
     t->computed += t->step_rows;
     if (t->outputs_from < t->computed) t->outputs_from = t->computed;
     t->step_rows = t->step_outputs = 0;
-    if (!t->kind->paged || !t->shares || !s->caps.prefix_cache) return;
+    if (!t->kind->paged || !t->shares) return;
     for (; (t->published + 1) * CUD_PAGE <= t->computed; t->published++)
         t->prefix = cud_pages_publish(&s->pool, t->pages[t->published], t->prefix, t->scope, t->ids + t->published * CUD_PAGE);
 }

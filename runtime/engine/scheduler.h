@@ -32,7 +32,7 @@ struct task {
     int outputs_from;   /* the first position whose row has an output; count - 1 as a rule */
     int priority;       /* higher goes first */
     prefix_scope scope;
-    bool shares; /* its prefix may be taken from others, and theirs from it */
+    bool shares; /* its prefix may be taken from others of its scope, and theirs from it */
     const task *after; /* NULL, or the task with the same beginning that has to compute it first; it lives as long as this one */
 
     /* the scheduler's */
@@ -56,7 +56,6 @@ typedef struct scheduler_caps {
     int tokens, sequences, outputs; /* of a step */
     int queue;                      /* most tasks that wait */
     int64_t pages;
-    bool prefix_cache;
 } scheduler_caps;
 
 typedef struct scheduler {
