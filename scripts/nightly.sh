@@ -1,7 +1,7 @@
 #!/bin/bash
-# What takes too long for every change, or needs PyPI: the CUDA module for all architectures, fuzzing, mutation testing, all tests on aarch64
-# under qemu-user, comparison with the reference implementations. Prints a time per stage.
-#   scripts/nightly.sh [STAGE...]    stages: cuda fuzz mutate aarch64 conformance (default: all of these); grow: into the corpora what the last
+# What takes too long for every change, or needs PyPI: the CUDA module for all architectures, 200 rounds of exactness on the emulated device,
+# fuzzing, mutation testing, all tests on aarch64 under qemu-user, comparison with the reference implementations. Prints a time per stage.
+#   scripts/nightly.sh [STAGE...]    stages: cuda exact fuzz mutate aarch64 conformance (default: all of these); grow: into the corpora what the last
 #                                    fuzz found
 #   CUDDLE_FUZZ_RUNS=N               executions per target (default: 2000000)
 #   CUDDLE_FUZZ_SEED=N               another way through them (default: 1)
@@ -18,6 +18,14 @@ build_all_architectures() {
     cmake --preset cuda -B build/cuda-all --log-level=WARNING -DCUDDLE_BENCHMARKS=OFF -DBUILD_TESTING=OFF &&
         cmake --build build/cuda-all --target cuddle_cuda &&
         grep -a -oE -- '-arch sm_[0-9a-z]+' build/cuda-all/libcuddle-cuda.so | sort | uniq -c
+}
+
+# All rounds of the exactness test on the emulated device, which sanitizers would make last for hours.
+exact() {
+    cmake --preset host -B build/emulated --log-level=WARNING -DCUDDLE_BENCHMARKS=OFF -DCUDDLE_EMULATION=ON &&
+        cmake --build build/emulated --target module_emulated test_exact &&
+        CUDDLE_TEST_ROUNDS=200 CUDDLE_TEST_DEVICE=cuda CUDDLE_TEST_BACKEND_DIR=$PWD/build/emulated/tests/emulation/module_emulated \
+            CK_FORK=no build/emulated/tests/test_exact
 }
 
 # A target passes if it never fails and the last fifth of its executions reaches no new code. Its line is kept in tests/fuzz/nightly.log.
@@ -102,10 +110,11 @@ stage() { # NAME COMMAND
     fi
 }
 
-[ $# -gt 0 ] || set -- cuda fuzz mutate aarch64 conformance
+[ $# -gt 0 ] || set -- cuda exact fuzz mutate aarch64 conformance
 for name in "$@"; do
     case $name in
     cuda) stage cuda build_all_architectures ;;
+    exact) stage exact exact ;;
     fuzz) stage fuzz fuzz ;;
     grow) stage grow grow ;;
     mutate) stage mutate mutate ;;
