@@ -32,11 +32,10 @@ static uint32_t emit_choice(gprogram *p, gsyntax *g, const gnode_syntax *s, uint
 /* Sets that a loop's part consists of, or may consist of. */
 static void mark_plain(gprogram *p, const gsyntax *g, uint32_t body)
 {
-    gnode *n = &p->node[body];
-    const uint32_t *target = n->op == OP_BRANCH ? p->target + n->a : &body;
-    const uint32_t count = n->op == OP_BRANCH ? n->b : 1;
+    const gnode *n = &p->node[body];
+    const uint32_t count = n->op == OP_BRANCH ? n->b : 1; /* 0 for a set of nothing; there may be no target at all then */
     for (uint32_t i = 0; i < count; i++) {
-        gnode *s = &p->node[target[i]];
+        gnode *s = &p->node[n->op == OP_BRANCH ? p->target[n->a + i] : body];
         if (s->op == OP_SET && s->next == 0 && cud_gset_is_plain(&g->set[s->a])) s->plain = true;
     }
 }
