@@ -683,7 +683,7 @@ typedef struct cuddle_generation_options {
     float min_p;              /* 0: off */
     float repetition_penalty; /* 1: off */
     uint64_t seed;            /* the same seed gives the same draws, alone or batched; 0 is a seed like any other */
-    const char *const *stop;  /* strings that end the output and are not part of it */
+    const char *const *stop;  /* strings that end the output and are not part of it; at most 64, of 1 to 4096 bytes */
     size_t stop_count;
     const int32_t *stop_tokens; /* in addition to the checkpoint's end-of-sequence tokens */
     size_t stop_token_count;

@@ -525,6 +525,8 @@ START_TEST(settings_of_a_request_have_ranges)
     says(cuddle_request_submit(&r, h, &prompt, 1, &o, NULL, NULL, &err), CUDDLE_E_ARG, "stop string 0 is empty");
     o.stop++;
     says(cuddle_request_submit(&r, h, &prompt, 1, &o, NULL, NULL, &err), CUDDLE_E_ARG, "stop string 0 is empty");
+    o.stop_count = 10000;
+    says(cuddle_request_submit(&r, h, &prompt, 1, &o, NULL, NULL, &err), CUDDLE_E_LIMIT, "10000 stop strings are given, at most 64 are taken");
     cuddle_generation_options_init(&o, sizeof o);
     o.suppress_count = SIZE_MAX;
     says(cuddle_request_submit(&r, h, &prompt, 1, &o, NULL, NULL, &err), CUDDLE_E_ARG,
