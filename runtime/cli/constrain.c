@@ -14,6 +14,12 @@ const option_row constrain_rows[] = {
     { 0 },
 };
 
+const char *constrain_given(const constrain_options *own)
+{
+    return own->json_object ? "json-object" : own->json_schema ? "json-schema" : own->regex ? "regex" : own->choice.count ? "choice"
+           : own->grammar ? "grammar" : NULL;
+}
+
 int constrain_check(const command *c, const constrain_options *own)
 {
     if (own->json_object + (own->json_schema != NULL) + (own->regex != NULL) + (own->choice.count > 0) + (own->grammar != NULL) > 1)
