@@ -27,7 +27,7 @@ int constrain_check(const command *c, const constrain_options *own)
     return 0;
 }
 
-int constrain_compile(cuddle_grammar **out, const constrain_options *own, const cuddle_model *model)
+int constrain_compile(cuddle_grammar **out, const constrain_options *own, cuddle_model *model)
 {
     cuddle_grammar_options o;
     cuddle_error err;
@@ -53,11 +53,7 @@ int constrain_compile(cuddle_grammar **out, const constrain_options *own, const 
     }
     o.source = source.text;
     o.length = source.length;
-    if (!code && !cuddle_model_tokenizer(model)) {
-        say("a grammar needs a tokenizer, and the checkpoint has none");
-        code = EXIT_FAILED;
-    }
-    if (!code && cuddle_grammar_compile(out, cuddle_model_tokenizer(model), &o, &err) != CUDDLE_OK) code = say_error(&err);
+    if (!code && cuddle_model_grammar(out, model, &o, &err) != CUDDLE_OK) code = say_error(&err);
     input_free(&source);
     return code;
 }

@@ -12,6 +12,7 @@
 #include "engine/generation.h"
 #include "engine/scheduler.h"
 #include "engine/stats.h"
+#include "grammar/cache.h"
 #include "models/model.h"
 #include "text/tokenizer.h"
 
@@ -68,6 +69,7 @@ struct cuddle_model {
 
     model *m; /* NULL once detached */
     cuddle_tokenizer *tokenizer; /* NULL: ids only */
+    grammar_cache grammars; /* has a lock of its own, which may be taken while the engine's is held, not the other way */
     generation_config config;
     cuddle_plan plan;
     int max_context;
