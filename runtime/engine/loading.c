@@ -200,8 +200,9 @@ static cuddle_status prepare_host(cuddle_model *h, const cuddle_model_options *o
     if (status) return status;
     h->ahead = calloc((size_t)m->caps.sequences, sizeof *h->ahead);
     h->produced = calloc((size_t)m->caps.sequences, sizeof *h->produced);
-    h->allowed = calloc((vocabulary + 31) / 32, sizeof *h->allowed);
-    if (!h->allowed) return cud_nomem(err, vocabulary / 8, "masks of tokens");
+    const size_t allowed = (size_t)m->caps.sequences * ((vocabulary + 31) / 32);
+    h->allowed = calloc(allowed, sizeof *h->allowed);
+    if (!h->allowed) return cud_nomem(err, allowed * sizeof *h->allowed, "masks of tokens");
     if (!h->produced || !h->ahead) return cud_nomem(err, (size_t)m->caps.sequences * sizeof *h->produced, "the results of a step");
     const scheduler_caps caps = {
         .tokens = m->caps.tokens, .sequences = m->caps.sequences, .outputs = m->caps.outputs, .queue = o->max_queue ? o->max_queue : 65536,
