@@ -6,6 +6,7 @@
 #include "text/tokenizer.h"
 
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -132,11 +133,12 @@ static void *ask_at_once(void *argument)
 {
     asker *a = argument;
     for (int i = 0; i < ROUNDS; i++) {
-        char source[32] = "x{10}(a|b){30}";
+        char source[16384]; /* takes milliseconds, so that the others have to wait */
+        size_t length = 0;
         double seconds;
         cuddle_error why = { CUDDLE_OK, "" };
-        source[0] = (char)('c' + i);
-        if (i % 3 == 2) memcpy(source, "(?=a)", 5);
+        for (int k = 0; k < 1500; k++) length += (size_t)snprintf(source + length, sizeof source - length, "%c%05d|", 'a' + i, k * 7919 % 100003);
+        snprintf(source + length, sizeof source - length, i % 3 == 2 ? "(?=a)" : "x");
         pthread_barrier_wait(a->start);
         a->status[i] = ask(&a->got[i], &seconds, a->cache, source, &why);
         a->compiled[i] = seconds >= 0;
