@@ -512,6 +512,10 @@ typedef struct cuddle_engine_stats { /* since the engine began, but for what say
     cuddle_histogram request_seconds;   /* from submission to the end */
     cuddle_histogram step_seconds;
     double model_seconds; /* of step_seconds.sum, in the model; the rest is choosing requests, rows and tokens */
+    uint64_t grammar_asked, grammar_hits; /* calls of cuddle_model_grammar(), and those of them that got what was there or was being compiled */
+    cuddle_histogram grammar_seconds; /* compiling for the others, also in vain */
+    int grammars_kept;      /* now */
+    uint64_t grammar_bytes; /* now, of the kept ones */
 } cuddle_engine_stats;
 CUDDLE_API cuddle_status cuddle_engine_get_stats(cuddle_engine *engine, cuddle_engine_stats *out, cuddle_error *err);
 
@@ -557,6 +561,8 @@ typedef struct cuddle_model_options {
     cuddle_toggle prefix_cache;  /* AUTO (default) and ON: a request takes over what others with the same beginning have computed, 16 positions
                                   * at a time. Such keys and values are those the request would have computed itself: with `deterministic` to
                                   * the bit. OFF: nothing is shared but among the choices and beams of one request. */
+    int max_grammars;            /* that cuddle_model_grammar() keeps; 0 (default): 64 */
+    size_t max_grammar_bytes;    /* of these, states that texts reached included, as each call finds them; 0 (default): 256 MiB */
 } cuddle_model_options;
 
 CUDDLE_API void cuddle_model_options_init(cuddle_model_options *options, size_t size);
@@ -632,6 +638,11 @@ CUDDLE_API int cuddle_model_layers(const cuddle_model *model);
 CUDDLE_API uint64_t cuddle_model_weight_bytes(const cuddle_model *model); /* read by one decoded token */
 /* NULL if the checkpoint has no tokenizer files: such a model takes and gives token ids. */
 CUDDLE_API const cuddle_tokenizer *cuddle_model_tokenizer(const cuddle_model *model);
+/* cuddle_grammar_compile() for the model's tokenizer, for servers that get the text of a schema with every request: who asks for the same kind,
+ * source (or choices) and bounds again gets the same grammar again. The model keeps those asked for last, as far as its max_grammars and
+ * max_grammar_bytes go; requests and others that hold one it gives up go on with it. Threads that ask for the same at once get one that is
+ * compiled once, or the failure of that; failures are not kept. Release with cuddle_grammar_free(). CUDDLE_E_ARG without a tokenizer. */
+CUDDLE_API cuddle_status cuddle_model_grammar(cuddle_grammar **out, cuddle_model *model, const cuddle_grammar_options *options, cuddle_error *err);
 
 /* ---------------------------------------------------------------------------------------------------------- requests */
 

@@ -11,6 +11,7 @@
 
 struct cuddle_grammar {
     atomic_int references;
+    atomic_size_t memory; /* bytes, as of the last call that could change it */
     const cud_lexicon *lexicon;
     gprogram program;
     double seconds; /* that compiling took, and the tokenizer's part of it */
@@ -106,6 +107,7 @@ static cuddle_status make(cuddle_grammar *g, const cuddle_tokenizer *t, const cu
     g->scratch = malloc(scratch * sizeof *g->scratch);
     g->bits = malloc(bits * sizeof *g->bits);
     if (!g->scratch || !g->bits) return cud_nomem(err, (scratch + bits) * sizeof(uint32_t), "a grammar");
+    atomic_init(&g->memory, g->program.memory + g->automaton.memory);
     g->seconds = cud_now() - began;
     return CUDDLE_OK;
 }
@@ -138,6 +140,8 @@ void cud_grammar_release(cuddle_grammar *g)
     pthread_mutex_destroy(&g->lock);
     free(g);
 }
+
+size_t cud_grammar_memory(const cuddle_grammar *g) { return atomic_load(&g->memory); }
 
 void cud_grammar_info(cuddle_grammar_info *out, cuddle_grammar *g)
 {
@@ -206,6 +210,13 @@ static cuddle_status begin(cuddle_grammar *g, cuddle_error *err)
     return status;
 }
 
+/* After it. */
+static void end(cuddle_grammar *g)
+{
+    atomic_store(&g->memory, g->program.memory + g->automaton.memory);
+    pthread_mutex_unlock(&g->lock);
+}
+
 cuddle_status cud_matcher_mask(uint32_t *mask, size_t words, cud_matcher *m, cuddle_error *err)
 {
     cuddle_grammar *g = m->grammar;
@@ -219,7 +230,7 @@ cuddle_status cud_matcher_mask(uint32_t *mask, size_t words, cud_matcher *m, cud
         status = cud_mask_of(&made, &g->automaton, x, m->state, g->scratch, g->bits, err);
     }
     if (!status) cud_mask_write(mask, words, made);
-    pthread_mutex_unlock(&g->lock);
+    end(g);
     for (size_t i = 0; !status && m->at_start && i < words && i < (size_t)x->words; i++) mask[i] &= ~x->spaces[i];
     return status;
 }
@@ -251,7 +262,7 @@ cuddle_status cud_matcher_bytes(size_t *taken, cud_matcher *m, const char *bytes
         pthread_mutex_lock(&g->lock);
         status = begin(g, err);
         if (!status) status = follow(&part, m, bytes + *taken, next, true, err);
-        pthread_mutex_unlock(&g->lock);
+        end(g);
         if (!status) *taken += part;
         if (part < next) break;
     } while (!status && *taken < length);
@@ -268,7 +279,7 @@ cuddle_status cud_matcher_token(cud_matcher *m, int32_t token, cuddle_error *err
     pthread_mutex_lock(&g->lock);
     cuddle_status status = begin(g, err);
     if (!status) status = follow(&taken, m, bytes, length, false, err);
-    pthread_mutex_unlock(&g->lock);
+    end(g);
     if (!status && taken < length) status = cud_fail(err, CUDDLE_E_ARG, "token %d cannot come here by the grammar", (int)token);
     if (!status) m->at_start = false;
     return status;

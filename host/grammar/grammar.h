@@ -15,6 +15,8 @@
 cuddle_status cud_grammar_compile(cuddle_grammar **out, const cuddle_tokenizer *t, const cuddle_grammar_options *options, cuddle_error *err);
 void cud_grammar_keep(cuddle_grammar *g);
 void cud_grammar_release(cuddle_grammar *g); /* NULL is fine */
+/* Bytes of its program and of the states so far; does not wait for who follows it. */
+size_t cud_grammar_memory(const cuddle_grammar *g);
 void cud_grammar_info(cuddle_grammar_info *out, cuddle_grammar *g);
 /* Was it compiled for a tokenizer whose tokens have the same ids and bytes? */
 cuddle_status cud_grammar_check(const cuddle_grammar *g, const cuddle_tokenizer *t, cuddle_error *err);

@@ -72,7 +72,8 @@ cuddle_status cuddle_engine_get_stats(cuddle_engine *engine, cuddle_engine_stats
     REQUIRE(out, "cuddle_engine_get_stats", "out");
     pthread_mutex_lock(&engine->lock);
     cuddle_engine_stats s = engine->stats;
-    for (const cuddle_model *h = engine->models; h; h = h->list_next) {
+    for (cuddle_model *h = engine->models; h; h = h->list_next) {
+        size_t grammars, grammar_bytes;
         const scheduler *of = &h->scheduler;
         const page_pool *pool = &of->pool;
         if (h->detached) continue;
@@ -82,6 +83,9 @@ cuddle_status cuddle_engine_get_stats(cuddle_engine *engine, cuddle_engine_stats
         s.kv_pages_used += (uint64_t)(pool->count - cud_pages_available(pool));
         s.kv_pages_cached += (uint64_t)pool->idle_count;
         if (h->m) cud_stats_add_scheduler(&s, of);
+        cud_grammar_cache_size(&grammars, &grammar_bytes, &h->grammars);
+        s.grammars_kept += (int)grammars;
+        s.grammar_bytes += grammar_bytes;
     }
     pthread_mutex_unlock(&engine->lock);
     return cud_result_copy(out, &s, sizeof s, "cuddle_engine_stats", err);

@@ -14,6 +14,12 @@ const option_row constrain_rows[] = {
     { 0 },
 };
 
+const char *constrain_given(const constrain_options *own)
+{
+    return own->json_object ? "json-object" : own->json_schema ? "json-schema" : own->regex ? "regex" : own->choice.count ? "choice"
+           : own->grammar ? "grammar" : NULL;
+}
+
 int constrain_check(const command *c, const constrain_options *own)
 {
     if (own->json_object + (own->json_schema != NULL) + (own->regex != NULL) + (own->choice.count > 0) + (own->grammar != NULL) > 1)
@@ -21,7 +27,7 @@ int constrain_check(const command *c, const constrain_options *own)
     return 0;
 }
 
-int constrain_compile(cuddle_grammar **out, const constrain_options *own, const cuddle_model *model)
+int constrain_compile(cuddle_grammar **out, const constrain_options *own, cuddle_model *model)
 {
     cuddle_grammar_options o;
     cuddle_error err;
@@ -47,11 +53,7 @@ int constrain_compile(cuddle_grammar **out, const constrain_options *own, const 
     }
     o.source = source.text;
     o.length = source.length;
-    if (!code && !cuddle_model_tokenizer(model)) {
-        say("a grammar needs a tokenizer, and the checkpoint has none");
-        code = EXIT_FAILED;
-    }
-    if (!code && cuddle_grammar_compile(out, cuddle_model_tokenizer(model), &o, &err) != CUDDLE_OK) code = say_error(&err);
+    if (!code && cuddle_model_grammar(out, model, &o, &err) != CUDDLE_OK) code = say_error(&err);
     input_free(&source);
     return code;
 }

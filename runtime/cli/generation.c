@@ -200,13 +200,14 @@ void generation_stream(cuddle_request *request, int print)
     for (;;) {
         const cuddle_finish finish = cuddle_request_finish(request); /* asked first: text before the end is then all there */
         size_t length = 0;
-        const char *text = cuddle_request_next_text(request, &length);
-        if (print && text && length) out_text(text, length);
+        const char *text = print ? cuddle_request_next_text(request, &length) : NULL;
+        if (length) out_text(text, length);
         if (finish != CUDDLE_FINISH_NONE) return;
         if (!cancelled && ((print && !out_flush()) || interrupt_code())) {
             cuddle_request_cancel(request);
             cancelled = 1;
         }
-        cuddle_request_wait_text(request, WAIT_MS, NULL);
+        if (print) cuddle_request_wait_text(request, WAIT_MS, NULL);
+        else cuddle_request_wait(request, WAIT_MS, NULL); /* text that nobody fetches would end the other wait at once */
     }
 }

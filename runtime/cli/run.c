@@ -1,9 +1,11 @@
-/* cuddle run: one completion, streamed. */
+/* cuddle run: one completion, streamed, or several. */
+#include <math.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/choices.h"
 #include "cli/constrain.h"
 #include "cli/generation.h"
 #include "cli/input.h"
@@ -17,6 +19,7 @@ typedef struct run_options {
     int logprobs, prompt_logprobs, no_special, tokens, echo, json;
     const char *score;
     constrain_options held_to;
+    choice_options choices;
 } run_options;
 
 static const option_row run_rows[] = {
@@ -31,7 +34,8 @@ static const option_row run_rows[] = {
       "tokens. They are those of both texts together, behind as many as PROMPT has without blanks at its end; with --tokens, TEXT is ids" },
     { "echo", OPTION_FLAG, offsetof(run_options, echo), 0, 0, "", "print the prompt before its continuation" },
     { "json", OPTION_FLAG, offsetof(run_options, json), 0, 0, "",
-      "print one JSON object with prompt_ids, ids, text, finish_reason and timings when all is done" },
+      "print one JSON object with prompt_ids, ids, text, finish_reason and timings when all is done; with --n above 1 an array, choices, has what is "
+      "each one's" },
     { 0 },
 };
 
@@ -47,16 +51,62 @@ static void print_tokens(cuddle_request *request, const cuddle_event *event, voi
 /* ------------------------------------------------------------------------------------------------------------- results */
 
 static double rate(size_t tokens, double seconds) { return seconds > 0 ? (double)tokens / seconds : 0; }
-static double decode_rate(const cuddle_result *r) { return rate(r->count > 1 ? r->count - 1 : 0, r->decode_seconds); }
 
-static void say_rates(const cuddle_engine *engine, const cuddle_result *r, const generation_settings *how)
+/* The results of a request: one for each choice. */
+typedef struct results {
+    cuddle_result *of;
+    const cuddle_result *first; /* the one that had its first token first: it has computed the prompt */
+    int count;
+    size_t tokens, steps;  /* of all; of these, tokens behind the first of a choice */
+    double decode_seconds; /* from the first token to the end of the last choice */
+} results;
+
+static int results_get(results *out, cuddle_request *request)
 {
-    char seed[64] = "", name[160];
+    double began = INFINITY, end = 0;
+    cuddle_error err;
+    *out = (results){ .count = cuddle_request_choices(request) };
+    out->of = calloc((size_t)out->count, sizeof *out->of);
+    if (!out->of) {
+        say("out of memory: %zu bytes for results", (size_t)out->count * sizeof *out->of);
+        return EXIT_FAILED;
+    }
+    out->first = out->of;
+    for (int i = 0; i < out->count; i++) {
+        cuddle_result *r = &out->of[i];
+        r->struct_size = sizeof *r;
+        if (cuddle_request_result_of(request, i, r, &err) != CUDDLE_OK) return say_error(&err);
+        const double token = r->queue_seconds + r->prefill_seconds;
+        if (r->prefill_seconds > 0 && token < began) {
+            began = token;
+            out->first = r;
+        }
+        if (r->prefill_seconds > 0 && token + r->decode_seconds > end) end = token + r->decode_seconds;
+        out->tokens += r->count;
+        out->steps += r->count > 1 ? r->count - 1 : 0;
+    }
+    out->decode_seconds = end > began ? end - began : 0;
+    return 0;
+}
+
+static void say_rates(const cuddle_engine *engine, const results *all, const generation_settings *how)
+{
+    const cuddle_result *r = all->first;
+    char seed[64] = "", name[160], choices[32] = "";
     const bool gpu = cuddle_engine_device(engine) == CUDDLE_DEVICE_CUDA;
-    if (how->temperature != 0 && r->count) snprintf(seed, sizeof seed, ", seed %llu", (unsigned long long)how->seed.value);
-    say("%zu prompt tokens in %.3f s (%.1f tokens/s), %zu generated (%.1f tokens/s), ended by %s, on %s%s%s", r->prompt_count, r->prefill_seconds,
-        rate(r->prompt_count, r->prefill_seconds), r->count, decode_rate(r), cuddle_finish_name(r->finish), gpu ? "cuda: " : "cpu",
-        gpu ? clean_line(name, sizeof name, cuddle_engine_device_name(engine)) : "", seed);
+    if (how->temperature != 0 && all->tokens) snprintf(seed, sizeof seed, ", seed %llu", (unsigned long long)how->seed.value);
+    if (all->count > 1) snprintf(choices, sizeof choices, " in %d choices", all->count);
+    say("%zu prompt tokens in %.3f s (%.1f tokens/s), %zu generated%s (%.1f tokens/s), ended by %s, on %s%s%s", r->prompt_count, r->prefill_seconds,
+        rate(r->prompt_count, r->prefill_seconds), all->tokens, choices, rate(all->steps, all->decode_seconds), cuddle_finish_name(r->finish),
+        gpu ? "cuda: " : "cpu", gpu ? clean_line(name, sizeof name, cuddle_engine_device_name(engine)) : "", seed);
+}
+
+/* What a choice was compared with others by; NULL if it was not. */
+static const char *score_of(double *score, const cuddle_result *r, const choice_options *own)
+{
+    const bool best = own->best_of > (own->n > 1 ? own->n : 1);
+    *score = own->beams > 1 ? r->beam_score : r->mean_logprob;
+    return own->beams > 1 ? "beam_score" : best ? "mean_logprob" : NULL;
 }
 
 static json_t *token_json(const cuddle_tokenizer *tokenizer, int32_t id, float logprob)
@@ -99,24 +149,68 @@ static json_t *prompt_logprobs_json(const cuddle_result *r, const cuddle_tokeniz
     return array;
 }
 
-static void print_json(const session *s, const cuddle_result *r, const generation_settings *how)
+static void put_choice(json_t *object, const cuddle_result *r, const choice_options *own)
 {
-    json_t *object = json_object(), *timings = json_object();
-    js_put(object, "prompt_ids", js_ids(r->prompt_ids, r->prompt_count));
+    double score;
+    const char *name = score_of(&score, r, own);
     js_put(object, "ids", js_ids(r->ids, r->count));
     js_put(object, "text", js_text(r->text, r->text_length));
     js_put(object, "finish_reason", js_name(cuddle_finish_name(r->finish)));
+    if (name) js_put(object, name, js_number(score));
+}
+
+static json_t *choices_json(const session *s, const results *all, const choice_options *own)
+{
+    json_t *array = json_array();
+    for (int i = 0; i < all->count; i++) {
+        json_t *choice = json_object();
+        put_choice(choice, &all->of[i], own);
+        if (all->of[i].logprobs) js_put(choice, "logprobs", logprobs_json(&all->of[i], cuddle_model_tokenizer(s->model)));
+        js_add(array, choice);
+    }
+    return array;
+}
+
+static void print_json(const session *s, const results *all, const generation_settings *how, const choice_options *own)
+{
+    const cuddle_result *r = all->first;
+    json_t *object = json_object(), *timings = json_object();
+    js_put(object, "prompt_ids", js_ids(r->prompt_ids, r->prompt_count));
+    if (all->count > 1) js_put(object, "choices", choices_json(s, all, own));
+    else put_choice(object, r, own);
     js_put(object, "seed", js_bytes(how->seed.value));
     js_put(timings, "load_seconds", js_number(s->load_seconds));
     js_put(timings, "queue_seconds", js_number(r->queue_seconds));
     js_put(timings, "prefill_seconds", js_number(r->prefill_seconds));
-    js_put(timings, "decode_seconds", js_number(r->decode_seconds));
+    js_put(timings, "decode_seconds", js_number(all->decode_seconds));
     js_put(timings, "prefill_tokens_per_second", js_number(rate(r->prompt_count, r->prefill_seconds)));
-    js_put(timings, "decode_tokens_per_second", js_number(decode_rate(r)));
+    js_put(timings, "decode_tokens_per_second", js_number(rate(all->steps, all->decode_seconds)));
     js_put(object, "timings", timings);
-    if (r->logprobs) js_put(object, "logprobs", logprobs_json(r, cuddle_model_tokenizer(s->model)));
+    if (r->logprobs && all->count == 1) js_put(object, "logprobs", logprobs_json(r, cuddle_model_tokenizer(s->model)));
     if (r->prompt_logprobs) js_put(object, "prompt_logprobs", prompt_logprobs_json(r, cuddle_model_tokenizer(s->model), 0));
     out_json(object);
+}
+
+/* What was not streamed: a heading before each of several texts; ids are a line each. */
+static void print_choices(const results *all, const run_options *own, const input *prompt)
+{
+    for (int i = 0; i < all->count; i++) {
+        const cuddle_result *r = &all->of[i];
+        double score;
+        if (own->tokens) {
+            for (size_t k = 0; k < r->count; k++) out_printf("%d ", (int)r->ids[k]);
+            out_printf("\n");
+            continue;
+        }
+        if (all->count > 1) {
+            out_printf("--- %d of %d, ended by %s", i + 1, all->count, cuddle_finish_name(r->finish));
+            if (score_of(&score, r, &own->choices)) out_printf(", score %.4f", score);
+            out_printf(" ---\n");
+        }
+        if (own->echo) out_text(prompt->text, prompt->length);
+        out_text(r->text, r->text_length);
+        out_printf("\n");
+    }
 }
 
 static void print_score(const session *s, const cuddle_result *r, size_t from)
@@ -208,25 +302,28 @@ static int generate(session *s, const input *prompt, const run_options *own, con
         options->max_tokens = 0;
         options->prompt_logprobs_from = (int)(from < INT32_MAX ? from : INT32_MAX);
     }
-    const bool quiet = own->json || own->score;
-    const cuddle_event_fn on_event = own->tokens && !quiet ? print_tokens : NULL;
+    const bool quiet = own->json || own->score, later = quiet || choices_made(&own->choices) > 1;
+    const cuddle_event_fn on_event = own->tokens && !later ? print_tokens : NULL;
     if (!code && cuddle_request_submit(&request, s->model, &segment, 1, options, on_event, NULL, &err) != CUDDLE_OK) code = say_error(&err);
     free(ids);
     cuddle_grammar_free(grammar);
     if (code) return code;
-    if (own->echo) out_text(prompt->text, prompt->length);
-    generation_stream(request, !quiet && !own->tokens);
-    if (!quiet && !own->tokens) out_printf("\n");
+    const bool streams = !later && !own->tokens;
+    if (own->echo && streams) out_text(prompt->text, prompt->length);
+    generation_stream(request, streams);
+    if (streams) out_printf("\n");
 
-    cuddle_result result = { .struct_size = sizeof result };
+    results all = { 0 };
     const cuddle_status status = cuddle_request_wait(request, -1, &err); /* it ended: this asks how */
     if (status != CUDDLE_OK && status != CUDDLE_E_CANCELLED) code = say_error(&err);
-    else if (cuddle_request_result(request, &result, &err) != CUDDLE_OK) code = say_error(&err);
-    else {
-        if (own->score && status == CUDDLE_OK) print_score(s, &result, from);
-        else if (own->json) print_json(s, &result, how);
-        if ((own->tokens && !quiet) || out_flush()) say_rates(s->engine, &result, how);
+    else code = results_get(&all, request);
+    if (!code) {
+        if (own->score && status == CUDDLE_OK) print_score(s, all.first, from);
+        else if (own->json) print_json(s, &all, how, &own->choices);
+        else if (later) print_choices(&all, own, prompt);
+        if ((own->tokens && !later) || out_flush()) say_rates(s->engine, &all, how);
     }
+    free(all.of);
     cuddle_request_free(request);
     return interrupt_code() ? interrupt_code() : code;
 }
@@ -241,15 +338,20 @@ static int check(const command *c, const run_options *own, const generation_sett
     if (own->score && (own->echo || own->logprobs >= 0 || how->max_tokens != CUDDLE_UNSET_INT))
         return usage_error(c, "--%s does not go with --score, which produces nothing",
                            own->echo ? "echo" : own->logprobs >= 0 ? "logprobs" : "max-tokens");
-    return constrain_check(c, &own->held_to);
+    const choice_options *choices = &own->choices;
+    if (own->score && (choices->n || choices->best_of || choices->beams))
+        return usage_error(c, "--%s does not go with --score, which produces nothing", choices->n ? "n" : choices->best_of ? "best-of" : "beams");
+    const int code = choices_check(c, choices, how, own->logprobs >= 0 ? "logprobs" : constrain_given(&own->held_to));
+    return code ? code : constrain_check(c, &own->held_to);
 }
 
 int verb_run(int argc, char **argv)
 {
-    run_options own = { .logprobs = -1, .prompt_logprobs = -1 };
+    run_options own = { .logprobs = -1, .prompt_logprobs = -1, .choices = CHOICES_DEFAULT };
     generation_settings how = GENERATION_DEFAULT;
     settings set = SETTINGS_DEFAULT;
     const option_group groups[] = { { "options", run_rows, &own }, { "how tokens are chosen", generation_rows, &how },
+                                    { "several choices", choice_rows, &own.choices },
                                     { "structured output", constrain_rows, &own.held_to }, { "engine and model", settings_rows, &set }, { 0 } };
     const command c = { "run", "MODEL [PROMPT]", "Continues a prompt and streams the text to standard output as it is made.",
                         "PROMPT comes from standard input, less one newline at its end, if it is '-' or absent. Ctrl-C ends the text; a second "
@@ -258,7 +360,7 @@ int verb_run(int argc, char **argv)
     int code;
     if (!options_parse(&c, argc, argv, positional, &code)) return code;
     if ((code = check(&c, &own, &how)) != 0) return code;
-    if (set.max_sequences == 0) set.max_sequences = 1;
+    if (set.max_sequences == 0) set.max_sequences = choices_made(&own.choices);
 
     input prompt = { 0 };
     session s = { 0 };
@@ -267,6 +369,7 @@ int verb_run(int argc, char **argv)
     code = generation_options_fill(&options, &lists, &c, &how);
     if (!code) code = generation_seed(&how.seed);
     options.seed = how.seed.value;
+    choices_fill(&options, &how, &own.choices);
     if (!code) code = input_read(&prompt, &c, positional[1], "PROMPT");
     if (!code && prompt.owned && prompt.length && prompt.text[prompt.length - 1] == '\n') prompt.length--;
     if (!code) code = session_open(&s, &set, positional[0]);

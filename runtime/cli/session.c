@@ -25,7 +25,7 @@ const option_row settings_rows[] = {
       "positions of one sequence (default: 0, what the checkpoint says, at most 8192)" },
     { "max-batch", OPTION_INT, offsetof(settings, max_batch), 0, INT32_MAX, "N", "tokens of one step (default: 0, the library's choice)" },
     { "max-sequences", OPTION_INT, offsetof(settings, max_sequences), 0, INT32_MAX, "N",
-      "sequences that run at once (default: 0, which is 1 for run and chat, --batch for bench and the library's choice for plan)" },
+      "sequences that run at once (default: 0, which is 1 for chat, the choices or beams for run, --batch for bench and the library's choice for plan)" },
     { "kv-tokens", OPTION_INT64, offsetof(settings, kv_tokens), 0, 1e15, "N",
       "positions in the KV cache, all sequences together (default: 0, max-context times max-sequences, bounded by memory)" },
     { "log", OPTION_CHOICE, offsetof(settings, log), 0, 0, "error|warn|info|debug", "lines of the library's log on stderr (default: warn)" },

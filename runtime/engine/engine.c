@@ -58,7 +58,7 @@ static int sweep(cuddle_model *h, cuddle_request **ended, int room)
 }
 
 /* Runs h->host op by op: to the logits, and if `picks` to the picked tokens. */
-static cuddle_status run_plainly(cuddle_model *h, exec *ex, bool picks, cuddle_error *err)
+static cuddle_status run_plainly(cuddle_model *h, exec *ex, produced *p, int count, bool picks, cuddle_error *err)
 {
     model *m = h->m;
     tensor logits;
@@ -72,6 +72,8 @@ static cuddle_status run_plainly(cuddle_model *h, exec *ex, bool picks, cuddle_e
     h->block_uploads++;
     cuddle_status status = ex->ops->upload(ex, m->step_block, h->host_block, m->step_bytes, err);
     if (!status) status = cud_model_forward(ex, m, s, &logits, err);
+    if (!status) cud_constrain_masks(h, p, count); /* on a device the forward has only begun */
+    if (!status && picks) status = cud_pick_masks(h, ex, p, count, err);
     if (!status && picks) return cud_model_sample(ex, m, s, logits, err);
     if (!status && s->outputs > 0)
         status = ex->ops->download(ex, h->logits, logits.data, (size_t)s->outputs * (size_t)logits.size[1] * sizeof(float), err);
@@ -86,7 +88,7 @@ static cuddle_status compute(cuddle_model *h, produced *p, int count, cuddle_err
     const double began = cud_now();
     const bool picks = cud_pick_on_device(h, p, count);
     cuddle_status status = picks ? cud_pick_prepare(h, &ex, p, count, err) : CUDDLE_OK;
-    if (!status) status = picks && cud_replay_fits(h, &ex) ? cud_replay_run(h, &ex, p, count, err) : run_plainly(h, &ex, picks, err);
+    if (!status) status = picks && cud_replay_fits(h, &ex) ? cud_replay_run(h, &ex, p, count, err) : run_plainly(h, &ex, p, count, picks, err);
     if (!status && picks) status = ex.ops->download(&ex, h->picked, h->device.picked, (size_t)h->device.outputs * sizeof *h->picked, err);
     if (!status && h->host.outputs == 0) status = ex.ops->finish(&ex, err); /* a download has waited already */
     if (ex.ws.peak > h->workspace_peak) h->workspace_peak = ex.ws.peak;

@@ -12,6 +12,7 @@
 #include "engine/generation.h"
 #include "engine/scheduler.h"
 #include "engine/stats.h"
+#include "grammar/cache.h"
 #include "models/model.h"
 #include "text/tokenizer.h"
 
@@ -23,9 +24,12 @@ enum { CUD_MAX_REPLAYS = 48 };
 
 typedef struct replay_entry { /* a shape of decode step that was seen */
     int sequences, max_kv;
+    bool apart; /* tokens are picked behind it, when masks have been made */
     uint64_t used; /* when, by the model's clock; 0: the entry is free */
     struct graph *graph; /* NULL until it is seen again */
     bool plain;          /* it could not be captured */
+    tensor logits;       /* where the graph leaves them */
+    size_t workspace;    /* that is in use behind it */
 } replay_entry;
 
 typedef struct replay_ahead { /* a sequence whose next row is in the device's block */
@@ -68,6 +72,7 @@ struct cuddle_model {
 
     model *m; /* NULL once detached */
     cuddle_tokenizer *tokenizer; /* NULL: ids only */
+    grammar_cache grammars; /* has a lock of its own, which may be taken while the engine's is held, not the other way */
     generation_config config;
     cuddle_plan plan;
     int max_context;
@@ -96,7 +101,7 @@ struct cuddle_model {
     void *host_block;
     float *logits; /* [caps.outputs, vocabulary] */
     sampler sampler;
-    uint32_t *allowed; /* [vocabulary / 32, rounded up]: by a request's grammar */
+    uint32_t *allowed; /* [caps.sequences, vocabulary / 32, rounded up]: by the grammars of a step's requests */
     struct produced *produced; /* [caps.sequences] */
     size_t workspace_peak;
     double model_seconds; /* of the last step, in the model alone */
@@ -212,8 +217,10 @@ void cud_fill(cuddle_model *h);
 struct produced;
 /* Can the device pick every token of the step? */
 bool cud_pick_on_device(const cuddle_model *h, const struct produced *p, int count);
-/* Fills the sampling rows of h->host and sends the marks that are not up to date. */
+/* Fills the sampling rows of h->host and sends the marks that are not up to date, but for what grammars allow. */
 cuddle_status cud_pick_prepare(cuddle_model *h, exec *ex, const struct produced *p, int count, cuddle_error *err);
+/* Sends that, once cud_constrain_masks() has been called. */
+cuddle_status cud_pick_masks(cuddle_model *h, exec *ex, const struct produced *p, int count, cuddle_error *err);
 /* The token for a request from h->picked. */
 cuddle_status cud_pick_take(int32_t *token, cuddle_model *h, cuddle_request *r, cuddle_error *err);
 
@@ -221,8 +228,10 @@ cuddle_status cud_pick_take(int32_t *token, cuddle_model *h, cuddle_request *r, 
 
 /* When it is submitted: after its prompt's text, which `detokenizer` has seen. */
 cuddle_status cud_constrain_begin(cuddle_request *r, const cuddle_model *h, bool after_text, cuddle_error *err);
-/* Fills h->allowed for the next token. */
-cuddle_status cud_constrain_mask(cuddle_model *h, cuddle_request *r, cuddle_error *err);
+bool cud_constrain_any(const struct produced *p, int count); /* has any of them a grammar? */
+/* What may come next in the requests that get a token. It depends on earlier tokens alone, so it is called when the device has its work. No
+ * request changes; one whose mask cannot be made will fail. */
+void cud_constrain_masks(cuddle_model *h, struct produced *p, int count);
 /* Takes in a token that is not a stop token; *over if nothing may follow it. */
 cuddle_status cud_constrain_take(bool *over, cuddle_request *r, int32_t token, cuddle_error *err);
 
@@ -231,7 +240,7 @@ cuddle_status cud_constrain_take(bool *over, cuddle_request *r, int32_t token, c
 /* Is h->host a step that can be replayed? The device must be able to pick its tokens. */
 bool cud_replay_fits(const cuddle_model *h, const exec *ex);
 /* Runs h->host, padded, up to the picked tokens in the device's block. */
-cuddle_status cud_replay_run(cuddle_model *h, exec *ex, const struct produced *p, int count, cuddle_error *err);
+cuddle_status cud_replay_run(cuddle_model *h, exec *ex, struct produced *p, int count, cuddle_error *err);
 void cud_replay_free(cuddle_model *h, backend *b);
 
 /* ---- output.c: from logits to what a request has produced; [step], no lock ---- */
@@ -240,6 +249,8 @@ typedef struct produced { /* by one request in one step */
     cuddle_request *request;
     size_t text_from;  /* released before the step */
     int tokens_from;   /* count before the step */
+    const uint32_t *allowed; /* tokens that may come by its grammar; NULL: all */
+    bool unmasked;     /* these could not be found: `failure` says why */
     cuddle_finish finish;
     cuddle_error failure;
 } produced;

@@ -44,6 +44,7 @@ static cuddle_status resolve(model_options *out, cuddle_model_options *o, const 
     if (!status) status = check_count(err, "max_batch", o->max_batch, 1 << 20);
     if (!status) status = check_count(err, "kv_tokens", o->kv_tokens, INT32_MAX);
     if (!status) status = check_count(err, "max_queue", o->max_queue, INT32_MAX);
+    if (!status) status = check_count(err, "max_grammars", o->max_grammars, INT32_MAX);
     if (!status && (o->prefix_cache < CUDDLE_AUTO || o->prefix_cache > CUDDLE_ON))
         status = cud_fail(err, CUDDLE_E_ARG, "prefix_cache is %d, expected AUTO, OFF or ON", (int)o->prefix_cache);
     out->load = o->load;
@@ -199,8 +200,9 @@ static cuddle_status prepare_host(cuddle_model *h, const cuddle_model_options *o
     if (status) return status;
     h->ahead = calloc((size_t)m->caps.sequences, sizeof *h->ahead);
     h->produced = calloc((size_t)m->caps.sequences, sizeof *h->produced);
-    h->allowed = calloc((vocabulary + 31) / 32, sizeof *h->allowed);
-    if (!h->allowed) return cud_nomem(err, vocabulary / 8, "masks of tokens");
+    const size_t allowed = (size_t)m->caps.sequences * ((vocabulary + 31) / 32);
+    h->allowed = calloc(allowed, sizeof *h->allowed);
+    if (!h->allowed) return cud_nomem(err, allowed * sizeof *h->allowed, "masks of tokens");
     if (!h->produced || !h->ahead) return cud_nomem(err, (size_t)m->caps.sequences * sizeof *h->produced, "the results of a step");
     const scheduler_caps caps = {
         .tokens = m->caps.tokens, .sequences = m->caps.sequences, .outputs = m->caps.outputs, .queue = o->max_queue ? o->max_queue : 65536,
@@ -251,6 +253,8 @@ cuddle_status cud_engine_load(cuddle_model **out, cuddle_engine *e, const char *
     h->progress = given.progress;
     h->progress_user = given.progress_user;
     h->load_report.measure_ceiling = given.measure_ceiling != 0;
+    cud_grammar_cache_init(&h->grammars, given.max_grammars > 0 ? (size_t)given.max_grammars : 64,
+                           given.max_grammar_bytes ? given.max_grammar_bytes : (size_t)256 << 20);
     if (!status) status = cud_model_open(&h->m, e->backend, path, &o, &e->log, err);
     if (!status) describe(&h->plan, h->m);
     if (!status) status = cud_generation_config_load(&h->config, path, &h->m->spec, &e->log, err);
@@ -338,6 +342,7 @@ void cud_engine_release_model(cuddle_model *h)
     const int left = --h->handles;
     pthread_mutex_unlock(&e->lock);
     if (left > 0) return;
+    cud_grammar_cache_free(&h->grammars);
     cud_tokenizer_free(h->tokenizer);
     cud_generation_config_free(&h->config);
     cud_sampler_free(&h->sampler);

@@ -108,15 +108,15 @@ static void take_prompt_logprobs(cuddle_request *r, const float *logits, int voc
 }
 
 /* Picks a token from the last row's logits. */
-static cuddle_status pick(int32_t *token, cuddle_request *r, cuddle_model *h, float *logits, cuddle_error *err)
+static cuddle_status pick(int32_t *token, produced *p, cuddle_model *h, float *logits)
 {
+    cuddle_request *r = p->request;
     const int vocabulary = h->sampler.vocabulary;
     const history past = cud_request_past(r);
     float *raw = h->logits + (size_t)h->m->caps.outputs * (size_t)vocabulary; /* a spare row: log-probabilities are of the untouched logits */
     if (r->g.logprobs >= 0) memcpy(raw, logits, (size_t)vocabulary * sizeof *raw);
-    cuddle_status status = r->matcher ? cud_constrain_mask(h, r, err) : CUDDLE_OK;
-    h->sampler.allowed = r->matcher ? h->allowed : NULL;
-    if (!status) status = cud_sample(token, &h->sampler, &r->g.how, &past, logits, err);
+    h->sampler.allowed = p->allowed;
+    const cuddle_status status = cud_sample(token, &h->sampler, &r->g.how, &past, logits, &p->failure);
     if (!status && r->g.logprobs >= 0) take_logprobs(r, raw, vocabulary, *token);
     return status;
 }
@@ -182,8 +182,12 @@ void cud_output_take(produced *p, cuddle_model *h, bool picked)
         p->finish = CUDDLE_FINISH_LENGTH;
         return;
     }
+    if (p->unmasked) {
+        p->finish = CUDDLE_FINISH_FAILED;
+        return;
+    }
     int32_t token = 0;
-    cuddle_status status = picked ? cud_pick_take(&token, h, r, &p->failure) : pick(&token, r, h, last, &p->failure);
+    cuddle_status status = picked ? cud_pick_take(&token, h, r, &p->failure) : pick(&token, p, h, last);
     if (!status) status = take_token(p, token, &p->failure);
     if (status) p->finish = CUDDLE_FINISH_FAILED;
 }

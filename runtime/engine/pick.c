@@ -30,9 +30,10 @@ static void set_mark(uint32_t *marks, int32_t id, int vocabulary)
 }
 
 /* Brings a seat's marks up to date. They stay so as long as each token is picked on the device. */
-static cuddle_status update_marks(cuddle_model *h, exec *ex, cuddle_request *r, cuddle_error *err)
+static cuddle_status update_marks(cuddle_model *h, exec *ex, const produced *p, cuddle_error *err)
 {
     const model *m = h->m;
+    cuddle_request *r = p->request;
     const sampling *how = &r->g.how;
     const int vocabulary = h->sampler.vocabulary;
     const history past = cud_request_past(r);
@@ -47,9 +48,7 @@ static cuddle_status update_marks(cuddle_model *h, exec *ex, cuddle_request *r, 
     for (size_t i = 0; i < how->bad_words.count; i++) set_mark(banned, cud_sequence_last(&how->bad_words.item[i]), vocabulary); /* singles */
     for (size_t i = 0; i < how->begin_suppress_count && (bans & CUD_BAN_BEGIN); i++) set_mark(banned, how->begin_suppress[i], vocabulary);
     for (size_t i = 0; i < how->end_count && (bans & CUD_BAN_ENDS); i++) set_mark(banned, how->ends[i], vocabulary);
-    /* A mask that cannot be made allows nothing, so that only this request fails: cud_pick_take() then asks why. */
-    const bool masked = r->matcher && cud_constrain_mask(h, r, NULL) == CUDDLE_OK;
-    for (size_t i = 0; r->matcher && i < words; i++) banned[i] |= masked ? ~h->allowed[i] : UINT32_MAX;
+    for (size_t i = 0; p->allowed && i < words; i++) banned[i] |= p->unmasked ? UINT32_MAX : ~p->allowed[i];
     cuddle_status status = ex->ops->upload(ex, cud_model_seen(m, r->task.seat), seen, bytes, err);
     if (!status) status = ex->ops->upload(ex, cud_model_banned(m, r->task.seat), banned, bytes, err);
     if (!status) r->marked = r->task.count, r->marked_bans = bans;
@@ -69,16 +68,22 @@ cuddle_status cud_pick_prepare(cuddle_model *h, exec *ex, const produced *p, int
             .repetition_penalty = how->repetition_penalty, .top_k = how->top_k, .seed = { (uint32_t)how->seed, (uint32_t)(how->seed >> 32) },
             .counter = (uint32_t)(r->task.count - r->prompt_count), .seat = marks ? r->task.seat : -1,
         };
-        if (marks) status = update_marks(h, ex, r, err);
+        if (marks && !r->matcher) status = update_marks(h, ex, &p[i], err);
     }
+    return status;
+}
+
+cuddle_status cud_pick_masks(cuddle_model *h, exec *ex, const produced *p, int count, cuddle_error *err)
+{
+    cuddle_status status = CUDDLE_OK;
+    for (int i = 0; i < count && !status; i++)
+        if (p[i].allowed) status = update_marks(h, ex, &p[i], err);
     return status;
 }
 
 cuddle_status cud_pick_take(int32_t *token, cuddle_model *h, cuddle_request *r, cuddle_error *err)
 {
     const int32_t picked = h->picked[r->task.step_first_output];
-    const cuddle_status masked = picked == SAMPLE_NONE && r->matcher ? cud_constrain_mask(h, r, err) : CUDDLE_OK;
-    if (masked) return masked;
     if (picked == SAMPLE_NONE)
         return cud_fail(err, CUDDLE_E_FORMAT, "no token is left to choose from: all %d logits are minus infinity", h->sampler.vocabulary);
     if (picked < 0) return cud_fail(err, CUDDLE_E_FORMAT, "the model gave a logit that is not a number for token %d", (int)~picked);

@@ -1,6 +1,7 @@
 /* Decode steps as graphs. A step in which every sequence has one row and the device picks the tokens is padded to a batch of some few sizes,
  * run as it is the first time, captured the second time and replayed from then on. The graph ends with `advance`, which turns the block of
- * this step into that of the next: as long as the same sequences go on, nothing is sent to the device but the launch. */
+ * this step into that of the next: as long as the same sequences go on, nothing is sent to the device but the launch. Where a grammar has a say,
+ * the graph ends with the logits, and tokens are picked behind it: meanwhile the host makes the masks. */
 #include "engine/engine.h"
 
 #include <string.h>
@@ -66,26 +67,30 @@ static bool is_there(const cuddle_model *h, const produced *p, int count)
     return true;
 }
 
-static cuddle_status run_ops(cuddle_model *h, exec *ex, cuddle_error *err)
+static cuddle_status run_picking(cuddle_model *h, exec *ex, const replay_entry *e, cuddle_error *err)
 {
-    tensor logits;
-    cuddle_status status = cud_model_forward(ex, h->m, &h->device, &logits, err);
-    if (!status) status = cud_model_sample(ex, h->m, &h->device, logits, err);
-    if (!status) status = ex->ops->advance(ex, &h->device, err);
-    return status;
+    const cuddle_status status = cud_model_sample(ex, h->m, &h->device, e->logits, err);
+    return status ? status : ex->ops->advance(ex, &h->device, err);
+}
+
+static cuddle_status run_ops(cuddle_model *h, exec *ex, replay_entry *e, cuddle_error *err)
+{
+    const cuddle_status status = cud_model_forward(ex, h->m, &h->device, &e->logits, err);
+    e->workspace = cud_ws_mark(ex);
+    return status || e->apart ? status : run_picking(h, ex, e, err);
 }
 
 /* The entry for a shape: the one there is, a free one, or the one that was not used for longest. */
-static replay_entry *find(cuddle_model *h, int sequences, int max_kv)
+static replay_entry *find(cuddle_model *h, int sequences, int max_kv, bool apart)
 {
     replay_entry *oldest = &h->replays[0];
     for (int i = 0; i < CUD_MAX_REPLAYS; i++) {
         replay_entry *e = &h->replays[i];
-        if (e->used && e->sequences == sequences && e->max_kv == max_kv) return e;
+        if (e->used && e->sequences == sequences && e->max_kv == max_kv && e->apart == apart) return e;
         if (e->used < oldest->used) oldest = e;
     }
     h->m->backend->ops->graph_free(h->m->backend, oldest->graph);
-    *oldest = (replay_entry){ .sequences = sequences, .max_kv = max_kv };
+    *oldest = (replay_entry){ .sequences = sequences, .max_kv = max_kv, .apart = apart };
     return oldest;
 }
 
@@ -95,7 +100,7 @@ static void capture(cuddle_model *h, exec *ex, replay_entry *e)
     cuddle_error why = { CUDDLE_OK, "" };
     cuddle_status status = ex->ops->capture_begin(ex, &why);
     if (!status) {
-        status = run_ops(h, ex, &why);
+        status = run_ops(h, ex, e, &why);
         const cuddle_status ended = ex->ops->capture_end(ex, &e->graph, status != CUDDLE_OK, &why);
         if (!status) status = ended;
     }
@@ -103,7 +108,7 @@ static void capture(cuddle_model *h, exec *ex, replay_entry *e)
     if (status) cud_log(&h->engine->log, CUDDLE_LOG_WARN, "steps of %d sequences run without a graph: %s", e->sequences, why.text);
 }
 
-cuddle_status cud_replay_run(cuddle_model *h, exec *ex, const produced *p, int count, cuddle_error *err)
+cuddle_status cud_replay_run(cuddle_model *h, exec *ex, produced *p, int count, cuddle_error *err)
 {
     model *m = h->m;
     const bool there = is_there(h, p, count);
@@ -113,7 +118,7 @@ cuddle_status cud_replay_run(cuddle_model *h, exec *ex, const produced *p, int c
     s->tokens = s->sequences = s->outputs = h->host.sequences;
     s->max_query = 1;
     s->max_kv = context_bucket(h->host.max_kv, m->max_context);
-    replay_entry *e = find(h, s->sequences, s->max_kv);
+    replay_entry *e = find(h, s->sequences, s->max_kv, cud_constrain_any(p, count));
 
     cuddle_status status = there ? CUDDLE_OK : ex->ops->upload(ex, m->step_block, h->host_block, m->step_bytes, err);
     if (!there) h->block_uploads++;
@@ -122,9 +127,15 @@ cuddle_status cud_replay_run(cuddle_model *h, exec *ex, const produced *p, int c
         status = ex->ops->replay(ex, e->graph, err);
         h->replayed++;
     } else if (!status) {
-        status = run_ops(h, ex, err); /* the first time: whatever the device loads on first use is not loaded in a capture */
+        status = run_ops(h, ex, e, err); /* the first time: whatever the device loads on first use is not loaded in a capture */
     }
     e->used = ++h->replay_clock;
+    if (!status && e->apart) {
+        cud_constrain_masks(h, p, count);
+        cud_ws_release(ex, e->workspace); /* the logits are still in it */
+        status = cud_pick_masks(h, ex, p, count, err);
+        if (!status) status = run_picking(h, ex, e, err);
+    }
     if (status) return status;
     for (int i = 0; i < count; i++) h->ahead[i] = ahead_of(p[i].request, 1);
     h->ahead_count = count;

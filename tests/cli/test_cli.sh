@@ -42,6 +42,8 @@ is_json() { # one JSON value on stdout that has these paths
 
 value() { "$json" "$1" <"$work/out" 2>/dev/null; }
 
+plain() { printf '%s' "$1" | sed 's/^"//; s/"$//; s/\\n/\n/g'; } # a JSON string as text
+
 number() { value "$1" | grep -x '[0-9][0-9]*' || echo 0; }
 
 same() { # WHAT FOUND EXPECTED
@@ -90,7 +92,8 @@ help_lists() { # VERB OPTION...
 # shellcheck disable=SC2086 # a list of words
 help_lists run no-special tokens logprobs prompt-logprobs score echo json max-tokens min-tokens temperature top-k top-p min-p top-h typical-p epsilon-cutoff \
     eta-cutoff repetition-penalty frequency-penalty presence-penalty no-repeat-ngram-size logit-bias bad-words-ids suppress-tokens \
-    begin-suppress-tokens allowed-tokens forced-bos-token-id forced-eos-token-id length-decay seed stop ignore-eos json-object json-schema regex choice grammar $model_options
+    begin-suppress-tokens allowed-tokens forced-bos-token-id forced-eos-token-id length-decay seed stop ignore-eos n best-of beams length-penalty early-stopping \
+    json-object json-schema regex choice grammar $model_options
 # shellcheck disable=SC2086
 help_lists chat system template set now max-tokens min-tokens temperature top-k top-p min-p top-h typical-p epsilon-cutoff \
     eta-cutoff repetition-penalty frequency-penalty presence-penalty no-repeat-ngram-size logit-bias bad-words-ids suppress-tokens \
@@ -138,6 +141,27 @@ usage "--prompt-logprobs needs --json or --score" run m p --prompt-logprobs 2
 usage "--echo does not go with --score" run m p --score x --echo
 usage "--logprobs does not go with --score" run m p --score x --json --logprobs 1
 usage "--max-tokens does not go with --score" run m p --score x --max-tokens 0
+for option in "--n 2" "--best-of 2" "--beams 2"; do
+    # shellcheck disable=SC2086 # an option and its value
+    usage "${option% 2} does not go with --score" run m p --score x $option
+done
+usage "--n expects a whole number from 1 to 128, but '0'" run m p --n 0
+usage "--beams expects a whole number from 1 to 64, but '65'" run m p --beams 65
+usage "--early-stopping expects one of off|on|never, but 'true'" run m p --beams 2 --early-stopping true
+usage "--length-penalty expects a number from -100 to 100" run m p --beams 2 --length-penalty nan
+usage "--best-of is 2, expected --n, which is 3, or more" run m p --n 3 --best-of 2
+usage "--n is 3, expected at most --beams, which is 2" run m p --n 3 --beams 2
+usage "--length-penalty needs --beams, at least 2" run m p --beams 1 --length-penalty 1
+usage "--early-stopping needs --beams, at least 2" run m p --early-stopping off
+usage "--temperature is 0.5, but --beams draws nothing" run m p --beams 2 --temperature 0.5
+usage "--max-tokens is 0, but --beams needs" run m p --beams 2 --max-tokens 0
+usage "--best-of does not go with --beams" run m p --beams 2 --best-of 2
+usage "--stop does not go with --beams" run m p --beams 2 --stop a
+usage "--logprobs does not go with --beams" run m p --beams 2 --json --logprobs 1
+for option in --json-object "--json-schema f" "--regex a" "--choice a" "--grammar f"; do
+    # shellcheck disable=SC2086 # an option and its value
+    usage "${option%% *} does not go with --beams" run m p --beams 2 $option
+done
 usage "--frequency-penalty expects a number from -100 to 100" run m p --frequency-penalty -100.5
 usage "--typical-p expects a number from 1e-06 to 1" run m p --typical-p 0
 usage "--no-repeat-ngram-size expects a whole number from 0 to 1024" run m p --no-repeat-ngram-size 1025
@@ -431,6 +455,60 @@ expect "run --json --prompt-logprobs" 0 "$cuddle" run "$model" "In the beginning
 same "the number of ids" "$(value ids.#)" 0
 same "the first token's" "$(value prompt_logprobs.0)" null
 same "the number of likeliest tokens" "$(value prompt_logprobs.3.top.#)" 3
+# Several choices. Greedy ones are all the greedy text; of drawn ones each is what a run with its seed gives; the best are the best of these.
+expect "run --n of a greedy text" 0 "$cuddle" run "$model" "In the beginning" --max-tokens 8 --temperature 0 --n 3 --json
+same "the number of choices" "$(value choices.#)" 3
+for i in 0 1 2; do same "choice $i" "$(value choices.$i.ids | tr -d '[]' | tr ',' ' ')" "$continued"; done
+same "the text beside the choices" "$(value text)" ""
+: >"$work/means"
+for seed in 21 22 23 24; do
+    expect "run, seed $seed" 0 "$cuddle" run "$model" "And God said" --max-tokens 6 --temperature 1 --seed $seed --json --logprobs 0
+    for i in 0 1 2 3 4 5; do value logprobs.$i.logprob; done >"$work/logprobs"
+    awk -v ids="$(value ids)" -v text="$(value text)" '{ sum += $1 } END { printf "%.6f\t%s\t%s\n", sum / NR, ids, text }' "$work/logprobs" >>"$work/means"
+done
+expect "run --n" 0 "$cuddle" run "$model" "And God said" --max-tokens 6 --temperature 1 --seed 21 --n 4 --json --logprobs 1
+for i in 0 1 2 3; do same "choice $i" "$(value choices.$i.ids)" "$(sed -n $((i + 1))p "$work/means" | cut -f 2)"; done
+is_json prompt_ids.0 seed timings.decode_tokens_per_second choices.3.finish_reason choices.3.logprobs.5.top.0.id
+sort -t "$(printf '\t')" -k 1,1gr "$work/means" >"$work/sorted"
+expect "run --best-of" 0 "$cuddle" run "$model" "And God said" --max-tokens 6 --temperature 1 --seed 21 --n 2 --best-of 4 --json
+same "the number of choices" "$(value choices.#)" 2
+for i in 0 1; do
+    same "choice $i" "$(value choices.$i.ids)" "$(sed -n $((i + 1))p "$work/sorted" | cut -f 2)"
+    close_to "the mean log-probability" "$(value choices.$i.mean_logprob)" "$(sed -n $((i + 1))p "$work/sorted" | cut -f 1)"
+done
+expect "run --best-of, of which one is given" 0 "$cuddle" run "$model" "And God said" --max-tokens 6 --temperature 1 --seed 21 --best-of 4 --json
+same "the ids" "$(value ids)" "$(sed -n 1p "$work/sorted" | cut -f 2)"
+expect "run --best-of as text" 0 "$cuddle" run "$model" "And God said" --max-tokens 6 --temperature 1 --seed 21 --n 2 --best-of 4 --echo
+for i in 1 2; do
+    awk -F '\t' -v i=$i 'NR == i { printf "--- %d of 2, ended by length, score %.4f ---\n", i, $1 }' "$work/sorted"
+    printf 'And God said%s\n' "$(plain "$(sed -n ${i}p "$work/sorted" | cut -f 3)")"
+done >"$work/wanted"
+same "the texts" "$(cat "$work/out")" "$(cat "$work/wanted")"
+holds "12 generated in 2 choices"
+expect "run --tokens --n" 0 "$cuddle" run "$work/ids" "$prompt" --tokens --max-tokens 8 --temperature 0 --n 2
+same "the ids" "$(cat "$work/out")" "$(echo $continued) 
+$(echo $continued) "
+# Beam search: transformers' sequences and scores, tests/generation/beams.json, with the ends of each case as the checkpoint's.
+mkdir "$work/beams"
+for i in 2 5 8 10 38; do # of 8 and 38 the sequences are others with another --early-stopping
+    fixture() { "$json" "cases.$i.$1" <"$tests/generation/beams.json" 2>/dev/null; }
+    checkpoint=$tests/$(plain "$(fixture checkpoint)")
+    cp "$checkpoint"/config.json "$checkpoint"/model.safetensors "$work/beams"
+    printf '{"eos_token_id": %s, "do_sample": true}' "$(fixture ends)" >"$work/beams/generation_config.json"
+    case $(fixture parameters.early_stopping) in true) early=on ;; false) early=off ;; *) early=never ;; esac
+    penalty=$(fixture parameters.repetition_penalty)
+    n=$(fixture sequences.#)
+    expect "run --beams, case $i" 0 "$cuddle" run "$work/beams" "$(fixture prompt | tr -d '[]')" --tokens --json --dtype float32 --n "$n" \
+        --beams "$(fixture parameters.num_beams)" --length-penalty "$(fixture parameters.length_penalty)" --early-stopping $early \
+        --max-tokens "$(fixture parameters.max_new_tokens)" --repetition-penalty "${penalty:-1}"
+    for k in $(seq 0 $((n - 1))); do
+        at=choices.$k.
+        [ "$n" -eq 1 ] && at=
+        same "sequence $k" "$(value "${at}ids")" "$(fixture sequences.$k)"
+        close_to "its score" "$(value "${at}beam_score")" "$(fixture scores.$k)"
+    done
+done
+expect "run: more beams than run at once" 1 "$cuddle" run "$model" x --beams 4 --max-sequences 3 && one_sentence && holds "4 beams need"
 expect "run: the prompt does not fit" 1 "$cuddle" run "$model" "In the beginning" --max-context 2 && one_sentence
 expect "run: progress is for terminals" 0 "$cuddle" run "$model" "And" --max-tokens 1
 grep -q loading "$work/err" && bad "a progress bar in a file"
@@ -446,7 +524,6 @@ answer_to() { # MESSAGES: the answer as a JSON string
     # shellcheck disable=SC2086 # a list of words
     { "$cuddle" render "$work/talk" "$work/conversation"; echo; } | "$cuddle" run "$work/talk" --no-special --json $greedy 2>"$work/err" | "$json" text
 }
-plain() { printf '%s' "$1" | sed 's/^"//; s/"$//; s/\\n/\n/g'; }
 user() { printf '{"role": "user", "content": "%s"}' "$1"; }
 assistant() { printf '{"role": "assistant", "content": %s}' "$1"; }
 first=$(answer_to "$(user 'Who made the heaven?')")

@@ -234,6 +234,72 @@ START_TEST(the_block_stays_on_the_device)
 }
 END_TEST
 
+/* Graphs that were launched when each mask was made. The link gives us the engine's calls. */
+static uint64_t graphs_at_mask[LONGEST];
+static int masks_made;
+
+cuddle_status __real_cud_matcher_mask(uint32_t *mask, size_t words, cud_matcher *m, cuddle_error *why);
+cuddle_status __wrap_cud_matcher_mask(uint32_t *mask, size_t words, cud_matcher *m, cuddle_error *why);
+cuddle_status __wrap_cud_matcher_mask(uint32_t *mask, size_t words, cud_matcher *m, cuddle_error *why)
+{
+    emu_counters now;
+    emu_counters_get(&now);
+    if (masks_made < LONGEST) graphs_at_mask[masks_made++] = now.graph_launches;
+    return __real_cud_matcher_mask(mask, words, m, why);
+}
+
+/* What may come next is found while the device computes: a step's graph is launched before its mask is made. The tokens are those the host picks. */
+START_TEST(masks_are_made_behind_the_launch)
+{
+    enum { TOKENS = 7 };
+    cuddle_engine *e;
+    cuddle_model *h;
+    ck_ok(try_engine(&e, CUDDLE_ON));
+    cuddle_model_options mo;
+    cuddle_model_options_init(&mo, sizeof mo);
+    mo.dtype = "float32";
+    mo.max_batch = 8;
+    mo.max_sequences = 2;
+    mo.max_context = 32;
+    ck_ok(cuddle_model_load(&h, e, test_path("models/kjv-gpt2"), &mo, &err));
+    ck_ok(cuddle_model_wait(h, -1, &err));
+    cuddle_grammar_options go;
+    cuddle_grammar_options_init(&go, sizeof go);
+    go.kind = CUDDLE_GRAMMAR_REGEX;
+    go.source = "([0-9]{2},){20}";
+    go.length = strlen(go.source);
+    cuddle_generation_options o;
+    cuddle_generation_options_init(&o, sizeof o);
+    o.temperature = 0;
+    o.max_tokens = TOKENS;
+    ck_ok(cuddle_model_grammar(&o.grammar, h, &go, &err));
+    emu_counters before;
+    emu_counters_get(&before);
+    int32_t got[LONGEST], want[LONGEST];
+    masks_made = 0;
+    cuddle_request *r = submit(h, &o, 1);
+    ck_assert_int_eq(tokens_of(got, r), TOKENS);
+    cuddle_result result = { .struct_size = sizeof result };
+    ck_ok(cuddle_request_result(r, &result, &err));
+    int begins;
+    ck_ok(cuddle_grammar_match(&begins, NULL, o.grammar, result.text, result.text_length, &err));
+    ck_assert(begins && result.text_length >= TOKENS);
+    cuddle_request_free(r);
+    ck_assert_int_eq(masks_made, TOKENS);
+    for (int i = 0; i < TOKENS; i++) /* the prompt and the first token's step are no graphs */
+        ck_assert_uint_eq(graphs_at_mask[i] - before.graph_launches, i < 2 ? 0 : (uint64_t)i - 1);
+    o.logprobs = 0; /* the host picks */
+    r = submit(h, &o, 1);
+    ck_assert_int_eq(tokens_of(want, r), TOKENS);
+    ck_assert_mem_eq(got, want, TOKENS * sizeof *got);
+    cuddle_request_free(r);
+    cuddle_grammar_free(o.grammar);
+    cuddle_model_free(h);
+    cuddle_engine_free(e);
+    nothing_left("after the model");
+}
+END_TEST
+
 /* ------------------------------------------------------------------------------------------------------------- faults */
 
 START_TEST(another_version_of_the_library_is_refused)
@@ -386,6 +452,7 @@ int main(void)
     tcase_add_test(tc, tokens_are_those_that_the_host_picks);
     tcase_add_test(tc, whatever_comes_and_goes);
     tcase_add_test(tc, the_block_stays_on_the_device);
+    tcase_add_test(tc, masks_are_made_behind_the_launch);
     tcase_add_test(tc, another_version_of_the_library_is_refused);
     tcase_add_test(tc, a_machine_without_a_device_says_so);
     tcase_add_test(tc, too_little_memory_names_the_numbers);
