@@ -68,6 +68,9 @@ void cud_model_exec(exec *ex, const model *m, exec_mode mode);
 /* Runs one step: *logits is [outputs, vocabulary] F32 in the workspace, valid until the next step. */
 cuddle_status cud_model_forward(exec *ex, const model *m, const step *s, tensor *logits, cuddle_error *err);
 
+/* Carries out the step's copies of pages, before the forward. */
+cuddle_status cud_model_copy_pages(exec *ex, const model *m, const step *s, cuddle_error *err);
+
 /* Picks a token per output row, on a backend that does. Seats are rows of m->marks: cud_model_marks(). */
 cuddle_status cud_model_sample(exec *ex, const model *m, const step *s, tensor logits, cuddle_error *err);
 /* The marks of a seat in the device's memory: tokens seen, then tokens banned, mark_words each. */
