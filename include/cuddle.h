@@ -512,6 +512,7 @@ typedef struct cuddle_engine_stats { /* since the engine began, but for what say
     cuddle_histogram request_seconds;   /* from submission to the end */
     cuddle_histogram step_seconds;
     double model_seconds; /* of step_seconds.sum, in the model; the rest is choosing requests, rows and tokens */
+    uint64_t rows;        /* of all steps: positions that were computed, some of them again */
 } cuddle_engine_stats;
 CUDDLE_API cuddle_status cuddle_engine_get_stats(cuddle_engine *engine, cuddle_engine_stats *out, cuddle_error *err);
 
@@ -556,7 +557,7 @@ typedef struct cuddle_model_options {
     int max_queue;               /* requests that wait; more are CUDDLE_E_BUSY; 0 (default): 65536 */
     cuddle_toggle prefix_cache;  /* AUTO (default) and ON: a request takes over what others with the same beginning have computed, 16 positions
                                   * at a time. Such keys and values are those the request would have computed itself: with `deterministic` to
-                                  * the bit. OFF: nothing is shared but among the choices and beams of one request. */
+                                  * the bit. OFF: nothing is shared but among the choices and beams of one request, which share all positions. */
 } cuddle_model_options;
 
 CUDDLE_API void cuddle_model_options_init(cuddle_model_options *options, size_t size);
