@@ -544,7 +544,7 @@ typedef void (*cuddle_progress_fn)(const cuddle_progress *progress, void *user);
 
 typedef struct cuddle_model_options {
     size_t struct_size;
-    const char *dtype; /* what activations and the KV cache are: "auto" (default: as the checkpoint says), "float32", "bfloat16", "float16" */
+    const char *dtype; /* what activations are: "auto" (default: as the checkpoint says), "float32", "bfloat16", "float16" */
     cuddle_load_mode load; /* AUTO (default): MAP on the CPU; on CUDA whichever of RING and REGISTER is faster here. A mode of another
                             * device is CUDDLE_E_ARG. */
     int max_context;   /* positions of one sequence; 0 (default): what the checkpoint says, at most 8192 */
@@ -558,6 +558,8 @@ typedef struct cuddle_model_options {
     cuddle_toggle prefix_cache;  /* AUTO (default) and ON: a request takes over what others with the same beginning have computed, 16 positions
                                   * at a time. Such keys and values are those the request would have computed itself: with `deterministic` to
                                   * the bit. OFF: nothing is shared but among the choices and beams of one request, which share all positions. */
+    const char *kv_dtype; /* what the KV cache holds: "auto" (default: the type of the activations), "float32", "bfloat16", "float16". Keys and values
+                           * are rounded to it when they are stored. On CUDA attention is slower where it is another type. */
 } cuddle_model_options;
 
 CUDDLE_API void cuddle_model_options_init(cuddle_model_options *options, size_t size);
@@ -616,7 +618,8 @@ typedef struct cuddle_plan { /* bytes; every figure is what will be allocated, n
     uint64_t file_bytes;
     int64_t kv_tokens;
     int max_context, max_sequences, max_batch;
-    cuddle_dtype compute; /* of activations and KV */
+    cuddle_dtype compute;  /* of activations */
+    cuddle_dtype kv_dtype; /* of the KV cache */
 } cuddle_plan;
 
 /* What cuddle_model_load() with these arguments would allocate, from headers alone; fails where the load would refuse. */

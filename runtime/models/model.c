@@ -34,7 +34,7 @@ static cuddle_status choose_compute(model *m, const model_options *o, cuddle_err
 }
 
 /* Layers of one geometry share a group and so a block table. */
-static cuddle_status group_layers(model *m, cuddle_error *err)
+static cuddle_status group_layers(model *m, const model_options *o, cuddle_error *err)
 {
     const stack *t = &m->spec.stack[0];
     m->place = calloc((size_t)t->layers, sizeof *m->place);
@@ -48,7 +48,7 @@ static cuddle_status group_layers(model *m, cuddle_error *err)
             return cud_fail(err, CUDDLE_E_UNSUPPORTED, "config.json: more than %d different shapes of key-value heads are not supported", CUD_MAX_KV_GROUPS);
         if (g == m->groups)
             m->group[m->groups++] = (kv_group){ .kind = KV_PAGED, .heads = (int)l->kv_heads, .k_dim = (int)l->head_dim, .v_dim = (int)l->v_dim,
-                                                .type = m->compute };
+                                                .type = o->kv != CUDDLE_DTYPE_COUNT ? o->kv : m->compute };
         m->place[i] = (kv_place){ g, m->group[g].layers++ };
     }
     return CUDDLE_OK;
@@ -130,8 +130,8 @@ static cuddle_status record(model *m, cuddle_error *err)
     tensor logits;
     cud_model_exec(&ex, m, EXEC_RECORD);
     cud_step_bind(&s, &m->caps, NULL);
-    cuddle_status status = cud_model_copy_pages(&ex, m, &s, err);
-    if (!status) status = cud_model_forward(&ex, m, &s, &logits, err);
+    cuddle_status status = cud_model_forward(&ex, m, &s, &logits, err);
+    if (!status) status = cud_model_copy_pages(&ex, m, &s, err);
     if (!status && ex.ops->sample) status = cud_model_sample(&ex, m, &s, logits, err);
     s.tokens = s.outputs = s.sequences; /* as in the steps that it is for */
     if (!status && ex.ops->advance) status = ex.ops->advance(&ex, &s, err);
@@ -198,7 +198,7 @@ cuddle_status cud_model_open(model **out, backend *b, const char *dir, const mod
     if (m->tied) m->weights[0].head.w = m->weights[0].embed;     /* its pointers follow when they are bound */
     if (!status) status = choose_context(m, o, err);
     if (!status) status = choose_compute(m, o, err);
-    if (!status) status = group_layers(m, err);
+    if (!status) status = group_layers(m, o, err);
     if (!status) status = size_kv(m, o, err);
     if (!status) status = plan_rope(m, err);
     if (!status) status = record(m, err);

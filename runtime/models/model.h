@@ -10,6 +10,7 @@
 
 typedef struct model_options {
     dtype compute;     /* CUDDLE_DTYPE_COUNT: what the checkpoint says */
+    dtype kv;          /* CUDDLE_DTYPE_COUNT: what activations are */
     cuddle_load_mode load; /* READ: weights do not stay in the mapped files even if the backend can use them there */
     bool deterministic;
     int max_context;   /* 0: what the checkpoint says, at most 8192 */
