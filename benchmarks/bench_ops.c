@@ -230,6 +230,28 @@ static void time_attend(const char *what, dtype type, int sequences, int fresh, 
     drop(table), drop(starts), drop(lengths), drop(k.data), drop(v.data), drop(a.q.data), drop(a.out.data);
 }
 
+/* ---- copy_pages: what beams cost beside their rows ---- */
+
+static cuddle_status run_copy_pages(exec *ex, void *arg, cuddle_error *err) { return ex->ops->copy_pages(ex, arg, err); }
+
+/* Half a page for each of some beams, in all layers of a cache of many pages. */
+static void time_copy_pages(const char *what, dtype type, int layers, int kv_heads, int dim, int count)
+{
+    enum { PAGES = 512, POSITIONS = CUD_PAGE / 2 };
+    const tensor cache = matrix(type, (int64_t)layers * 2 * PAGES * CUD_PAGE * kv_heads, dim);
+    const size_t head = CUD_PAGE * (size_t)dim * cud_dtype_size(type), page = (size_t)kv_heads * head, half = PAGES * page;
+    page_copy *copies = take(sizeof *copies * (size_t)count);
+    for (int i = 0; i < count; i++) copies[i] = (page_copy){ i * 37 % (PAGES / 2), PAGES / 2 + i, POSITIONS };
+    copy_pages_args a = { .kv = { .k = cache.data, .v = (char *)cache.data + half, .type = type, .heads = kv_heads, .k_dim = dim, .v_dim = dim, .pages = PAGES },
+                          .layers = layers, .layer_bytes = 2 * half, .copies = copies, .count = count };
+    const double seconds = median_seconds(what, run_copy_pages, &a);
+    const char *data = cache.data;
+    for (int i = 0; i < count; i++)
+        if (memcmp(data + (size_t)copies[i].from * page, data + (size_t)copies[i].to * page, head / 2)) die(what, &(cuddle_error){ .text = "a result is wrong" });
+    row(what, seconds, 2.0 * count * layers * (double)page, 0); /* half of the page, keys and values, read and written */
+    drop(cache.data), drop(copies);
+}
+
 /* ---- the rest: bound by memory ---- */
 
 typedef struct simple_case { int op; tensor out, x, y, w; weight table; rope_table rope; rope_args rope_args; int32_t *ids, *starts; int sequences; } simple_case;
@@ -297,6 +319,8 @@ int main(int argc, char **argv)
     time_attend("attend BF16 prefill 512, 32/8 heads", CUDDLE_BF16, 1, 512, 512, 32, 8, 128);
     time_attend("attend F32 prefill 512, 12/12 heads of 64", CUDDLE_F32, 1, 512, 512, 12, 12, 64);
     time_attend("attend BF16 prefill 2048, 32/8 heads", CUDDLE_BF16, 1, 2048, 2048, 32, 8, 128);
+    time_copy_pages("copy_pages BF16, 16 layers, 8 heads of 64, 4 beams", CUDDLE_BF16, 16, 8, 64, 4);
+    time_copy_pages("copy_pages BF16, 32 layers, 8 heads of 128, 8 beams", CUDDLE_BF16, 32, 8, 128, 8);
     printf("\n");
     bench_simple(CUDDLE_F32);
     bench_simple(CUDDLE_BF16);

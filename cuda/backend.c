@@ -182,6 +182,7 @@ static const op_table cuda_ops = {
     .linear = cud_cuda_linear,
     .rope = cud_cuda_rope,
     .attend = cud_cuda_attend,
+    .copy_pages = cud_cuda_copy_pages,
     .gate = cud_cuda_gate,
     .gather = cud_cuda_gather,
     .log_softmax = cud_cuda_log_softmax,

@@ -40,6 +40,7 @@ cuddle_status cud_cuda_layernorm(exec *ex, const norm_args *args, cuddle_error *
 cuddle_status cud_cuda_linear(exec *ex, tensor out, tensor x, const weight *w, const epilogue *ep, cuddle_error *err);
 cuddle_status cud_cuda_rope(exec *ex, const rope_args *args, cuddle_error *err);
 cuddle_status cud_cuda_attend(exec *ex, const attend_args *args, cuddle_error *err);
+cuddle_status cud_cuda_copy_pages(exec *ex, const copy_pages_args *args, cuddle_error *err);
 cuddle_status cud_cuda_gate(exec *ex, tensor out, tensor gate, tensor up, activation act, cuddle_error *err);
 cuddle_status cud_cuda_gather(exec *ex, tensor out, tensor x, const int32_t *rows, cuddle_error *err);
 cuddle_status cud_cuda_log_softmax(exec *ex, tensor x, cuddle_error *err);

@@ -512,6 +512,7 @@ typedef struct cuddle_engine_stats { /* since the engine began, but for what say
     cuddle_histogram request_seconds;   /* from submission to the end */
     cuddle_histogram step_seconds;
     double model_seconds; /* of step_seconds.sum, in the model; the rest is choosing requests, rows and tokens */
+    uint64_t rows;        /* of all steps: positions that were computed, some of them again */
     uint64_t grammar_asked, grammar_hits; /* calls of cuddle_model_grammar(), and those of them that got what was there or was being compiled */
     cuddle_histogram grammar_seconds; /* compiling for the others, also in vain */
     int grammars_kept;      /* now */
@@ -547,7 +548,7 @@ typedef void (*cuddle_progress_fn)(const cuddle_progress *progress, void *user);
 
 typedef struct cuddle_model_options {
     size_t struct_size;
-    const char *dtype; /* what activations and the KV cache are: "auto" (default: as the checkpoint says), "float32", "bfloat16", "float16" */
+    const char *dtype; /* what activations are: "auto" (default: as the checkpoint says), "float32", "bfloat16", "float16" */
     cuddle_load_mode load; /* AUTO (default): MAP on the CPU; on CUDA whichever of RING and REGISTER is faster here. A mode of another
                             * device is CUDDLE_E_ARG. */
     int max_context;   /* positions of one sequence; 0 (default): what the checkpoint says, at most 8192 */
@@ -560,7 +561,9 @@ typedef struct cuddle_model_options {
     int max_queue;               /* requests that wait; more are CUDDLE_E_BUSY; 0 (default): 65536 */
     cuddle_toggle prefix_cache;  /* AUTO (default) and ON: a request takes over what others with the same beginning have computed, 16 positions
                                   * at a time. Such keys and values are those the request would have computed itself: with `deterministic` to
-                                  * the bit. OFF: nothing is shared but among the choices and beams of one request. */
+                                  * the bit. OFF: nothing is shared but among the choices and beams of one request, which share all positions. */
+    const char *kv_dtype; /* what the KV cache holds: "auto" (default: the type of the activations), "float32", "bfloat16", "float16". Keys and values
+                           * are rounded to it when they are stored. On CUDA attention is slower where it is another type. */
     int max_grammars;            /* that cuddle_model_grammar() keeps; 0 (default): 64 */
     size_t max_grammar_bytes;    /* of these, states that texts reached included, as each call finds them; 0 (default): 256 MiB */
 } cuddle_model_options;
@@ -621,7 +624,8 @@ typedef struct cuddle_plan { /* bytes; every figure is what will be allocated, n
     uint64_t file_bytes;
     int64_t kv_tokens;
     int max_context, max_sequences, max_batch;
-    cuddle_dtype compute; /* of activations and KV */
+    cuddle_dtype compute;  /* of activations */
+    cuddle_dtype kv_dtype; /* of the KV cache */
 } cuddle_plan;
 
 /* What cuddle_model_load() with these arguments would allocate, from headers alone; fails where the load would refuse. */

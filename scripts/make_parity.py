@@ -9,7 +9,8 @@ Needs: pip install torch==2.15 transformers==5.24 safetensors (a CPU is enough).
 
 For each case a checkpoint is drawn (parity/draw.py), written by transformers, respelled (parity/cases.py), run in
 float32 (parity/reference.py), and then attacked: every tensor, every field of config.json and a few mistakes in the
-forward must move the logits by ten tolerances (parity/sensitivity.py). The sampling table is parity/sampling.py's.
+forward must move the logits by ten tolerances (parity/sensitivity.py). The sampling table is parity/sampling.py's, and
+caches of another type than the activations are parity/cache.py's.
 tests/parity/README.md describes the files.
 """
 
@@ -25,7 +26,7 @@ import torch
 import transformers
 from safetensors.torch import load_file
 
-from parity import reference, sampling, sensitivity
+from parity import cache, reference, sampling, sensitivity
 from parity.cases import Case
 
 ROOT = Path(__file__).resolve().parent.parent / "tests" / "parity"
@@ -80,7 +81,7 @@ def check(case: Case, root: Path, fresh_root: Path) -> None:
     assert moved <= 1, f"{case.id}: the committed checkpoint is off by {moved:.2g} tolerances"
 
 
-def run(cases: list[Case], with_sampling: bool, checking: bool) -> None:
+def run(cases: list[Case], with_sampling: bool, with_cache: bool, checking: bool) -> None:
     with tempfile.TemporaryDirectory() as fresh:
         for case in cases:
             start = time.monotonic()
@@ -95,24 +96,28 @@ def run(cases: list[Case], with_sampling: bool, checking: bool) -> None:
         if with_sampling:
             (sampling.check if checking else sampling.write)(ROOT / "sampling")
             print(f"sampling: {'same' if checking else 'made'}")
+        if with_cache:
+            (cache.check if checking else cache.write)(ROOT / "cache")
+            print(f"cache: {'same' if checking else 'made'}")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--family", help="only this family; 'sampling' for the sampling table")
+    parser.add_argument("--family", help="only this family; 'sampling' for the sampling table, 'cache' for caches of another type")
     parser.add_argument("--case", help="only this case")
     parser.add_argument("--check", action="store_true", help="compare, do not write")
     options = parser.parse_args()
     cases = reference.selected(options.family, options.case)
     with_sampling = options.case is None and options.family in (None, "sampling")
-    if not cases and not with_sampling:
+    with_cache = options.case is None and options.family in (None, "cache")
+    if not cases and not with_sampling and not with_cache:
         parser.error("no such case")
     transformers.logging.set_verbosity(transformers.logging.CRITICAL)
     transformers.logging.disable_progress_bar()
     torch.set_num_threads(1)
     torch.set_grad_enabled(False)
     try:
-        run(cases, with_sampling, options.check)
+        run(cases, with_sampling, with_cache, options.check)
     except AssertionError as error:
         sys.exit(f"failed: {error}")
 

@@ -13,13 +13,13 @@ void runner_open(model_runner *r, const char *dir, dtype compute, bool map, int 
     runner_open_on(r, b, dir, compute, map, deterministic);
 }
 
-void runner_open_on(model_runner *r, backend *b, const char *dir, dtype compute, bool map, bool deterministic)
+static void open_model(model_runner *r, backend *b, const char *dir, model_options options)
 {
     cuddle_error err = { CUDDLE_OK, "" };
     *r = (model_runner){ .b = b };
-    const cuddle_load_mode load = map || !b->weights_in_place ? CUDDLE_LOAD_AUTO : CUDDLE_LOAD_READ;
-    const model_options options = { .compute = compute, .load = load, .deterministic = deterministic, .max_sequences = RUNNER_SEQUENCES,
-                                    .max_batch = RUNNER_BATCH, .kv_tokens = 64 * 8 };
+    options.max_sequences = RUNNER_SEQUENCES;
+    options.max_batch = RUNNER_BATCH;
+    options.kv_tokens = 64 * 8;
     ck_ok(cud_model_open(&r->m, r->b, dir, &options, NULL, &err));
     ck_ok(cud_model_allocate(r->m, &err));
     ck_ok(cud_model_load(r->m, NULL, NULL, &err));
@@ -27,6 +27,21 @@ void runner_open_on(model_runner *r, backend *b, const char *dir, dtype compute,
     memset(r->block, 0, r->m->step_bytes);
     cud_step_bind(&r->host, &r->m->caps, r->block);
     cud_step_bind(&r->device, &r->m->caps, r->m->step_block);
+}
+
+void runner_open_on(model_runner *r, backend *b, const char *dir, dtype compute, bool map, bool deterministic)
+{
+    const cuddle_load_mode load = map || !b->weights_in_place ? CUDDLE_LOAD_AUTO : CUDDLE_LOAD_READ;
+    open_model(r, b, dir, (model_options){ .compute = compute, .kv = CUDDLE_DTYPE_COUNT, .load = load, .deterministic = deterministic });
+}
+
+void runner_open_cache(model_runner *r, const char *dir, dtype compute, dtype kv)
+{
+    cuddle_error err = { CUDDLE_OK, "" };
+    backend *b;
+    cuddle_device_kind kind;
+    ck_ok(cud_backend_open(&b, &kind, test_device(), 2, test_backend_dir(), NULL, &err));
+    open_model(r, b, dir, (model_options){ .compute = compute, .kv = kv, .deterministic = true });
 }
 
 void runner_close(model_runner *r)

@@ -30,6 +30,8 @@ typedef struct runner_part { /* `rows` rows of `sequence`, all of them output ro
 
 /* Opens and loads the checkpoint in `dir` (a folder of tests/). compute: CUDDLE_DTYPE_COUNT for the checkpoint's. */
 void runner_open(model_runner *r, const char *dir, dtype compute, bool map, int threads, bool deterministic);
+/* With a cache of another type, on two threads. */
+void runner_open_cache(model_runner *r, const char *dir, dtype compute, dtype kv);
 /* The same on any backend, which the runner takes over. */
 void runner_open_on(model_runner *r, backend *b, const char *dir, dtype compute, bool map, bool deterministic);
 void runner_close(model_runner *r);

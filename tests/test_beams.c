@@ -149,6 +149,39 @@ START_TEST(beams_have_text)
 }
 END_TEST
 
+static uint64_t rows_of(cuddle_engine *engine)
+{
+    cuddle_engine_stats stats = { .struct_size = sizeof stats };
+    ck_ok(cuddle_engine_get_stats(engine, &stats, &err));
+    return stats.rows;
+}
+
+/* What a beam continues is never computed again: the prompt takes its rows, and then each beam takes one in every step. _i: with and without what
+ * other requests have computed. */
+START_TEST(a_step_computes_one_row_for_each_beam)
+{
+    enum { BEAMS = 4, NEW = 24, PROMPT = 13 };
+    cuddle_engine *engine = new_engine();
+    cuddle_model *h = load(engine, "models/kjv-gpt2", BEAMS, _i ? CUDDLE_OFF : CUDDLE_ON);
+    int32_t prompt[PROMPT];
+    for (int i = 0; i < PROMPT; i++) prompt[i] = 20 + i * 7;
+    cuddle_generation_options o = beams_of(BEAMS, NEW);
+    o.ignore_eos = 1;
+    cuddle_request *r = test_submit_ids(h, prompt, PROMPT, &o);
+    uint64_t before = rows_of(engine);
+    for (int i = 0; i < NEW; i++) {
+        ck_assert(test_step(engine));
+        const uint64_t now = rows_of(engine);
+        ck_assert_uint_eq(now - before, i ? BEAMS : PROMPT);
+        before = now;
+    }
+    ck_assert_int_eq(cuddle_request_finish(r), CUDDLE_FINISH_LENGTH);
+    cuddle_request_free(r);
+    cuddle_model_free(h);
+    cuddle_engine_free(engine);
+}
+END_TEST
+
 static void ignore(cuddle_request *r, const cuddle_event *e, void *user) { (void)r, (void)e, (void)user; }
 
 START_TEST(what_does_not_go_with_beams_is_refused)
@@ -251,6 +284,7 @@ int main(void)
     tcase_add_checked_fixture(t, setup, NULL);
     tcase_add_loop_test(t, sequences_and_scores_are_transformers, 0, 2);
     tcase_add_test(t, beams_have_text);
+    tcase_add_loop_test(t, a_step_computes_one_row_for_each_beam, 0, 2);
     tcase_add_test(t, what_does_not_go_with_beams_is_refused);
     tcase_add_test(t, beams_end_together);
     tcase_add_test(t, every_failed_allocation_is_an_error);

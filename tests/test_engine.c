@@ -600,7 +600,7 @@ START_TEST(plan_and_use_agree)
         cuddle_request *r = submit(h, prompts[3], &how, NULL, NULL);
         ck_ok(cuddle_request_wait(r, -1, &err));
         ck_ok(cuddle_model_memory(h, &planned, &used, &err));
-        ck_assert(memcmp(&plan, &planned, sizeof plan) == 0);
+        ck_assert(memcmp(&plan, &planned, offsetof(cuddle_plan, kv_dtype) + sizeof plan.kv_dtype) == 0); /* what follows is padding */
         ck_assert_uint_eq(used.weights, plan.weights);
         ck_assert_uint_eq(used.kv, plan.kv);
         ck_assert_uint_eq(used.step, plan.step);
@@ -611,6 +611,47 @@ START_TEST(plan_and_use_agree)
         cuddle_request_free(r);
         cuddle_model_free(h);
     }
+    cuddle_engine_free(engine);
+}
+END_TEST
+
+START_TEST(the_type_of_the_cache_can_be_chosen)
+{
+    static const struct { const char *dtype, *kv_dtype; cuddle_dtype compute, kv; int share; } cases[] = {
+        { "float32", "auto", CUDDLE_F32, CUDDLE_F32, 1 },        { "float32", "bfloat16", CUDDLE_F32, CUDDLE_BF16, 2 },
+        { "float32", "float16", CUDDLE_F32, CUDDLE_F16, 2 },     { "bfloat16", "auto", CUDDLE_BF16, CUDDLE_BF16, 2 },
+        { "bfloat16", "float32", CUDDLE_BF16, CUDDLE_F32, 1 },
+    };
+    cuddle_engine *engine = new_engine(1);
+    uint64_t whole = 0;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        cuddle_model_options o;
+        cuddle_model_options_init(&o, sizeof o);
+        o.dtype = cases[i].dtype;
+        o.kv_dtype = cases[i].kv_dtype;
+        o.kv_tokens = 1024;
+        cuddle_model *h;
+        cuddle_plan plan = { .struct_size = sizeof plan }, used = plan;
+        ck_ok(cuddle_model_load(&h, engine, test_path("models/kjv-gpt2"), &o, &err));
+        ck_ok(cuddle_model_wait(h, -1, &err));
+        const cuddle_generation_options how = test_greedy(4);
+        cuddle_request *r = submit(h, prompts[3], &how, NULL, NULL);
+        ck_ok(cuddle_request_wait(r, -1, &err));
+        ck_ok(cuddle_model_memory(h, &plan, &used, &err));
+        if (i == 0) whole = plan.kv;
+        ck_assert_int_eq(plan.compute, cases[i].compute);
+        ck_assert_int_eq(plan.kv_dtype, cases[i].kv);
+        ck_assert_uint_eq(plan.kv * (uint64_t)cases[i].share, whole);
+        ck_assert_uint_eq(used.kv, plan.kv);
+        cuddle_request_free(r);
+        cuddle_model_free(h);
+    }
+    cuddle_model_options o;
+    cuddle_model_options_init(&o, sizeof o);
+    o.kv_dtype = "float8";
+    cuddle_plan plan = { .struct_size = sizeof plan };
+    test_expect_failure(cuddle_model_plan(&plan, engine, test_path("models/kjv-gpt2"), &o, &err), CUDDLE_E_ARG, &err);
+    ck_assert_str_eq(err.text, "kv_dtype is \"float8\", expected auto, float32, bfloat16 or float16");
     cuddle_engine_free(engine);
 }
 END_TEST
@@ -820,6 +861,7 @@ int main(void)
     tcase_add_test(tc, a_late_failure_fails_the_model_and_its_requests);
     tcase_add_test(tc, a_load_can_be_cancelled);
     tcase_add_test(tc, plan_and_use_agree);
+    tcase_add_test(tc, the_type_of_the_cache_can_be_chosen);
     tcase_add_test(tc, a_load_is_reported_and_foreign_modes_are_refused);
     tcase_add_test(tc, a_budget_refuses_what_does_not_fit);
     tcase_add_test(tc, devices_that_are_not_there_are_refused_by_name);

@@ -105,6 +105,7 @@ static void submit(worker *w, struct held *slot)
     o.temperature = 0;
     o.ignore_eos = 1;
     o.max_tokens = slot->tokens;
+    o.n = 1 + (int)any(w, 3); /* all the same */
     char *text = letters_text(&model, 0, slot->from);
     const cuddle_segment as_text = { .kind = CUDDLE_SEGMENT_TEXT, .text = text, .count = strlen(text) };
     const cuddle_segment as_ids = { .kind = CUDDLE_SEGMENT_TOKENS, .tokens = model.ids, .count = (size_t)slot->from };
@@ -132,10 +133,12 @@ static void wait_and_check(worker *w, struct held *slot)
     cuddle_result result = { .struct_size = sizeof result };
     const cuddle_status status = cuddle_request_wait(slot->r, -1, &err);
     if (status && !may_fail_with(status)) wrong(w, "wait", &err);
-    if (cuddle_request_result(slot->r, &result, &err)) wrong(w, "result", &err);
-    else if (result.count > (size_t)slot->tokens || (!status && result.count != (size_t)slot->tokens) ||
-             memcmp(result.ids, model.ids + slot->from, result.count * sizeof *result.ids) != 0)
-        cud_fail(&w->failed, CUDDLE_E_INTERNAL, "%zu tokens of %d after %d are wrong", result.count, slot->tokens, slot->from);
+    for (int i = 0; i < cuddle_request_choices(slot->r); i++) {
+        if (cuddle_request_result_of(slot->r, i, &result, &err)) wrong(w, "result", &err);
+        else if (result.count > (size_t)slot->tokens || (!status && result.count != (size_t)slot->tokens) ||
+                 memcmp(result.ids, model.ids + slot->from, result.count * sizeof *result.ids) != 0)
+            cud_fail(&w->failed, CUDDLE_E_INTERNAL, "choice %d: %zu tokens of %d after %d are wrong", i, result.count, slot->tokens, slot->from);
+    }
     read_text(w, slot);
     if (status) w->cancelled++;
     else w->ended++;

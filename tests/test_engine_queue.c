@@ -426,7 +426,8 @@ static void listen(cuddle_request *r, const cuddle_event *e, void *user)
     strncat(x->text[e->choice], e->text, e->length);
 }
 
-/* Choice i is what a request with the seed + i gives, and computes nothing of the prompt's whole pages again. */
+/* Choice i is what a request with the seed + i gives, and computes nothing of the prompt again but its last row, which gives the first token. One of
+ * them finds no place until the first has ended. */
 START_TEST(choices_are_requests_of_their_own_seeds)
 {
     enum { N = 4, NEW = 12 };
@@ -442,6 +443,7 @@ START_TEST(choices_are_requests_of_their_own_seeds)
     ck_assert_int_eq(stats_of(engine).queued, N);
     test_run_steps(engine);
     ck_ok(cuddle_request_wait(r, 0, &err));
+    ck_assert_uint_eq(stats_of(engine).rows, 37 + (N - 1) + N * (NEW - 1));
     ck_assert_uint_eq(stats_of(engine).submitted, 1);
     ck_assert_uint_eq(stats_of(engine).ended_length, 1);
     for (int i = 0; i < N; i++) {
@@ -456,7 +458,7 @@ START_TEST(choices_are_requests_of_their_own_seeds)
         ck_assert_mem_eq(got.ids, want.ids, NEW * sizeof *got.ids);
         ck_assert_mem_eq(got.logprobs, want.logprobs, NEW * sizeof *got.logprobs);
         ck_assert_str_eq(got.text, want.text);
-        ck_assert_int_eq(got.cached_tokens, i ? 32 : 0);
+        ck_assert_int_eq(got.cached_tokens, i ? 36 : 0);
         ck_assert_int_eq(x.tokens[i], NEW);
         ck_assert_int_eq(x.ends[i], 1);
         ck_assert_str_eq(x.text[i], want.text);
@@ -470,7 +472,7 @@ START_TEST(choices_are_requests_of_their_own_seeds)
     cuddle_result second = { .struct_size = sizeof second };
     ck_ok(cuddle_request_result_of(next, 1, &second, &err));
     ck_assert_int_eq(test_result(next).cached_tokens, _i ? 0 : 32);
-    ck_assert_int_eq(second.cached_tokens, 32);
+    ck_assert_int_eq(second.cached_tokens, 36);
     cuddle_request_free(next);
     cuddle_result none = { .struct_size = sizeof none };
     test_expect_failure(cuddle_request_result_of(r, N, &none, &err), CUDDLE_E_ARG, &err);

@@ -81,6 +81,7 @@ static model *open_with(const char *name, model_options o, uint64_t memory)
     b->ops = &ops;
     free_memory = memory;
     o.compute = CUDDLE_F32;
+    o.kv = CUDDLE_DTYPE_COUNT;
     const cuddle_status status = cud_model_open(&m, b, test_path(name), &o, NULL, &err);
     ck_assert_msg(status == CUDDLE_OK, "%s", err.text);
     return m;
@@ -164,6 +165,21 @@ START_TEST(parameters_are_counted)
 }
 END_TEST
 
+/* Before anything is loaded: a backend knows no such cache. */
+START_TEST(a_type_that_a_cache_cannot_have_is_refused)
+{
+    cuddle_error err = { CUDDLE_OK, "" };
+    backend *b;
+    model *m;
+    ck_ok(cud_cpu_backend_new(&b, &(cud_cpu_options){ .threads = 1 }, &err));
+    const model_options o = { .compute = CUDDLE_F32, .kv = CUDDLE_F8_E4M3, .max_sequences = 1, .max_batch = 8 };
+    test_expect_failure(cud_model_open(&m, b, test_path("parity/llama/base"), &o, NULL, &err), CUDDLE_E_UNSUPPORTED, &err);
+    ck_assert_str_eq(err.text, "rope on cpu: a cache of F8_E4M3");
+    ck_assert_ptr_null(m);
+    b->ops->destroy(b);
+}
+END_TEST
+
 START_TEST(steps_run_as_the_model_was_asked_to)
 {
     for (int deterministic = 0; deterministic < 2; deterministic++) {
@@ -203,6 +219,7 @@ int main(void)
     tcase_add_test(tc, the_cache_takes_half_of_what_is_free);
     tcase_add_test(tc, a_step_has_room_for_what_it_may_hold);
     tcase_add_test(tc, parameters_are_counted);
+    tcase_add_test(tc, a_type_that_a_cache_cannot_have_is_refused);
     tcase_add_test(tc, steps_run_as_the_model_was_asked_to);
     tcase_add_test(tc, a_model_leaves_no_memory);
     tcase_add_test(tc, layers_have_their_places_in_the_cache);

@@ -1,4 +1,5 @@
 /* Every checkpoint of tests/parity/ against transformers' float32 logits, alone, in chunks and in mixed steps. */
+#include "format/checkpoint.h"
 #include "format/json.h"
 #include "model_runner.h"
 #include "parity.h"
@@ -77,6 +78,56 @@ START_TEST(bfloat16_is_as_near_as_transformers)
     free(logits);
     runner_close(&r);
     expectation_free(&e);
+}
+END_TEST
+
+static double difference(const float *a, const float *b, int count) /* root mean square */
+{
+    double squares = 0;
+    for (int i = 0; i < count; i++) squares += pow((double)a[i] - (double)b[i], 2);
+    return sqrt(squares / count);
+}
+
+/* Activations of float32 and a cache of another type: keys and values are rounded once, when they are stored, and nothing else is. transformers' cache
+ * was made to do so; a number that lies between two others may be rounded the other way here, so the logits are as near to those as a tenth
+ * of what rounding changes. The sequence comes whole, and then in a chunk and one by one. */
+START_TEST(a_cache_of_another_type_rounds_what_it_stores)
+{
+    static const char *const names[] = { "gpt2/base", "llama/base", "qwen3/base", "gemma2/no-caps" };
+    const bool half = _i % 2;
+    cuddle_error err = { CUDDLE_OK, "" };
+    char path[1024], key[64];
+    checkpoint *c;
+    ck_ok(cud_checkpoint_open(&c, test_path("parity/cache/expected.safetensors"), &err));
+    snprintf(key, sizeof key, "%s.%s", names[_i / 2], half ? "float16" : "bfloat16");
+    const int64_t at = cud_checkpoint_find(c, key);
+    ck_assert_msg(at >= 0, "there is no %s", key);
+    float *want = malloc((size_t)cud_checkpoint_get(c, at)->bytes);
+    ck_ok(cud_checkpoint_read(c, at, want, 0, (size_t)cud_checkpoint_get(c, at)->bytes, &err));
+    snprintf(path, sizeof path, "%s/%s", test_path("parity"), names[_i / 2]);
+    expectation e;
+    expectation_read(&e, path);
+    const int longest = SEQUENCES - 1, count = e.length[longest] * e.vocabulary;
+    ck_assert_uint_eq(cud_checkpoint_get(c, at)->bytes, (uint64_t)count * sizeof *want);
+    const double rounding = difference(want, e.logits[longest], count);
+    float *logits = malloc((size_t)RUNNER_BATCH * (size_t)e.vocabulary * sizeof *logits);
+    for (int in_pieces = 0; in_pieces < 2; in_pieces++) {
+        model_runner r;
+        runner_open_cache(&r, path, CUDDLE_F32, half ? CUDDLE_F16 : CUDDLE_BF16);
+        runner_sequence s = sequence_of(&e, longest);
+        while (s.computed < e.length[longest]) {
+            const int from = s.computed, rows = !in_pieces ? e.length[longest] : from ? 1 : 20;
+            runner_step(&r, &(runner_part){ &s, rows }, 1, logits + from * e.vocabulary);
+        }
+        const double off = difference(logits, want, count);
+        ck_assert_msg(off < 0.1 * rounding, "%s: off by %g, where rounding changes %g", key, off, rounding);
+        if (getenv("CUDDLE_TEST_PRINT")) fprintf(stderr, "%s: %.5f of what rounding changes\n", key, off / rounding);
+        runner_close(&r);
+    }
+    free(want);
+    free(logits);
+    expectation_free(&e);
+    cud_checkpoint_free(c);
 }
 END_TEST
 
@@ -282,6 +333,7 @@ int main(void)
     TCase *const all[] = { logits, mixed, greedy, demo, memory };
     tcase_add_loop_test(logits, logits_equal_transformers, 0, count);
     tcase_add_loop_test(logits, bfloat16_is_as_near_as_transformers, 0, count);
+    tcase_add_loop_test(logits, a_cache_of_another_type_rounds_what_it_stores, 0, 8);
     tcase_add_loop_test(mixed, mixed_steps_equal_each_sequence_alone, 0, count);
     tcase_add_loop_test(greedy, greedy_tokens_equal_transformers, 0, count);
     tcase_add_test(demo, the_demo_checkpoint_continues_as_transformers_does);

@@ -1,5 +1,6 @@
 /* The scheduler over a model that is only imagined: a cache whose every position holds a number that stands for everything before it, so that a page
- * that is shared wrongly, lost or owned twice shows at once; and a hundred thousand tasks that come, grow, give way and leave. */
+ * that is shared wrongly, lost, owned twice, or not copied in time shows at once; and a hundred thousand tasks that come, grow, fork, give way and
+ * leave. */
 #include "engine/scheduler.h"
 #include "support.h"
 
@@ -42,6 +43,11 @@ typedef struct world {
     scheduler s;
     uint64_t *cache; /* [pages * CUD_PAGE] */
     uint64_t random, steps;
+    uint64_t copies, orphans; /* parts of pages that were copied; of them, from pages that nobody else held any more */
+    job *jobs; /* [job_count] that may come after others, or be forks of them */
+    int job_count;
+    bool mishaps; /* steps may fail */
+    int failed;   /* jobs of such steps */
 } world;
 
 static unsigned any(world *w, unsigned below)
@@ -86,15 +92,48 @@ static cuddle_status job_submit(world *w, job *j, const task_kind *kind, int pro
     return status;
 }
 
-static job *job_of(task *t) { return (job *)(void *)t; } /* its first member */
-
 static uint64_t *place_of(const world *w, const task *t, int position)
 {
     return &w->cache[t->pages[position / CUD_PAGE] * CUD_PAGE + position % CUD_PAGE];
 }
 
+static job *job_of(task *t) { return (job *)(void *)t; } /* its first member */
+
+/* Before the step's rows. */
+static void run_copies(world *w)
+{
+    for (int i = 0; i < w->s.planned_count; i++) {
+        const task *t = w->s.planned[i];
+        if (t->copy_from < 0) continue;
+        const page_copy c = cud_task_copy(t);
+        const page *from = &w->s.pool.pages[c.from], *to = &w->s.pool.pages[c.to];
+        MUST(c.positions > 0 && c.positions < CUD_PAGE);
+        MUST(from->holders > 0 && to->holders == 1 && to->name == 0);
+        for (int k = 0; k < w->s.planned_count; k++) MUST(w->s.planned[k]->copy_from != c.to); /* whatever their order */
+        memcpy(&w->cache[c.to * CUD_PAGE], &w->cache[c.from * CUD_PAGE], (size_t)c.positions * sizeof *w->cache);
+        w->copies++;
+        w->orphans += from->holders == 1;
+    }
+}
+
+/* A step that ended on the way: what it was to write may hold anything. */
+static void spoil(world *w)
+{
+    for (int i = 0; i < w->s.planned_count; i++) {
+        const task *t = w->s.planned[i];
+        if (!t->kind->paged) continue;
+        const int from = t->computed - (t->copy_from < 0 ? 0 : cud_task_copy(t).positions);
+        for (int k = from; k < t->computed + t->step_rows; k++) *place_of(w, t, k) = any(w, 1000);
+    }
+}
+
 static void job_leave(world *w, job *j)
 {
+    for (int i = 0; i < w->job_count; i++) {
+        task *t = &w->jobs[i].task;
+        if (t->after == &j->task) t->after = NULL;
+        if (t->fork_of == &j->task) t->fork_of = NULL;
+    }
     cud_scheduler_remove(&w->s, &j->task);
     cud_task_free(&j->task);
     j->used = false;
@@ -128,8 +167,10 @@ static void check_pages(const world *w)
     const page_pool *p = &w->s.pool;
     int *held = calloc((size_t)p->count, sizeof *held);
     MUST(held);
-    for (int i = 0; i < w->s.running_count; i++)
+    for (int i = 0; i < w->s.running_count; i++) {
         for (int k = 0; k < w->s.running[i]->page_count; k++) held[w->s.running[i]->pages[k]]++;
+        if (w->s.running[i]->copy_from >= 0) held[w->s.running[i]->copy_from]++;
+    }
     int64_t free_pages = 0, idle = 0;
     for (int32_t i = p->free.first; i >= 0; i = p->pages[i].next, free_pages++) {
         MUST(p->pages[i].holders == 0);
@@ -155,6 +196,8 @@ static void check_step(const world *w, int rows)
     MUST(s->rows <= s->caps.tokens);
     MUST(s->outputs <= s->caps.outputs);
     MUST(s->running_count <= s->caps.sequences);
+    const task *first = s->first_waiting;
+    while (first && first->after) first = first->next; /* those need not be ready */
     bool seats[64] = { false };
     for (int i = 0; i < s->running_count; i++) {
         const task *t = s->running[i];
@@ -162,7 +205,7 @@ static void check_step(const world *w, int rows)
         MUST(t->running && !t->waiting && t->at == i && !seats[t->seat]);
         seats[t->seat] = true;
         MUST(t->passed_over <= s->caps.sequences + 5);
-        if (s->first_waiting) MUST(t->priority >= s->first_waiting->priority);
+        if (first) MUST(t->priority >= first->priority);
         if (t->kind->whole) MUST(t->step_rows == 0 || t->step_rows == t->count);
     }
     for (int i = 0; i < s->planned_count; i++) {
@@ -173,7 +216,7 @@ static void check_step(const world *w, int rows)
     MUST(sum == s->rows);
     MUST(outputs == s->outputs);
     for (const task *t = s->first_waiting; t; t = t->next, waiting++) {
-        MUST(t->waiting && !t->running && t->page_count == 0 && t->computed == 0);
+        MUST(t->waiting && !t->running && t->page_count == 0 && t->computed == 0 && t->copy_from == -1);
         if (t->next) MUST(t->priority > t->next->priority || (t->priority == t->next->priority && t->arrival < t->next->arrival));
     }
     MUST(waiting == s->waiting_count);
@@ -192,6 +235,15 @@ static int run_step(world *w)
     memcpy(tasks, w->s.planned, (size_t)planned * sizeof(task *));
     for (int i = 0; i < planned; i++) tasks[i]->kind->fill(tasks[i], &filled);
     MUST(filled == rows);
+    const unsigned chance = w->mishaps ? any(w, 500) : 500;
+    const bool fails = chance == 0, again = chance > 0 && chance <= 10; /* it is begun again, as one that waits for weights may be */
+    if (fails || again) spoil(w);
+    for (int i = 0; i < planned && fails; i++) {
+        job_leave(w, job_of(tasks[i]));
+        w->failed++;
+    }
+    if (fails || again) return 0;
+    run_copies(w);
     for (int i = 0; i < planned; i++) {
         job *j = job_of(tasks[i]);
         if (!run_rows(w, j)) continue;
@@ -204,13 +256,48 @@ static int run_step(world *w)
 
 /* ----------------------------------------------------------------------------------------------------------- chance */
 
-/* Prompts that begin like others, in two scopes, with priorities, in a cache that is too small for all who may run. */
+static job *any_running(world *w)
+{
+    job *j = w->s.running_count ? job_of(w->s.running[any(w, (unsigned)w->s.running_count)]) : NULL;
+    return j && j->task.kind->paged ? j : NULL;
+}
+
+/* A beginning of what another has, and more; it may be about to have it. Returns the length of the prompt. */
+static int begin_like(world *w, job *j, const job *other)
+{
+    const int same = 1 + (int)any(w, (unsigned)(other->task.count < 100 ? other->task.count : 100)), own = 1 + (int)any(w, 20);
+    memcpy(j->ids, other->ids, (size_t)same * sizeof *j->ids);
+    for (int i = 0; i < own; i++) j->ids[same + i] = (int32_t)any(w, 50);
+    return same + own;
+}
+
+/* As a beam does: a task goes on from what another has computed. */
+static void move_one(world *w)
+{
+    job *j = any_running(w), *other = any_running(w);
+    if (!j || !other || j == other || other->task.computed == 0 || other->task.scope.salt != j->task.scope.salt) return;
+    const int same = any(w, 3) ? other->task.computed : 1 + (int)any(w, (unsigned)other->task.computed);
+    if (same + 1 > j->total) return;
+    memcpy(j->ids, other->ids, (size_t)same * sizeof *j->ids);
+    j->ids[same] = (int32_t)any(w, 50);
+    j->task.count = j->prompt = same + 1;
+    j->task.outputs_from = same;
+    j->task.after = NULL;
+    j->task.fork_of = &other->task;
+    j->made = 0;
+    cud_scheduler_rewind(&w->s, &j->task);
+}
+
+/* Prompts that begin like others, in two scopes, with priorities, in a cache that is too small for all who may run; and steps that fail. */
 START_TEST(a_hundred_thousand_tasks)
 {
     enum { TASKS = 100000, HELD = 48 };
     static job jobs[HELD];
     world w;
     world_new(&w, (scheduler_caps){ .tokens = 64, .sequences = 12, .outputs = 16, .queue = 40, .pages = 30 });
+    w.jobs = jobs;
+    w.job_count = HELD;
+    w.mishaps = true;
     int submitted = 0, done = 0, cancelled = 0, refused = 0;
     while (submitted < TASKS || cud_scheduler_has_work(&w.s)) {
         const bool full = w.s.waiting_count == w.s.caps.queue && any(&w, 20) > 0;
@@ -219,13 +306,19 @@ START_TEST(a_hundred_thousand_tasks)
             for (int i = 0; i < HELD && !j; i++)
                 if (!jobs[i].used) j = &jobs[i];
             if (!j) break;
-            const int prompt = 1 + (int)any(&w, 70), document = (int)any(&w, 6), own = (int)any(&w, 70);
+            const job *other = any(&w, 2) ? any_running(&w) : NULL;
+            int prompt = 1 + (int)any(&w, 70);
+            const int document = (int)any(&w, 6), own = (int)any(&w, 70);
             for (int i = 0; i < prompt; i++) j->ids[i] = i < own ? document * 1000 + i : (int32_t)any(&w, 50);
+            if (other) prompt = begin_like(&w, j, other);
             j->leaves_at = any(&w, 20) == 0 ? w.steps + any(&w, 60) : 0;
-            const bool encodes = any(&w, 10) == 0;
+            const bool encodes = !other && any(&w, 10) == 0;
             const int total = encodes ? prompt : prompt + (int)any(&w, 40);
             const cuddle_status status = prompt > 64 && encodes ? CUDDLE_E_LIMIT
-                : job_submit(&w, j, encodes ? &encoding : &generation, prompt, total, any(&w, 8) == 0, any(&w, 2));
+                : job_submit(&w, j, encodes ? &encoding : &generation, prompt, total, other ? other->task.priority : any(&w, 8) == 0,
+                             other ? other->task.scope.salt : any(&w, 2));
+            if (other) j->task.fork_of = &other->task;
+            if (other && any(&w, 2)) j->task.after = &other->task;
             submitted++;
             if (status == CUDDLE_E_BUSY || status == CUDDLE_E_LIMIT) refused++;
             else MUST(status == CUDDLE_OK);
@@ -236,15 +329,19 @@ START_TEST(a_hundred_thousand_tasks)
             cancelled++;
         }
         done += run_step(&w);
+        if (any(&w, 3) == 0) move_one(&w);
         if (w.steps % 16 == 0) check_pages(&w);
     }
     check_pages(&w);
-    ck_assert_int_eq(done + cancelled + refused, TASKS);
+    ck_assert_int_eq(done + cancelled + refused + w.failed, TASKS);
     ck_assert_int_eq(cud_pages_available(&w.s.pool), 30);
     /* All of it has happened. */
     ck_assert_uint_gt(w.s.preempted, 1000);
     ck_assert_uint_gt(w.s.prefix_hits, 100000);
     ck_assert_uint_gt(w.s.pool.evicted, 1000);
+    ck_assert_uint_gt(w.copies, 10000);
+    ck_assert_uint_gt(w.orphans, 20);
+    ck_assert_int_gt(w.failed, 1000);
     ck_assert_int_gt(cancelled, 1000);
     ck_assert_int_gt(done, TASKS / 2);
     world_free(&w);
@@ -371,6 +468,87 @@ START_TEST(who_comes_after_another_waits_for_its_prompt)
         check_pages(&w);
         world_free(&w);
     }
+}
+END_TEST
+
+/* Of 20 positions 16 are a whole page, 3 are copied, and the last is computed for its output. Steps have one row, so that the fork waits for its own
+ * while the other goes on, leaves or gives way: what is copied is what was there. */
+START_TEST(a_fork_copies_a_part_of_a_page)
+{
+    enum { GOES_ON, LEAVES, GIVES_WAY, LEFT_BEFORE, CASES };
+    for (int what = 0; what < CASES; what++) {
+        static job first, second, urgent;
+        world w;
+        world_new(&w, (scheduler_caps){ .tokens = 1, .sequences = 2, .outputs = 8, .queue = 10, .pages = 8 });
+        count_up(&first, 0, 20);
+        count_up(&second, 0, 20);
+        count_up(&urgent, 100, 1);
+        ck_ok(job_submit(&w, &first, &generation, 20, 40, 0, 0));
+        ck_ok(job_submit(&w, &second, &generation, 20, 23, what == GIVES_WAY, 0));
+        second.task.after = second.task.fork_of = &first.task;
+        for (int i = 0; i < 20; i++) run_step(&w);
+        ck_assert(second.task.waiting);
+        if (what == LEFT_BEFORE) job_leave(&w, &first);
+        run_step(&w);
+        ck_assert(second.task.running);
+        ck_assert_uint_eq(w.s.prefix_hits, what == LEFT_BEFORE ? 16 : 19);
+        ck_assert_int_eq(second.task.step_rows, 0);
+        if (what == LEAVES) job_leave(&w, &first);
+        if (what == GIVES_WAY) ck_ok(job_submit(&w, &urgent, &generation, 1, 1, 1, 0));
+        check_pages(&w);
+        while (cud_scheduler_has_work(&w.s)) {
+            run_step(&w);
+            check_pages(&w);
+        }
+        ck_assert_int_eq(second.made, 4);
+        ck_assert_int_eq(first.task.preemptions, what == GIVES_WAY);
+        ck_assert_uint_eq(w.copies, what != LEFT_BEFORE);
+        ck_assert_uint_eq(w.orphans, what == LEAVES || what == GIVES_WAY);
+        ck_assert_int_eq(cud_pages_available(&w.s.pool), 8);
+        world_free(&w);
+    }
+}
+END_TEST
+
+/* What a fork is to copy has not been copied for the other yet, and then it copies nothing; and never what differs. */
+START_TEST(a_fork_copies_what_is_there_and_the_same)
+{
+    static job first, second, third;
+    world w;
+    world_new(&w, (scheduler_caps){ .tokens = 32, .sequences = 3, .outputs = 8, .queue = 10, .pages = 32 });
+    count_up(&first, 0, 25);
+    ck_ok(job_submit(&w, &first, &generation, 25, 60, 0, 0));
+    run_step(&w);
+    count_up(&second, 0, 25);
+    count_up(&third, 0, 25);
+    second.ids[20] = 99;
+    ck_ok(job_submit(&w, &second, &generation, 25, 60, 0, 0));
+    ck_ok(job_submit(&w, &third, &generation, 25, 60, 0, 0));
+    second.task.fork_of = &first.task;
+    third.task.fork_of = &second.task;
+    run_step(&w);
+    ck_assert_uint_eq(w.s.prefix_hits, 20 + 16);
+    ck_assert_uint_eq(w.copies, 1);
+    for (job *j = &second; j; j = j == &second ? &third : NULL) { /* as beams go on from another: one row each */
+        memcpy(j->ids, first.ids, sizeof j->ids);
+        j->task.count = first.task.computed + 1;
+        j->task.outputs_from = first.task.computed;
+        j->ids[first.task.computed] = j == &second ? 70 : 71;
+        j->task.fork_of = &first.task;
+        cud_scheduler_rewind(&w.s, &j->task);
+        check_pages(&w);
+    }
+    run_step(&w);
+    ck_assert_uint_eq(w.copies, 3);
+    ck_assert_int_eq(first.task.computed, 27);
+    ck_assert_int_eq(second.task.computed, 27);
+    ck_assert_int_eq(third.task.computed, 27);
+    job_leave(&w, &first);
+    job_leave(&w, &second);
+    job_leave(&w, &third);
+    check_pages(&w);
+    ck_assert_int_eq(cud_pages_available(&w.s.pool), 32);
+    world_free(&w);
 }
 END_TEST
 
@@ -502,6 +680,8 @@ int main(void)
     tcase_add_test(t, a_higher_priority_makes_room_for_itself);
     tcase_add_test(t, a_prefix_is_shared_by_whole_pages_within_its_scope);
     tcase_add_test(t, who_comes_after_another_waits_for_its_prompt);
+    tcase_add_test(t, a_fork_copies_a_part_of_a_page);
+    tcase_add_test(t, a_fork_copies_what_is_there_and_the_same);
     tcase_add_test(t, the_oldest_prefix_is_evicted_first);
     tcase_add_test(t, streams_go_on_beside_a_long_prompt);
     tcase_add_test(t, a_whole_text_is_not_starved_by_streams);

@@ -71,7 +71,7 @@ static cuddle_status open_case(cuddle_error *err, long *reads)
     model *m;
     const cud_cpu_options cpu = { .threads = 1 };
     ck_assert_int_eq(cud_cpu_backend_new(&b, &cpu, &unused), CUDDLE_OK);
-    const model_options o = { .compute = CUDDLE_F32, .max_sequences = 1, .max_batch = 8 };
+    const model_options o = { .compute = CUDDLE_F32, .kv = CUDDLE_DTYPE_COUNT, .max_sequences = 1, .max_batch = 8 };
     test_fail_read(0, TEST_READ_OK);
     const cuddle_status status = cud_model_open(&m, b, dir, &o, NULL, err);
     if (reads) *reads = test_fail_read(0, TEST_READ_OK);
@@ -185,7 +185,7 @@ START_TEST(a_stored_head_is_used_even_if_tied)
     model *m;
     const cud_cpu_options cpu = { .threads = 1 };
     ck_ok(cud_cpu_backend_new(&b, &cpu, &err));
-    const model_options o = { .compute = CUDDLE_F32, .max_sequences = 1, .max_batch = 8 };
+    const model_options o = { .compute = CUDDLE_F32, .kv = CUDDLE_DTYPE_COUNT, .max_sequences = 1, .max_batch = 8 };
     ck_ok(cud_model_open(&m, b, dir, &o, NULL, &err));
     ck_assert(!m->tied);
     cud_model_free(m);
@@ -219,7 +219,7 @@ START_TEST(tensors_that_the_index_forgets_are_used_or_left)
     model *m;
     const cud_cpu_options cpu = { .threads = 1 };
     ck_ok(cud_cpu_backend_new(&b, &cpu, &err));
-    const model_options o = { .compute = CUDDLE_F32, .max_sequences = 1, .max_batch = 8 };
+    const model_options o = { .compute = CUDDLE_F32, .kv = CUDDLE_DTYPE_COUNT, .max_sequences = 1, .max_batch = 8 };
     ck_ok(cud_model_open(&m, b, dir, &o, NULL, &err));
     ck_assert(!m->tied); /* lm_head.weight is stored, so it is the head */
     cud_model_free(m);
@@ -269,7 +269,7 @@ START_TEST(every_failed_allocation_of_a_plan_is_an_error)
     backend *b;
     const cud_cpu_options cpu = { .threads = 1 };
     ck_ok(cud_cpu_backend_new(&b, &cpu, &err));
-    const model_options o = { .compute = CUDDLE_F32, .max_sequences = 1, .max_batch = 8 };
+    const model_options o = { .compute = CUDDLE_F32, .kv = CUDDLE_DTYPE_COUNT, .max_sequences = 1, .max_batch = 8 };
     for (long n = 1;; n++) {
         model *m;
         err = (cuddle_error){ CUDDLE_OK, "" };
@@ -295,7 +295,7 @@ START_TEST(reads_that_fail_while_opening_are_errors)
             model *m;
             const cud_cpu_options cpu = { .threads = 1 };
             ck_ok(cud_cpu_backend_new(&b, &cpu, &err));
-            const model_options o = { .compute = CUDDLE_F32, .max_sequences = 1, .max_batch = 8 };
+            const model_options o = { .compute = CUDDLE_F32, .kv = CUDDLE_DTYPE_COUNT, .max_sequences = 1, .max_batch = 8 };
             test_fail_read(n, (test_read_fault)fault);
             const cuddle_status status = cud_model_open(&m, b, dir, &o, NULL, &err);
             test_fail_read(0, TEST_READ_OK);

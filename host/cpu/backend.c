@@ -75,6 +75,7 @@ static const op_table cpu_ops = {
     .linear = cud_cpu_linear,
     .rope = cud_cpu_rope,
     .attend = cud_cpu_attend,
+    .copy_pages = cud_cpu_copy_pages,
     .gate = cud_cpu_gate,
     .gather = cud_cpu_gather,
     .log_softmax = cud_cpu_log_softmax,

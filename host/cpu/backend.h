@@ -30,6 +30,7 @@ cuddle_status cud_cpu_layernorm(exec *ex, const norm_args *args, cuddle_error *e
 cuddle_status cud_cpu_linear(exec *ex, tensor out, tensor x, const weight *w, const epilogue *ep, cuddle_error *err);
 cuddle_status cud_cpu_rope(exec *ex, const rope_args *args, cuddle_error *err);
 cuddle_status cud_cpu_attend(exec *ex, const attend_args *args, cuddle_error *err);
+cuddle_status cud_cpu_copy_pages(exec *ex, const copy_pages_args *args, cuddle_error *err);
 cuddle_status cud_cpu_gate(exec *ex, tensor out, tensor gate, tensor up, activation act, cuddle_error *err);
 cuddle_status cud_cpu_log_softmax(exec *ex, tensor x, cuddle_error *err);
 cuddle_status cud_cpu_pooling(exec *ex, const pooling_args *args, cuddle_error *err);

@@ -215,6 +215,7 @@ static void print_json(const report *r, const session *s)
     js_put(o, "path", js_name(r->path));
     js_put(o, "architecture", js_name(cuddle_model_architecture(s->model)));
     js_put(o, "compute", js_name(cuddle_dtype_name(r->plan.compute)));
+    js_put(o, "kv_dtype", js_name(cuddle_dtype_name(r->plan.kv_dtype)));
     js_put(o, "device", js_name(cuddle_engine_device_name(s->engine)));
     js_put(o, "threads", json_integer(cuddle_engine_cpu_threads(s->engine)));
     js_put(o, "deterministic", json_boolean(cuddle_engine_deterministic(s->engine)));

@@ -20,10 +20,10 @@ static void print_size(const char *name, uint64_t bytes, const char *note)
 
 static void print_table(const cuddle_plan *p)
 {
-    out_printf("%llu parameters, %lld positions in the KV cache, computed in %s\n"
+    out_printf("%llu parameters, %lld positions in the KV cache, computed in %s, cached in %s\n"
                "up to %d positions a sequence, %d sequences at once, %d tokens a step\n\n",
-               (unsigned long long)p->parameters, (long long)p->kv_tokens, cuddle_dtype_name(p->compute), p->max_context, p->max_sequences,
-               p->max_batch);
+               (unsigned long long)p->parameters, (long long)p->kv_tokens, cuddle_dtype_name(p->compute),
+               cuddle_dtype_name(p->kv_dtype), p->max_context, p->max_sequences, p->max_batch);
     print_size("weights", p->weights, "");
     print_size("KV cache", p->kv, "");
     print_size("workspace", p->workspace, "");
@@ -40,6 +40,7 @@ static void print_json(const char *path, const cuddle_plan *p)
     js_put(object, "path", js_name(path));
     js_put(object, "parameters", js_bytes(p->parameters));
     js_put(object, "compute", js_name(cuddle_dtype_name(p->compute)));
+    js_put(object, "kv_dtype", js_name(cuddle_dtype_name(p->kv_dtype)));
     js_put(object, "max_context", json_integer(p->max_context));
     js_put(object, "max_sequences", json_integer(p->max_sequences));
     js_put(object, "max_batch", json_integer(p->max_batch));

@@ -13,7 +13,9 @@
 const option_row settings_rows[] = {
     { "device", OPTION_WORD, offsetof(settings, device), 0, 0, "auto|cpu|cuda[:N]", "where the model runs (default: auto)" },
     { "dtype", OPTION_WORD, offsetof(settings, dtype), 0, 0, "auto|float32|bfloat16|float16",
-      "type of activations and KV cache (default: auto, what the checkpoint says)" },
+      "type of activations (default: auto, what the checkpoint says)" },
+    { "kv-dtype", OPTION_WORD, offsetof(settings, kv_dtype), 0, 0, "auto|float32|bfloat16|float16",
+      "type of the KV cache (default: auto, the type of activations)" },
     { "threads", OPTION_INT, offsetof(settings, threads), 0, 1024, "N", "threads that compute on the CPU (default: 0, all that this process may use)" },
     { "deterministic", OPTION_CHOICE, offsetof(settings, deterministic), 0, 0, "auto|off|on",
       "on: the same bits alone and in any batch (default: auto, on for the CPU)" },
@@ -144,6 +146,7 @@ void settings_to_model_options(const settings *set, cuddle_model_options *option
 {
     cuddle_model_options_init(options, sizeof *options);
     options->dtype = set->dtype;
+    options->kv_dtype = set->kv_dtype;
     options->load = (cuddle_load_mode)set->load;
     options->max_context = set->max_context;
     options->max_sequences = set->max_sequences;

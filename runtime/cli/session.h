@@ -12,14 +12,14 @@ enum { WAIT_MS = 50 }; /* how long Ctrl-C may go unnoticed */
 enum { INTERRUPT_CODE = 130 }; /* interrupt_code() after a Ctrl-C */
 
 typedef struct settings { /* targets of settings_rows */
-    const char *device, *dtype;
+    const char *device, *dtype, *kv_dtype;
     int threads, deterministic, load, log;
     int max_context, max_batch, max_sequences;
     int64_t kv_tokens;
     int measure_ceiling; /* the verb's own choice */
 } settings;
 extern const option_row settings_rows[];
-#define SETTINGS_DEFAULT { .device = "auto", .dtype = "auto", .log = CUDDLE_LOG_WARN }
+#define SETTINGS_DEFAULT { .device = "auto", .dtype = "auto", .kv_dtype = "auto", .log = CUDDLE_LOG_WARN }
 
 typedef struct session {
     cuddle_engine *engine;

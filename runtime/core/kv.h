@@ -40,6 +40,9 @@ typedef struct kv_view {
     const int32_t *slots; /* [tokens]: page * CUD_PAGE + offset where each token of this step is written; -1: nowhere */
 } kv_view;
 
+/* The keys and values of the first `positions` positions of one page become those of another. */
+typedef struct page_copy { int32_t from, to, positions; } page_copy;
+
 /* Bytes of one page of one layer, K and V together. */
 static inline size_t cud_kv_page_bytes(const kv_group *g)
 {

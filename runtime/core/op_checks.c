@@ -219,6 +219,19 @@ cuddle_status cud_check_attend(const exec *ex, const attend_args *a, cuddle_erro
     return status;
 }
 
+cuddle_status cud_check_copy_pages(const exec *ex, const copy_pages_args *args, cuddle_error *err)
+{
+    const char *on = ex->ops->name;
+    const kv_view *kv = &args->kv;
+    if (!cud_dtype_is_compute(kv->type))
+        return cud_fail(err, CUDDLE_E_UNSUPPORTED, "copy_pages on %s: a cache of %s", on, cud_dtype_name(kv->type));
+    if (kv->k_dim > CUD_MAX_HEAD || kv->v_dim > CUD_MAX_HEAD)
+        return cud_fail(err, CUDDLE_E_UNSUPPORTED, "copy_pages on %s: heads of more than %d elements", on, CUD_MAX_HEAD);
+    if (kv->heads < 1 || kv->k_dim < 0 || kv->v_dim < 0 || args->layers < 0 || args->count < 0)
+        return cud_fail(err, CUDDLE_E_INTERNAL, "copy_pages on %s: %d copies in %d layers of %d heads", on, args->count, args->layers, kv->heads);
+    return CUDDLE_OK;
+}
+
 cuddle_status cud_check_norm(const exec *ex, const char *op, const norm_args *args, cuddle_error *err)
 {
     const tensor x = args->x;

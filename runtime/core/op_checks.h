@@ -28,6 +28,7 @@ cuddle_status cud_check_sample(const exec *ex, const sample_args *args, cuddle_e
 cuddle_status cud_check_advance(const exec *ex, const step *s, cuddle_error *err);
 cuddle_status cud_check_rope(const exec *ex, const rope_args *args, cuddle_error *err);
 cuddle_status cud_check_attend(const exec *ex, const attend_args *args, cuddle_error *err);
+cuddle_status cud_check_copy_pages(const exec *ex, const copy_pages_args *args, cuddle_error *err);
 /* rmsnorm or layernorm. */
 cuddle_status cud_check_norm(const exec *ex, const char *op, const norm_args *args, cuddle_error *err);
 

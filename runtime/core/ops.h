@@ -111,6 +111,14 @@ typedef struct attend_args {
     int bias_max_distance;
 } attend_args;
 
+typedef struct copy_pages_args {
+    kv_view kv;              /* of the first layer; what says where sequences lie is not looked at */
+    int layers;              /* that are alike */
+    size_t layer_bytes;      /* from the keys of one to those of the next, and so for the values */
+    const page_copy *copies; /* [count], in device memory */
+    int count;
+} copy_pages_args;
+
 /* sentence-transformers/models/Pooling.py */
 typedef enum pooling_kind {
     POOLING_MEAN,
@@ -186,6 +194,8 @@ typedef struct op_table {
      * A query that may see no key at all gets zeros. Deterministic: keys are summed in blocks that begin at multiples of CUD_PAGE
      * positions, whatever the chunking. */
     cuddle_status (*attend)(exec *ex, const attend_args *args, cuddle_error *err);
+    /* Carries the copies out in every layer, bit for bit. A page may be copied from many times, to once, and not both. Zero copies: a no-op. */
+    cuddle_status (*copy_pages)(exec *ex, const copy_pages_args *args, cuddle_error *err);
     /* out[r][c] = act(gate[r][c]) * up[r][c]; out may be gate. ACT_NONE: plain product. */
     cuddle_status (*gate)(exec *ex, tensor out, tensor gate, tensor up, activation act, cuddle_error *err);
     /* out[i] = x[rows[i]], `out.size[0]` rows. */

@@ -4,7 +4,7 @@
 static size_t layout(step *s, const step_caps *caps, int32_t *block)
 {
     size_t at = 0;
-    struct { int32_t **target; size_t rows, cols; } parts[8 + 2 * CUD_MAX_KV_GROUPS];
+    struct { int32_t **target; size_t rows, cols; } parts[9 + 2 * CUD_MAX_KV_GROUPS];
     int n = 0;
     const size_t tokens = (size_t)caps->tokens, sequences = (size_t)caps->sequences;
 #define PART(field, r, c) parts[n].target = (field), parts[n].rows = (size_t)(r), parts[n].cols = (size_t)(c), n++
@@ -18,9 +18,10 @@ static size_t layout(step *s, const step_caps *caps, int32_t *block)
         PART(&s->slots[g], 1, tokens);
         PART(&s->block_table[g], sequences, caps->table_width[g]);
     }
-    int32_t *sampling;
+    int32_t *sampling, *page_copies;
     PART(&sampling, caps->outputs, sizeof(sample_row) / sizeof(int32_t));
     PART(&s->picked, 1, caps->outputs);
+    PART(&page_copies, sequences, sizeof(page_copy) / sizeof(int32_t));
 #undef PART
     for (int i = 0; i < n; i++) {
         size_t count;
@@ -29,6 +30,7 @@ static size_t layout(step *s, const step_caps *caps, int32_t *block)
         at = (at + count + 15) / 16 * 16; /* parts begin at 64 bytes */
     }
     s->sampling = (sample_row *)(void *)sampling;
+    s->page_copies = (page_copy *)(void *)page_copies;
     return at;
 }
 

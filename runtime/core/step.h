@@ -38,6 +38,7 @@ typedef struct step_caps {
 typedef struct step {
     /* on the host, for this step */
     int tokens, sequences, outputs;
+    int copies; /* of pages; at most one per sequence */
     int axes, groups;
     int max_query, max_kv; /* longest query and longest KV length of a sequence in this step */
     int table_width[CUD_MAX_KV_GROUPS];
@@ -54,6 +55,7 @@ typedef struct step {
     int32_t *block_table[CUD_MAX_KV_GROUPS];  /* [sequences, table_width] */
     sample_row *sampling; /* [outputs], for backends that pick tokens themselves */
     int32_t *picked;      /* [outputs]: written by the op `sample` */
+    page_copy *page_copies; /* [copies]: in every group, before the rows are computed */
     int position_stride;
 } step;
 

@@ -1,6 +1,6 @@
 /* Beam search, as transformers/generation/utils.py (_beam_search) has it, without drawing. The beams of a request are its choices: tasks that run with
  * everyone else's. A beam whose row has come in waits, and when the last one has, the best continuations of all become the next beams. A beam
- * that continues another's takes over the whole pages of that one, and computes the rest again. */
+ * that continues another's shares the whole pages of that one and copies the rest. */
 #ifndef CUD_ENGINE_BEAM_H
 #define CUD_ENGINE_BEAM_H
 

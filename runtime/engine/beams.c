@@ -64,8 +64,11 @@ static void move(cuddle_request *whole, const int *parent, const int32_t *token,
         c->task.outputs_from = c->task.count - 1;
         c->task.after = NULL;
     }
-    for (int i = 0; i < b->beams; i++)
-        if (parent[i] != i) cud_scheduler_rewind(&whole->model->scheduler, &whole->choice[i]->task);
+    for (int i = 0; i < b->beams; i++) {
+        if (parent[i] == i) continue;
+        whole->choice[i]->task.fork_of = &whole->choice[parent[i]]->task; /* which stays what it was: cud_beam_choose() */
+        cud_scheduler_rewind(&whole->model->scheduler, &whole->choice[i]->task);
+    }
 }
 
 void cud_beams_publish(cuddle_request *r, cuddle_finish finish, const cuddle_error *failure)

@@ -66,11 +66,13 @@ static cuddle_status run_plainly(cuddle_model *h, exec *ex, produced *p, int cou
     s->tokens = h->host.tokens;
     s->sequences = h->host.sequences;
     s->outputs = h->host.outputs;
+    s->copies = h->host.copies;
     s->max_query = h->host.max_query;
     s->max_kv = h->host.max_kv;
     h->ahead_count = 0;
     h->block_uploads++;
     cuddle_status status = ex->ops->upload(ex, m->step_block, h->host_block, m->step_bytes, err);
+    if (!status) status = cud_model_copy_pages(ex, m, s, err);
     if (!status) status = cud_model_forward(ex, m, s, &logits, err);
     if (!status) cud_constrain_masks(h, p, count); /* on a device the forward has only begun */
     if (!status && picks) status = cud_pick_masks(h, ex, p, count, err);
@@ -110,6 +112,17 @@ static bool usable(const cuddle_model *h)
     return ex.ops->finish(&ex, NULL) == CUDDLE_OK;
 }
 
+/* A choice ends: those that have yet to begin can fork from another of them. */
+static void hand_on(const cuddle_request *r)
+{
+    cuddle_request *const *choice = r->whole->choice;
+    const task *other = NULL;
+    for (int i = 0; i < r->g.best_of && !other; i++)
+        if (choice[i] != r && choice[i]->task.running) other = &choice[i]->task;
+    for (int i = 0; i < r->g.best_of; i++)
+        if (choice[i]->task.fork_of == &r->task && choice[i]->task.waiting) choice[i]->task.fork_of = other;
+}
+
 /* Publishes what a request produced; the lock is held. */
 static void publish(produced *p)
 {
@@ -141,6 +154,7 @@ static void publish(produced *p)
     }
     if (p->finish) {
         cud_scheduler_remove(&r->model->scheduler, &r->task);
+        hand_on(r);
         cud_request_end(r, p->finish, &p->failure);
     } else {
         pthread_cond_broadcast(&r->whole->changed);
@@ -258,6 +272,7 @@ static bool run_step(cuddle_engine *e)
     const bool given_up = status == CUDDLE_E_BUSY; /* for a cancel, while it waited for weights: the requests stay as they are */
     if (rows > 0 && !given_up) {
         e->stats.steps++;
+        e->stats.rows += (uint64_t)rows;
         e->stats.mixed_steps += mixed;
         e->stats.model_seconds += h->model_seconds;
         cud_histogram_add(&e->stats.step_seconds, cud_now() - began);

@@ -10,6 +10,7 @@ static void fill_generation(const task *t, void *into)
     s->starts[sequence] = s->tokens;
     s->kv_lengths[sequence] = t->computed + rows;
     s->adapters[sequence] = t->scope.adapter;
+    if (t->copy_from >= 0) s->page_copies[s->copies++] = cud_task_copy(t);
     for (int i = 0; i < rows; i++) {
         const int position = t->computed + i, row = s->tokens + i;
         s->ids[row] = t->ids[position];
@@ -32,6 +33,6 @@ const task_kind cud_generation_kind = { .name = "generation", .paged = true, .fi
 void cud_fill(cuddle_model *h)
 {
     step *s = &h->host;
-    s->tokens = s->sequences = s->outputs = s->max_query = s->max_kv = 0;
+    s->tokens = s->sequences = s->outputs = s->copies = s->max_query = s->max_kv = 0;
     for (int i = 0; i < h->scheduler.planned_count; i++) h->scheduler.planned[i]->kind->fill(h->scheduler.planned[i], s);
 }

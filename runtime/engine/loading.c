@@ -10,17 +10,17 @@
 
 void cuddle_model_options_init(cuddle_model_options *options, size_t size)
 {
-    const cuddle_model_options defaults = { .dtype = "auto" };
+    const cuddle_model_options defaults = { .dtype = "auto", .kv_dtype = "auto" };
     cud_options_init(options, size, &defaults, sizeof defaults);
 }
 
-static cuddle_status parse_dtype(dtype *out, const char *name, cuddle_error *err)
+static cuddle_status parse_dtype(dtype *out, const char *option, const char *name, cuddle_error *err)
 {
     if (!name || strcmp(name, "auto") == 0) *out = CUDDLE_DTYPE_COUNT;
     else if (strcmp(name, "float32") == 0) *out = CUDDLE_F32;
     else if (strcmp(name, "bfloat16") == 0) *out = CUDDLE_BF16;
     else if (strcmp(name, "float16") == 0) *out = CUDDLE_F16;
-    else return cud_fail(err, CUDDLE_E_ARG, "dtype is \"%s\", expected auto, float32, bfloat16 or float16", name);
+    else return cud_fail(err, CUDDLE_E_ARG, "%s is \"%s\", expected auto, float32, bfloat16 or float16", option, name);
     return CUDDLE_OK;
 }
 
@@ -37,7 +37,8 @@ static cuddle_status resolve(model_options *out, cuddle_model_options *o, const 
     cuddle_model_options_init(o, sizeof *o);
     cuddle_status status = options ? cud_options_copy(o, sizeof *o, options, "cuddle_model_options", err) : CUDDLE_OK;
     *out = (model_options){ .deterministic = e->deterministic };
-    if (!status) status = parse_dtype(&out->compute, o->dtype, err);
+    if (!status) status = parse_dtype(&out->compute, "dtype", o->dtype, err);
+    if (!status) status = parse_dtype(&out->kv, "kv_dtype", o->kv_dtype, err);
     if (!status) status = cud_load_check_mode((int)o->load, e->backend->load_modes, e->backend->ops->name, err);
     if (!status) status = check_count(err, "max_context", o->max_context, 1 << 30);
     if (!status) status = check_count(err, "max_sequences", o->max_sequences, 1 << 16);
@@ -79,6 +80,7 @@ static void describe(cuddle_plan *plan, const model *m)
         .total = m->load.arena_bytes + m->kv_bytes + m->workspace_bytes + m->step_bytes + m->mark_bytes,
         .parameters = m->parameters, .kv_tokens = m->pages * CUD_PAGE, .max_context = m->max_context,
         .max_sequences = m->caps.sequences, .max_batch = m->caps.tokens, .compute = m->compute,
+        .kv_dtype = m->group[0].type,
     };
     for (int64_t i = 0; i < cud_checkpoint_count(m->files); i++) plan->file_bytes += cud_checkpoint_get(m->files, i)->bytes;
 }

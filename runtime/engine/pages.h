@@ -48,6 +48,8 @@ static inline int64_t cud_pages_available(const page_pool *p) { return p->free_c
 
 /* A page for one holder, or -1. */
 int32_t cud_pages_take(page_pool *p);
+/* One holder more. */
+static inline void cud_pages_hold(page_pool *p, int32_t index) { p->pages[index].holders++; }
 /* One holder less. What the page holds stays findable if it was published. */
 void cud_pages_drop(page_pool *p, int32_t index);
 

@@ -111,17 +111,19 @@ static void capture(cuddle_model *h, exec *ex, replay_entry *e)
 cuddle_status cud_replay_run(cuddle_model *h, exec *ex, produced *p, int count, cuddle_error *err)
 {
     model *m = h->m;
-    const bool there = is_there(h, p, count);
+    const bool there = h->host.copies == 0 && is_there(h, p, count);
     h->ahead_count = 0;
     pad(&h->host, batch_bucket(h->host.sequences, m->caps.sequences));
     step *s = &h->device;
     s->tokens = s->sequences = s->outputs = h->host.sequences;
+    s->copies = h->host.copies;
     s->max_query = 1;
     s->max_kv = context_bucket(h->host.max_kv, m->max_context);
     replay_entry *e = find(h, s->sequences, s->max_kv, cud_constrain_any(p, count));
 
     cuddle_status status = there ? CUDDLE_OK : ex->ops->upload(ex, m->step_block, h->host_block, m->step_bytes, err);
     if (!there) h->block_uploads++;
+    if (!status) status = cud_model_copy_pages(ex, m, s, err); /* not part of the graph */
     if (!status && !e->graph && e->used && !e->plain) capture(h, ex, e);
     if (!status && e->graph) {
         status = ex->ops->replay(ex, e->graph, err);

@@ -148,6 +148,7 @@ static cuddle_status allocate(cuddle_request *r, const cuddle_model *h, const id
         .kind = &cud_generation_kind, .ids = r->ids, .count = r->prompt_count, .outputs_from = outputs_from(r),
         .priority = r->g.priority, .scope = { .salt = r->g.cache_salt },
         .shares = h->prefix_cache || r->g.best_of > 1, .after = r == r->whole ? NULL : &r->whole->task,
+        .fork_of = r == r->whole ? NULL : &r->whole->task,
     };
     const cuddle_status status = cud_task_init(&r->task, &h->scheduler.caps, (int)total, err);
     if (status) return status;

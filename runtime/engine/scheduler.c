@@ -40,6 +40,7 @@ void cud_scheduler_free(scheduler *s)
 
 cuddle_status cud_task_init(task *t, const scheduler_caps *caps, int positions, cuddle_error *err)
 {
+    t->copy_from = -1;
     if (t->kind->whole && positions > caps->tokens)
         return cud_fail(err, CUDDLE_E_LIMIT, "%d tokens have to be computed in one step, and a step has at most %d", positions, caps->tokens);
     if (!t->kind->paged) return CUDDLE_OK;
@@ -94,9 +95,16 @@ cuddle_status cud_scheduler_submit(scheduler *s, task *const *tasks, int count, 
 
 /* ------------------------------------------------------------------------------------------------- coming and going */
 
+static void drop_source(scheduler *s, task *t)
+{
+    if (t->copy_from >= 0) cud_pages_drop(&s->pool, t->copy_from);
+    t->copy_from = -1;
+}
+
 /* Gives the pages back, the last first: of what stays findable, beginnings are kept longest. */
 static void drop_pages(scheduler *s, task *t)
 {
+    drop_source(s, t);
     while (t->page_count > 0) cud_pages_drop(&s->pool, t->pages[--t->page_count]);
     t->published = 0;
     t->prefix = 0;
@@ -169,13 +177,30 @@ static bool reclaim(scheduler *s)
     return any;
 }
 
-/* Holds what others have computed of its beginning. */
+/* How many positions of what it needs before its outputs a task could have from the one it is a fork of. */
+static int in_common(const task *t)
+{
+    const task *other = t->fork_of;
+    if (!other || !other->running || other->copy_from >= 0) return 0; /* what is yet to be copied is not there */
+    const int most = other->computed < t->outputs_from ? other->computed : t->outputs_from;
+    int n = 0;
+    while (n < most && t->ids[n] == other->ids[n]) n++;
+    return n;
+}
+
+/* Holds what others have computed of its beginning. The page that a part is to be copied from is held until then: its holders may leave, and what
+ * they write into it meanwhile lies behind that part. */
 static void take_over(scheduler *s, task *t)
 {
     if (!t->shares) return;
     t->page_count = cud_pages_match(&s->pool, t->pages, t->outputs_from / CUD_PAGE, t->scope, t->ids, t->count, &t->prefix);
     t->published = t->page_count;
     t->computed = t->page_count * CUD_PAGE;
+    const int common = in_common(t);
+    if (common <= t->computed || common / CUD_PAGE != t->page_count) return;
+    t->copy_from = t->fork_of->pages[t->page_count];
+    cud_pages_hold(&s->pool, t->copy_from);
+    t->computed = common;
 }
 
 /* Pages for everything known and the position after it. One more for each that goes on stays free, so that it need not give way at once. */
@@ -306,6 +331,7 @@ void cud_scheduler_rewind(scheduler *s, task *t)
 
 void cud_scheduler_done(scheduler *s, task *t)
 {
+    drop_source(s, t);
     t->computed += t->step_rows;
     if (t->outputs_from < t->computed) t->outputs_from = t->computed;
     t->step_rows = t->step_outputs = 0;

@@ -4,7 +4,8 @@
  * out of it are their kind's business, so that the rules here can be tried by a hundred thousand tasks without a model.
  *
  * Tasks wait in the order of their priority, then of their arrival. A task is admitted when there is a place for it and pages for all that is known of
- * it and one position more; what other tasks with the same beginning have computed is taken over. Decoding tasks come first in a step, one row
+ * it and one position more; what other tasks with the same beginning have computed is taken over: whole pages are shared, and a part of a page is
+ * copied from the task that it is a fork of, before the first step in which the new one has rows. Decoding tasks come first in a step, one row
  * each, then the others in turn, in chunks, until the step is full. A task that needs a page when there is none left makes the one with
  * the lowest priority that came last go back to waiting, itself perhaps; that one computes again what it had computed. So the first of the
  * highest priority always goes on. The caller guards it with a lock of its own. */
@@ -34,6 +35,7 @@ struct task {
     prefix_scope scope;
     bool shares; /* its prefix may be taken from others of its scope, and theirs from it */
     const task *after; /* NULL, or the task with the same beginning that has to compute it first; it lives as long as this one */
+    const task *fork_of; /* NULL, or the task of the same scope that it may copy a part of a page from; it lives as long as this one */
 
     /* the scheduler's */
     uint64_t arrival;
@@ -45,6 +47,7 @@ struct task {
     int page_count, most_pages;
     int published;   /* pages whose prefix is known to the pool */
     uint64_t prefix; /* name of that prefix */
+    int32_t copy_from; /* -1, or a page it holds until the positions before `computed` in the page of that position are copied from it */
     int preemptions;
     int passed_over; /* steps that it had no rows in */
 
@@ -94,9 +97,11 @@ void cud_scheduler_remove(scheduler *s, task *t);
 static inline bool cud_scheduler_has_work(const scheduler *s) { return s->running_count > 0 || s->waiting_count > 0; }
 /* Decides about the next step: who is admitted, who gives way, and the rows of each running task. Returns the number of rows. */
 int cud_scheduler_plan(scheduler *s);
+/* What has to be copied before the task's rows are computed; its copy_from is not -1. */
+static inline page_copy cud_task_copy(const task *t) { return (page_copy){ t->copy_from, t->pages[t->computed / CUD_PAGE], t->computed % CUD_PAGE }; }
 /* What the task has computed is no longer its own: it goes on from what is known of its new ids. */
 void cud_scheduler_rewind(scheduler *s, task *t);
-/* The step that was planned has run: the task's rows are computed. */
+/* The step that was planned has run: the task's rows are computed, and what had to be copied for them was. */
 void cud_scheduler_done(scheduler *s, task *t);
 
 #endif

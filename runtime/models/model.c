@@ -34,7 +34,7 @@ static cuddle_status choose_compute(model *m, const model_options *o, cuddle_err
 }
 
 /* Layers of one geometry share a group and so a block table. */
-static cuddle_status group_layers(model *m, cuddle_error *err)
+static cuddle_status group_layers(model *m, const model_options *o, cuddle_error *err)
 {
     const stack *t = &m->spec.stack[0];
     m->place = calloc((size_t)t->layers, sizeof *m->place);
@@ -48,7 +48,7 @@ static cuddle_status group_layers(model *m, cuddle_error *err)
             return cud_fail(err, CUDDLE_E_UNSUPPORTED, "config.json: more than %d different shapes of key-value heads are not supported", CUD_MAX_KV_GROUPS);
         if (g == m->groups)
             m->group[m->groups++] = (kv_group){ .kind = KV_PAGED, .heads = (int)l->kv_heads, .k_dim = (int)l->head_dim, .v_dim = (int)l->v_dim,
-                                                .type = m->compute };
+                                                .type = o->kv != CUDDLE_DTYPE_COUNT ? o->kv : m->compute };
         m->place[i] = (kv_place){ g, m->group[g].layers++ };
     }
     return CUDDLE_OK;
@@ -125,12 +125,13 @@ static cuddle_status plan_rope(model *m, cuddle_error *err)
 static cuddle_status record(model *m, cuddle_error *err)
 {
     exec ex;
-    step s = { .tokens = m->caps.tokens, .sequences = m->caps.sequences, .outputs = m->caps.outputs,
+    step s = { .tokens = m->caps.tokens, .sequences = m->caps.sequences, .outputs = m->caps.outputs, .copies = m->caps.sequences,
                .max_query = m->caps.tokens < m->max_context ? m->caps.tokens : m->max_context, .max_kv = m->max_context };
     tensor logits;
     cud_model_exec(&ex, m, EXEC_RECORD);
     cud_step_bind(&s, &m->caps, NULL);
     cuddle_status status = cud_model_forward(&ex, m, &s, &logits, err);
+    if (!status) status = cud_model_copy_pages(&ex, m, &s, err);
     if (!status && ex.ops->sample) status = cud_model_sample(&ex, m, &s, logits, err);
     s.tokens = s.outputs = s.sequences; /* as in the steps that it is for */
     if (!status && ex.ops->advance) status = ex.ops->advance(&ex, &s, err);
@@ -197,7 +198,7 @@ cuddle_status cud_model_open(model **out, backend *b, const char *dir, const mod
     if (m->tied) m->weights[0].head.w = m->weights[0].embed;     /* its pointers follow when they are bound */
     if (!status) status = choose_context(m, o, err);
     if (!status) status = choose_compute(m, o, err);
-    if (!status) status = group_layers(m, err);
+    if (!status) status = group_layers(m, o, err);
     if (!status) status = size_kv(m, o, err);
     if (!status) status = plan_rope(m, err);
     if (!status) status = record(m, err);
@@ -285,9 +286,8 @@ void cud_model_exec(exec *ex, const model *m, exec_mode mode)
     }
 }
 
-kv_view cud_model_kv(const model *m, int layer, const step *s)
+static kv_view view_of(const model *m, kv_place at, const step *s)
 {
-    const kv_place at = m->place[layer];
     const kv_group *g = &m->group[at.group];
     kv_view view = { .type = g->type, .heads = g->heads, .k_dim = g->k_dim, .v_dim = g->v_dim, .pages = m->pages,
                      .block_table = s->block_table[at.group], .table_width = s->table_width[at.group], .slots = s->slots[at.group] };
@@ -299,6 +299,20 @@ kv_view cud_model_kv(const model *m, int layer, const step *s)
         view.v = base + k_bytes;
     }
     return view;
+}
+
+kv_view cud_model_kv(const model *m, int layer, const step *s) { return view_of(m, m->place[layer], s); }
+
+cuddle_status cud_model_copy_pages(exec *ex, const model *m, const step *s, cuddle_error *err)
+{
+    cuddle_status status = CUDDLE_OK;
+    for (int g = 0; g < m->groups && !status; g++) {
+        const copy_pages_args args = { .kv = view_of(m, (kv_place){ g, 0 }, s), .layers = m->group[g].layers,
+                                       .layer_bytes = (size_t)m->pages * cud_kv_page_bytes(&m->group[g]), .copies = s->page_copies,
+                                       .count = s->copies };
+        status = ex->ops->copy_pages(ex, &args, err);
+    }
+    return status;
 }
 
 cuddle_status cud_model_forward(exec *ex, const model *m, const step *s, tensor *logits, cuddle_error *err)

@@ -10,6 +10,7 @@
 
 typedef struct model_options {
     dtype compute;     /* CUDDLE_DTYPE_COUNT: what the checkpoint says */
+    dtype kv;          /* CUDDLE_DTYPE_COUNT: what activations are */
     cuddle_load_mode load; /* READ: weights do not stay in the mapped files even if the backend can use them there */
     bool deterministic;
     int max_context;   /* 0: what the checkpoint says, at most 8192 */
@@ -67,6 +68,9 @@ void cud_model_free(model *m); /* NULL is fine */
 void cud_model_exec(exec *ex, const model *m, exec_mode mode);
 /* Runs one step: *logits is [outputs, vocabulary] F32 in the workspace, valid until the next step. */
 cuddle_status cud_model_forward(exec *ex, const model *m, const step *s, tensor *logits, cuddle_error *err);
+
+/* Carries out the step's copies of pages, before the forward. */
+cuddle_status cud_model_copy_pages(exec *ex, const model *m, const step *s, cuddle_error *err);
 
 /* Picks a token per output row, on a backend that does. Seats are rows of m->marks: cud_model_marks(). */
 cuddle_status cud_model_sample(exec *ex, const model *m, const step *s, tensor logits, cuddle_error *err);

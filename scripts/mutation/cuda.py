@@ -10,6 +10,7 @@ FAMILIES = {
     "norm": Family(["norm.cuh"], ["test_op_rmsnorm", "test_op_layernorm"], ["rmsnorm.cu", "layernorm.cu"]),
     "embed": Family(["embed.cu"], ["test_op_embed"], ["embed.cu"]),
     "gather": Family(["gather.cu"], ["test_op_gather"], ["gather.cu"]),
+    "copy_pages": Family(["copy_pages.cu"], ["test_op_copy_pages"], ["copy_pages.cu"]),
     "gate": Family(["gate.cu", "activation.cuh"], ["test_op_gate"], ["gate.cu"]),
     "rope": Family(["rope.cu"], ["test_op_rope"], ["rope.cu"]),
     "log_softmax": Family(["log_softmax.cu"], ["test_op_log_softmax"], ["log_softmax.cu"]),

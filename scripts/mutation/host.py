@@ -32,6 +32,7 @@ FAMILIES = {
     "norm": Family([f"{CPU}/norm.h"], ["test_layernorm", "test_rmsnorm"]),
     "embed": Family([f"{CPU}/embed.c"], ["test_embed"]),
     "gather": Family([f"{CPU}/gather.c"], ["test_gather"]),
+    "copy_pages": Family([f"{CPU}/copy_pages.c"], ["test_copy_pages"]),
     "gate": Family([f"{CPU}/gate.c"], ["test_gate"]),
     "rope": Family([f"{CPU}/rope.c"], ["test_rope"], share=2),
     "pooling": Family([f"{CPU}/pooling.c"], ["test_pooling"]),

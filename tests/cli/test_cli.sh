@@ -77,7 +77,7 @@ done
 expect "no verb" 2 "$cuddle" && one_sentence
 expect "unknown verb" 2 "$cuddle" fly && one_sentence && holds "'fly'"
 
-model_options="device dtype threads deterministic load max-context max-batch max-sequences kv-tokens log"
+model_options="device dtype kv-dtype threads deterministic load max-context max-batch max-sequences kv-tokens log"
 help_lists() { # VERB OPTION...
     verb=$1
     shift
@@ -226,7 +226,7 @@ same "the name" "$(value tensors.0.name)" '"a\u001B[2Jb"'
 expect "plan" 0 "$cuddle" plan "$model"
 grep -q -E '^total +[0-9.]+ [KMG]?i?B +[0-9]+ bytes' "$work/out" || bad "no total"
 expect "plan --json" 0 "$cuddle" plan "$model" --json --max-sequences 2 --load=read
-is_json weights weights_in_place kv workspace step total parameters file_bytes kv_tokens max_context max_sequences max_batch compute
+is_json weights weights_in_place kv workspace step total parameters file_bytes kv_tokens max_context max_sequences max_batch compute kv_dtype
 same "the total" "$(value total)" $(($(number weights) + $(number kv) + $(number workspace) + $(number step)))
 same "max_sequences" "$(value max_sequences)" 2
 

@@ -205,6 +205,71 @@ START_TEST(whatever_comes_and_goes)
 }
 END_TEST
 
+/* What a fork copies on the device is what it would have computed: choices are what requests of their seeds give, and a beam's score is the sum of its
+ * tokens' log-probabilities as a prompt. */
+START_TEST(forks_go_on_from_what_was_computed)
+{
+    enum { FORKS = 3, NEW = 12 };
+    cuddle_engine *e;
+    cuddle_model *h;
+    ck_ok(try_engine(&e, CUDDLE_ON));
+    ck_ok(try_model(&h, e, FORKS));
+    cuddle_generation_options o = options_of(1);
+    o.max_tokens = NEW;
+    o.n = FORKS;
+    cuddle_request *choices = submit(h, &o, 2);
+    ck_ok(cuddle_request_wait(choices, -1, &err));
+    ck_assert_uint_gt(h->replayed, 0);
+    for (int i = 0; i < FORKS; i++) {
+        cuddle_result got = { .struct_size = sizeof got };
+        ck_ok(cuddle_request_result_of(choices, i, &got, &err));
+        cuddle_generation_options one = options_of(1);
+        one.max_tokens = NEW;
+        one.seed += (uint64_t)i;
+        one.cache_salt = 1 + (uint64_t)i;
+        cuddle_request *alone = submit(h, &one, 2);
+        int32_t want[LONGEST];
+        ck_assert_int_eq(tokens_of(want, alone), NEW);
+        ck_assert_uint_eq(got.count, NEW);
+        ck_assert_mem_eq(got.ids, want, sizeof *want * NEW);
+        ck_assert_int_eq(got.cached_tokens, i ? 4 : 0); /* of 5 */
+        cuddle_request_free(alone);
+    }
+    cuddle_request_free(choices);
+
+    cuddle_generation_options beams = options_of(0);
+    beams.max_tokens = NEW;
+    beams.repetition_penalty = 1;
+    beams.num_beams = beams.n = FORKS;
+    beams.length_penalty = 0;
+    cuddle_request *searched = submit(h, &beams, 2);
+    ck_ok(cuddle_request_wait(searched, -1, &err));
+    for (int i = 0; i < FORKS; i++) {
+        cuddle_result got = { .struct_size = sizeof got }, read = got;
+        ck_ok(cuddle_request_result_of(searched, i, &got, &err));
+        ck_assert_uint_eq(got.count, NEW);
+        int32_t all[5 + NEW] = { 3, 9, 8, 30, 11 };
+        memcpy(all + 5, got.ids, sizeof *all * NEW);
+        cuddle_generation_options scored = options_of(0);
+        scored.max_tokens = 0;
+        scored.prompt_logprobs = 1;
+        scored.cache_salt = 9;
+        cuddle_request *r;
+        ck_ok(cuddle_request_submit(&r, h, &(cuddle_segment){ .kind = CUDDLE_SEGMENT_TOKENS, .tokens = all, .count = 5 + NEW }, 1, &scored, NULL, NULL, &err));
+        ck_ok(cuddle_request_wait(r, -1, &err));
+        ck_ok(cuddle_request_result(r, &read, &err));
+        double sum = 0;
+        for (int k = 5; k < 5 + NEW; k++) sum += (double)read.prompt_logprobs[k];
+        ck_assert_double_eq_tol(got.beam_score, sum, 1e-4);
+        cuddle_request_free(r);
+    }
+    cuddle_request_free(searched);
+    cuddle_model_free(h);
+    cuddle_engine_free(e);
+    nothing_left("after the model");
+}
+END_TEST
+
 /* As long as the same sequences go on, a step costs a launch and the tokens' way back. */
 START_TEST(the_block_stays_on_the_device)
 {
@@ -451,6 +516,7 @@ int main(void)
     tcase_set_timeout(tc, 0);
     tcase_add_test(tc, tokens_are_those_that_the_host_picks);
     tcase_add_test(tc, whatever_comes_and_goes);
+    tcase_add_test(tc, forks_go_on_from_what_was_computed);
     tcase_add_test(tc, the_block_stays_on_the_device);
     tcase_add_test(tc, masks_are_made_behind_the_launch);
     tcase_add_test(tc, another_version_of_the_library_is_refused);
