@@ -341,6 +341,26 @@ START_TEST(a_prefix_is_shared_by_whole_pages_within_its_scope)
 }
 END_TEST
 
+/* Pages for what is known and one position more, and one for each that goes on: in three pages two tasks of 15 positions run, of 16 only one. */
+START_TEST(a_task_is_admitted_with_a_position_to_spare)
+{
+    for (int known = 15; known <= 16; known++) {
+        static job jobs[2];
+        world w;
+        world_new(&w, (scheduler_caps){ .tokens = 64, .sequences = 4, .outputs = 8, .queue = 10, .pages = 3 });
+        for (int i = 0; i < 2; i++) {
+            count_up(&jobs[i], 100 * i, 40);
+            ck_ok(job_submit(&w, &jobs[i], &generation, known, 40, 0, 0));
+        }
+        run_step(&w);
+        ck_assert(jobs[0].task.running);
+        ck_assert(jobs[1].task.running == (known == 15));
+        while (cud_scheduler_has_work(&w.s)) run_step(&w);
+        world_free(&w);
+    }
+}
+END_TEST
+
 /* A task that comes after another waits until that one has computed what both begin with, and does not hold up those behind it; if the other leaves,
  * it computes for itself. */
 START_TEST(who_comes_after_another_waits_for_its_prompt)
@@ -501,6 +521,7 @@ int main(void)
     tcase_add_test(t, the_same_priority_goes_by_arrival_and_a_higher_one_first);
     tcase_add_test(t, a_higher_priority_makes_room_for_itself);
     tcase_add_test(t, a_prefix_is_shared_by_whole_pages_within_its_scope);
+    tcase_add_test(t, a_task_is_admitted_with_a_position_to_spare);
     tcase_add_test(t, who_comes_after_another_waits_for_its_prompt);
     tcase_add_test(t, the_oldest_prefix_is_evicted_first);
     tcase_add_test(t, streams_go_on_beside_a_long_prompt);
