@@ -435,6 +435,27 @@ START_TEST(top_h_looks_at_a_hundred_tokens)
 END_TEST
 
 /* InfNanRemoveLogitsProcessor: no number becomes 0, an infinity the farthest number; what is suppressed behind it stays so. */
+/* An epsilon that no probability reaches leaves the likeliest, all of equal ones. */
+START_TEST(a_cut_off_leaves_the_likeliest)
+{
+    static const float rows[][4] = { { 0, 1, 1, 0.5f }, { 0.5f, 0, 0.75f, 0 } };
+    static const struct { int count; int32_t ids[2]; } want[] = { { 2, { 1, 2 } }, { 1, { 2 } } };
+    sampling how = plain();
+    sampler s;
+    how.epsilon_cutoff = 0.9f;
+    ck_ok(cud_sampler_init(&s, 4, &err));
+    for (int i = 0; i < 2; i++) {
+        float logits[4];
+        int count;
+        memcpy(logits, rows[i], sizeof logits);
+        ck_ok(cud_sample_candidates(&count, &s, &how, &(history){ .produced = 0 }, logits, &err));
+        ck_assert_int_eq(count, want[i].count);
+        for (int k = 0; k < count; k++) ck_assert_int_eq(s.candidates[k].id, want[i].ids[k]);
+    }
+    cud_sampler_free(&s);
+}
+END_TEST
+
 START_TEST(invalid_values_can_be_removed)
 {
     sampling how = plain();
@@ -671,6 +692,7 @@ int main(void)
     tcase_add_test(tc, top_h_looks_at_a_hundred_tokens);
     tcase_add_test(tc, searching_sequences_finds_all_of_them);
     tcase_add_test(tc, forced_tokens_win_over_what_stands_before_them);
+    tcase_add_test(tc, a_cut_off_leaves_the_likeliest);
     tcase_add_test(tc, invalid_values_can_be_removed);
     tcase_add_test(tc, a_device_is_not_asked_for_what_it_cannot_do);
     tcase_add_test(tc, bans_come_and_go);
