@@ -539,6 +539,19 @@ static void *work(void *user)
 
 /* -------------------------------------------------------------------------------------------------- what goes on beside */
 
+/* What a model tells of itself, at any time. */
+static void ask_model(cuddle_model *h)
+{
+    cuddle_error err;
+    cuddle_plan planned = { .struct_size = sizeof planned }, used = { .struct_size = sizeof used };
+    cuddle_load_report report = { .struct_size = sizeof report };
+    const cuddle_model_state before = cuddle_model_get_state(h);
+    const cuddle_status waited = cuddle_model_wait(h, 0, &err), asked = cuddle_model_memory(h, &planned, &used, &err);
+    if (before == CUDDLE_MODEL_READY && (waited || asked)) wrong("a model that is ready: %s", err.text);
+    if (!asked && (used.weights != planned.weights || used.workspace > planned.workspace)) wrong("a model uses other memory than was planned");
+    if (before != CUDDLE_MODEL_LOADING && cuddle_model_load_report(h, &report, &err)) wrong("the report of a load: %s", err.text);
+}
+
 /* Reads the statistics all the time: what counts never goes back, and at no moment has more ended than was submitted. */
 static void *watch(void *unused)
 {
@@ -550,6 +563,7 @@ static void *watch(void *unused)
         const cuddle_engine_stats s = stats_of(here->engine);
         if (of != here) memset(before, 0, sizeof before);
         of = here;
+        for (int i = 0; i < SUBJECTS; i++) ask_model(here->home[i]->h);
         pthread_rwlock_unlock(&lock);
         const uint64_t counts[8] = { s.submitted, s.refused, ended(&s), s.steps, s.generated_tokens, s.preempted, s.prefix_hits, s.prefix_evicted };
         for (int i = 0; i < 8; i++)
