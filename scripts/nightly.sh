@@ -1,11 +1,14 @@
 #!/bin/bash
 # What takes too long for every change, or needs PyPI: the CUDA module for all architectures, 200 rounds of exactness on the emulated device,
-# fuzzing, mutation testing, all tests on aarch64 under qemu-user, comparison with the reference implementations. Prints a time per stage.
-#   scripts/nightly.sh [STAGE...]    stages: cuda exact fuzz mutate aarch64 conformance (default: all of these); grow: into the corpora what the last
-#                                    fuzz found
+# fuzzing, the engine under load for minutes, mutation testing, all tests on aarch64 under qemu-user, comparison with the reference
+# implementations. Prints a time per stage.
+#   scripts/nightly.sh [STAGE...]    stages: cuda exact fuzz soak mutate aarch64 conformance (default: all of these); grow: into the corpora what
+#                                    the last fuzz found
 #   CUDDLE_FUZZ_RUNS=N               executions per target (default: 2000000)
 #   CUDDLE_FUZZ_SEED=N               another way through them (default: 1)
 #   CUDDLE_FUZZ_TARGETS="NAME..."    only these (default: all)
+#   CUDDLE_SOAK_SECONDS=N            under each sanitizer (default: 300)
+#   CUDDLE_SOAK_SEED=N               other requests, other moments (default: 1)
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -81,6 +84,18 @@ grow() {
     done
 }
 
+# 32 threads against the engine, for errors of memory and then for races. ThreadSanitizer of older compilers does not know the memory layouts that
+# kernels with many random bits choose.
+soak() {
+    local preset bad=0 fixed=()
+    if setarch "$(uname -m)" -R true 2>/dev/null; then fixed=(setarch "$(uname -m)" -R); fi
+    for preset in asan tsan; do
+        cmake --preset "$preset" --log-level=WARNING && cmake --build --preset "$preset" --target soak_engine &&
+            "${fixed[@]}" "build/$preset/tests/soak_engine" "${CUDDLE_SOAK_SECONDS:-300}" "${CUDDLE_SOAK_SEED:-1}" || bad=1
+    done
+    return $bad
+}
+
 mutate() {
     local bad=0 target
     for target in cuda host; do scripts/mutate.sh --target "$target" --check || bad=1; done
@@ -110,13 +125,14 @@ stage() { # NAME COMMAND
     fi
 }
 
-[ $# -gt 0 ] || set -- cuda exact fuzz mutate aarch64 conformance
+[ $# -gt 0 ] || set -- cuda exact fuzz soak mutate aarch64 conformance
 for name in "$@"; do
     case $name in
     cuda) stage cuda build_all_architectures ;;
     exact) stage exact exact ;;
     fuzz) stage fuzz fuzz ;;
     grow) stage grow grow ;;
+    soak) stage soak soak ;;
     mutate) stage mutate mutate ;;
     conformance) stage conformance conformance ;;
     aarch64) stage aarch64 test_aarch64 ;;

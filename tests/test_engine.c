@@ -183,6 +183,46 @@ START_TEST(stop_strings_end_the_text_across_token_borders)
 }
 END_TEST
 
+/* Twice the first byte of a character of two: the first becomes U+FFFD when the second comes, the second in the end, when nothing does. */
+START_TEST(half_a_character_becomes_text_in_the_end)
+{
+    cuddle_engine *engine = new_engine(1);
+    cuddle_model *h = load_demo(engine);
+    const int32_t half = cuddle_tokenizer_id(cuddle_model_tokenizer(h), "\u00c3"); /* how byte-level vocabularies spell the byte C3 */
+    ck_assert_int_ge(half, 0);
+    cuddle_generation_options o = test_greedy(2);
+    o.allowed = &half;
+    o.allowed_count = 1;
+    heard seen = { .ends = 0 };
+    cuddle_request *r = submit(h, prompts[0], &o, on_event, &seen);
+    ck_ok(cuddle_request_wait(r, -1, &err));
+    const cuddle_result result = test_result(r);
+    ck_assert_uint_eq(result.count, 2);
+    ck_assert_str_eq(result.text, "\uFFFD\uFFFD");
+    ck_assert_str_eq(cuddle_request_next_text(r, NULL), result.text);
+    cuddle_request_free(r); /* joins the last callback */
+    ck_assert_uint_eq(seen.length, 6);
+
+    const int32_t halves[] = { half, cuddle_tokenizer_id(cuddle_model_tokenizer(h), "\u00c4") };
+    ck_assert_int_ge(halves[1], 0);
+    o = test_greedy(1); /* the text of beams is made in the end */
+    o.allowed = halves;
+    o.allowed_count = 2;
+    o.num_beams = o.n = 2;
+    r = submit(h, prompts[0], &o, NULL, NULL);
+    ck_ok(cuddle_request_wait(r, -1, &err));
+    for (int i = 0; i < 2; i++) {
+        cuddle_result beam = { .struct_size = sizeof beam };
+        ck_ok(cuddle_request_result_of(r, i, &beam, &err));
+        ck_assert_uint_eq(beam.count, 1);
+        ck_assert_str_eq(beam.text, "\uFFFD");
+    }
+    cuddle_request_free(r);
+    cuddle_model_free(h);
+    cuddle_engine_free(engine);
+}
+END_TEST
+
 START_TEST(stop_tokens_end_the_output)
 {
     cuddle_engine *engine = new_engine(1);
@@ -848,6 +888,7 @@ int main(void)
     tcase_add_test(tc, requests_share_steps_and_do_not_change_each_other);
     tcase_add_test(tc, events_and_polled_text_add_up_to_the_result);
     tcase_add_test(tc, stop_strings_end_the_text_across_token_borders);
+    tcase_add_test(tc, half_a_character_becomes_text_in_the_end);
     tcase_add_test(tc, stop_tokens_end_the_output);
     tcase_add_test(tc, prompt_logprobs_equal_those_of_the_tokens_when_produced);
     tcase_add_test(tc, a_continuation_keeps_its_leading_space);

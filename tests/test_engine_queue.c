@@ -80,6 +80,30 @@ START_TEST(a_prefix_is_computed_once)
 }
 END_TEST
 
+/* What launches of kernels go by: rows in all, the longest query, the longest context. */
+START_TEST(a_step_knows_its_sizes)
+{
+    cuddle_engine *engine = new_engine(0);
+    cuddle_model *h = load(engine, 4, 0, 0, CUDDLE_OFF);
+    const cuddle_generation_options o = test_greedy(4);
+    static const int lengths[] = { 5, 30, 12 };
+    cuddle_request *r[3];
+    for (int i = 0; i < 3; i++) r[i] = submit(h, i, lengths[i], &o);
+    test_step(engine);
+    ck_assert_int_eq(h->host.sequences, 3);
+    ck_assert_int_eq(h->host.tokens, 5 + 30 + 12);
+    ck_assert_int_eq(h->host.max_query, 30);
+    ck_assert_int_eq(h->host.max_kv, 30);
+    test_step(engine); /* a token of each */
+    ck_assert_int_eq(h->host.max_query, 1);
+    ck_assert_int_ge(h->host.max_kv, 31); /* a GPU rounds it up */
+    if (test_on_cpu()) ck_assert_int_eq(h->host.max_kv, 31);
+    for (int i = 0; i < 3; i++) cuddle_request_free(r[i]);
+    cuddle_model_free(h);
+    cuddle_engine_free(engine);
+}
+END_TEST
+
 /* Log-probabilities of a prompt come from its rows: those are computed, whatever the cache has. */
 START_TEST(a_prompt_whose_logprobs_are_wanted_is_computed)
 {
@@ -592,6 +616,7 @@ int main(void)
     tcase_set_timeout(t, 300);
     tcase_add_checked_fixture(t, setup, NULL);
     tcase_add_test(t, a_prefix_is_computed_once);
+    tcase_add_test(t, a_step_knows_its_sizes);
     tcase_add_test(t, a_prompt_whose_logprobs_are_wanted_is_computed);
     tcase_add_test(t, a_failed_step_leaves_nothing_to_take_over);
     tcase_add_test(t, a_cache_that_is_too_small_costs_time_only);

@@ -148,6 +148,41 @@ START_TEST(a_step_has_room_for_what_it_may_hold)
 }
 END_TEST
 
+/* Elements of the parts of a step's block, each rounded up to 16: ids 20, positions 2 * 20, starts 3 + 1, lengths 3, adapters 3, outputs 5; for each
+ * of two groups slots 20 and a table of 3 rows; rows to sample 5 * 10, picked 5. */
+START_TEST(a_steps_block_has_its_parts_one_after_the_other)
+{
+    const step_caps caps = { .tokens = 20, .sequences = 3, .outputs = 5, .axes = 2, .groups = 2, .table_width = { 4, 11 } };
+    static const size_t sizes[] = { 32, 48, 16, 16, 16, 16, 32, 16, 32, 48, 64, 16 };
+    static int32_t block[512];
+    step s;
+    cud_step_bind(&s, &caps, block);
+    const void *const parts[] = { s.ids, s.positions, s.starts, s.kv_lengths, s.adapters, s.output_rows, s.slots[0], s.block_table[0],
+                                  s.slots[1], s.block_table[1], s.sampling, s.picked };
+    const int32_t *at = block;
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; at += sizes[i++]) ck_assert_msg(parts[i] == at, "part %zu", i);
+    ck_assert_uint_eq(cud_step_bytes(&caps), (size_t)(at - block) * sizeof *block);
+    ck_assert_int_eq(s.axes, 2);
+    ck_assert_int_eq(s.groups, 2);
+    ck_assert_int_eq(s.position_stride, 20);
+    ck_assert_int_eq(s.table_width[0], 4);
+    ck_assert_int_eq(s.table_width[1], 11);
+    cud_step_bind(&s, &caps, NULL);
+    ck_assert_ptr_null(s.picked);
+}
+END_TEST
+
+START_TEST(a_step_that_no_memory_holds_is_refused)
+{
+    step_caps caps = { .tokens = 1, .sequences = INT32_MAX, .outputs = 1, .axes = 1, .groups = 1, .table_width = { 1 << 29 } };
+    ck_assert_uint_gt(cud_step_bytes(&caps), (size_t)INT32_MAX << 31); /* nearly 2^60 elements of 4 bytes */
+    caps.table_width[0] = INT32_MAX; /* 2^62 elements */
+    ck_assert_uint_eq(cud_step_bytes(&caps), 0);
+    caps = (step_caps){ .tokens = 1, .sequences = INT32_MAX, .outputs = 1, .axes = 1, .groups = 4, .table_width = { 1 << 30, 1 << 30, 1 << 30, 1 << 30 } };
+    ck_assert_uint_eq(cud_step_bytes(&caps), 0); /* in all */
+}
+END_TEST
+
 /* Of tables of which a token reads one row, all but the head's is left out of what a token reads. */
 START_TEST(parameters_are_counted)
 {
@@ -218,6 +253,8 @@ int main(void)
     TCase *tc = tcase_create("model");
     tcase_add_test(tc, the_cache_takes_half_of_what_is_free);
     tcase_add_test(tc, a_step_has_room_for_what_it_may_hold);
+    tcase_add_test(tc, a_steps_block_has_its_parts_one_after_the_other);
+    tcase_add_test(tc, a_step_that_no_memory_holds_is_refused);
     tcase_add_test(tc, parameters_are_counted);
     tcase_add_test(tc, a_type_that_a_cache_cannot_have_is_refused);
     tcase_add_test(tc, steps_run_as_the_model_was_asked_to);

@@ -276,6 +276,8 @@ START_TEST(produced_tokens_alone_are_penalised)
     ck_assert_double_eq_tol(p[2] / p[8], exp(-0.75), 1e-6);
     nine(p, &how, ids, 6, 0);
     ck_assert_double_eq_tol(p[1] / p[8], 1, 1e-6);
+    nine(p, &how, ids, 6, 6); /* no prompt at all */
+    ck_assert_double_eq_tol(p[0] / p[8], exp(-1.25), 1e-6);
 }
 END_TEST
 
@@ -433,6 +435,27 @@ START_TEST(top_h_looks_at_a_hundred_tokens)
 END_TEST
 
 /* InfNanRemoveLogitsProcessor: no number becomes 0, an infinity the farthest number; what is suppressed behind it stays so. */
+/* An epsilon that no probability reaches leaves the likeliest, all of equal ones. */
+START_TEST(a_cut_off_leaves_the_likeliest)
+{
+    static const float rows[][4] = { { 0, 1, 1, 0.5f }, { 0.5f, 0, 0.75f, 0 } };
+    static const struct { int count; int32_t ids[2]; } want[] = { { 2, { 1, 2 } }, { 1, { 2 } } };
+    sampling how = plain();
+    sampler s;
+    how.epsilon_cutoff = 0.9f;
+    ck_ok(cud_sampler_init(&s, 4, &err));
+    for (int i = 0; i < 2; i++) {
+        float logits[4];
+        int count;
+        memcpy(logits, rows[i], sizeof logits);
+        ck_ok(cud_sample_candidates(&count, &s, &how, &(history){ .produced = 0 }, logits, &err));
+        ck_assert_int_eq(count, want[i].count);
+        for (int k = 0; k < count; k++) ck_assert_int_eq(s.candidates[k].id, want[i].ids[k]);
+    }
+    cud_sampler_free(&s);
+}
+END_TEST
+
 START_TEST(invalid_values_can_be_removed)
 {
     sampling how = plain();
@@ -530,6 +553,92 @@ START_TEST(bans_come_and_go)
 }
 END_TEST
 
+static void keep_line(cuddle_log_level level, const char *line, void *user)
+{
+    char *lines = user;
+    ck_assert_int_eq(level, CUDDLE_LOG_WARN);
+    strcat(strcat(lines, line), "\n");
+}
+
+static void read_settings(generation_config *config, const char *text, const logger *log)
+{
+    spec s = { .stacks = 1 };
+    s.stack[0].vocabulary = 50;
+    json_t *root;
+    ck_ok(cud_json_parse(&root, text, strlen(text), "generation_config.json", &err));
+    const json_view view = cud_json_view(root, "generation_config.json");
+    ck_ok(cud_generation_config_read(config, &view, &s, log, &err));
+    json_decref(root);
+}
+
+/* What is not known is named in a warning, unless it says nothing. */
+START_TEST(settings_without_effect_are_logged)
+{
+    char lines[1000] = "";
+    const logger log = { keep_line, lines, CUDDLE_LOG_WARN };
+    generation_config config;
+    read_settings(&config, "{\"temprature\": 0.5, \"use_cache\": true, \"num_beams\": 1, \"stop_strings\": [], \"mood\": null, \"pace\": 3}", &log);
+    ck_assert_str_eq(lines, "generation_config.json: \"temprature\" is not a known setting and has no effect\n"
+                            "generation_config.json: \"pace\" is not a known setting and has no effect\n");
+    cud_generation_config_free(&config);
+}
+END_TEST
+
+/* A checkpoint without the file: transformers' defaults, and the ends that config.json names. */
+START_TEST(a_checkpoint_may_have_no_settings)
+{
+    spec s = { .stacks = 1, .eos = { 7, 9 }, .eos_count = 2 };
+    s.stack[0].vocabulary = 50;
+    generation_config config;
+    memset(&config, 0xff, sizeof config);
+    ck_ok(cud_generation_config_load(&config, test_temp_dir(), &s, NULL, &err));
+    ck_assert(!config.do_sample && config.temperature == 1 && config.top_k == 50 && config.top_p == 1 && config.typical_p == 1);
+    ck_assert(config.repetition_penalty == 1 && config.decay_factor == 1 && config.min_p == 0 && config.top_h == 0);
+    ck_assert_int_eq(config.eos_count, 2);
+    ck_assert(config.eos[0] == 7 && config.eos[1] == 9);
+    ck_assert(config.suppress_count == 0 && config.max_new_tokens == 0 && config.forced_bos_count == 0);
+    cud_generation_config_free(&config);
+}
+END_TEST
+
+/* How many are made and given, and the log-probabilities that the best are found by. */
+START_TEST(choices_and_beams_are_counted)
+{
+    static const struct { int n, best_of, beams, logprobs; struct { int n, best_of, beams, logprobs; } want; } cases[] = {
+        { 0, 0, 0, -1, { 1, 1, 1, -1 } }, { 1, 1, 1, -1, { 1, 1, 1, -1 } }, { 3, 0, 0, -1, { 3, 3, 1, -1 } }, { 2, 5, 0, -1, { 2, 5, 1, 0 } },
+        { 2, 5, 0, 4, { 2, 5, 1, 4 } },   { 2, 2, 0, -1, { 2, 2, 1, -1 } }, { 0, 0, 2, -1, { 1, 2, 2, -1 } }, { 2, 0, 2, -1, { 2, 2, 2, -1 } },
+        { 2, 0, 5, -1, { 2, 5, 5, -1 } },
+    };
+    static const struct { int n, best_of, beams, max_tokens; cuddle_status status; const char *text; } refused[] = {
+        { 3, 2, 0, 4, CUDDLE_E_ARG, "best_of is 2, expected n, which is 3, or more" },
+        { 0, 2, 2, 4, CUDDLE_E_UNSUPPORTED, "num_beams is 2, which does not go with best_of" },
+        { 4, 0, 3, 4, CUDDLE_E_ARG, "n is 4, expected at most num_beams, which is 3" },
+        { 0, 0, 3, 0, CUDDLE_E_ARG, "num_beams is 3, but max_tokens is 0" },
+    };
+    generation_config config;
+    generation g;
+    cuddle_generation_options o;
+    cuddle_generation_options_init(&o, sizeof o);
+    read_settings(&config, "{}", NULL);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        o.n = cases[i].n, o.best_of = cases[i].best_of, o.num_beams = cases[i].beams, o.logprobs = cases[i].logprobs;
+        ck_ok(cud_generation_resolve(&g, &o, &config, 50, &err));
+        ck_assert_msg(g.n == cases[i].want.n && g.best_of == cases[i].want.best_of && g.beams == cases[i].want.beams && g.logprobs == cases[i].want.logprobs,
+                      "case %zu: n %d, best of %d, %d beams, %d log-probabilities", i, g.n, g.best_of, g.beams, g.logprobs);
+        cud_generation_free(&g);
+    }
+    o.logprobs = -1;
+    for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
+        o.n = refused[i].n, o.best_of = refused[i].best_of, o.num_beams = refused[i].beams, o.max_tokens = refused[i].max_tokens;
+        cud_error_clear(&err);
+        test_expect_failure(cud_generation_resolve(&g, &o, &config, 50, &err), refused[i].status, &err);
+        ck_assert_str_eq(err.text, refused[i].text);
+        cud_generation_free(&g);
+    }
+    cud_generation_config_free(&config);
+}
+END_TEST
+
 /* A checkpoint's settings, a request's options and the scratch, each with everything that can be in them. */
 START_TEST(what_is_taken_is_given_back)
 {
@@ -583,9 +692,13 @@ int main(void)
     tcase_add_test(tc, top_h_looks_at_a_hundred_tokens);
     tcase_add_test(tc, searching_sequences_finds_all_of_them);
     tcase_add_test(tc, forced_tokens_win_over_what_stands_before_them);
+    tcase_add_test(tc, a_cut_off_leaves_the_likeliest);
     tcase_add_test(tc, invalid_values_can_be_removed);
     tcase_add_test(tc, a_device_is_not_asked_for_what_it_cannot_do);
     tcase_add_test(tc, bans_come_and_go);
+    tcase_add_test(tc, settings_without_effect_are_logged);
+    tcase_add_test(tc, a_checkpoint_may_have_no_settings);
+    tcase_add_test(tc, choices_and_beams_are_counted);
     tcase_add_test(tc, what_is_taken_is_given_back);
     suite_add_tcase(suite, tc);
     return test_run(suite);

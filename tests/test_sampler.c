@@ -282,6 +282,57 @@ START_TEST(logits_that_are_no_numbers_are_refused)
 }
 END_TEST
 
+/* Wherever it is in a vocabulary that is looked at in strides and a rest, and whether the choice is drawn or not. */
+START_TEST(a_logit_that_is_no_number_is_named)
+{
+    enum { TOKENS = 40 };
+    cuddle_error err;
+    sampler s;
+    ck_ok(cud_sampler_init(&s, TOKENS, &err));
+    for (int at = 0; at < TOKENS; at++) {
+        for (int greedy = 0; greedy < 2; greedy++) {
+            const sampling how = { .greedy = greedy, .temperature = 1, .top_p = 1, .repetition_penalty = 1 };
+            float logits[TOKENS] = { 0 };
+            char want[80];
+            int32_t token;
+            logits[at] = NAN;
+            snprintf(want, sizeof want, "the model gave a logit that is not a number for token %d", at);
+            cud_error_clear(&err);
+            test_expect_failure(cud_sample(&token, &s, &how, &(history){ .produced = 0 }, logits, &err), CUDDLE_E_FORMAT, &err);
+            ck_assert_str_eq(err.text, want);
+        }
+    }
+    cud_sampler_free(&s);
+}
+END_TEST
+
+/* What a grammar allows is a bit for each token: the likeliest of those is chosen, and no other is drawn. */
+START_TEST(only_what_a_grammar_allows_is_chosen)
+{
+    enum { TOKENS = 70 };
+    cuddle_error err = { CUDDLE_OK, "" };
+    sampler s;
+    ck_ok(cud_sampler_init(&s, TOKENS, &err));
+    uint32_t allowed[3] = { 1u << 5, 1u << 1, 1u << 2 }; /* 5, 33, 66 */
+    for (int with = 0; with < 2; with++) {
+        float logits[2][TOKENS];
+        for (int i = 0; i < TOKENS; i++) logits[0][i] = logits[1][i] = i == 33 ? 3 : i % 7 == 0 ? 4 : 1; /* 63 is the last of the largest */
+        s.allowed = with ? allowed : NULL;
+        const sampling greedy = { .greedy = true, .temperature = 1, .top_p = 1, .repetition_penalty = 1 };
+        const sampling drawn = { .temperature = 1, .top_p = 1, .repetition_penalty = 1 };
+        int32_t token;
+        int count;
+        ck_ok(cud_sample(&token, &s, &greedy, &(history){ .produced = 0 }, logits[0], &err));
+        ck_assert_int_eq(token, with ? 33 : 0);
+        ck_ok(cud_sample_candidates(&count, &s, &drawn, &(history){ .produced = 0 }, logits[1], &err));
+        ck_assert_int_eq(count, with ? 3 : TOKENS);
+        const int32_t want[] = { 5, 33, 66 };
+        for (int i = 0; i < 3 && with; i++) ck_assert_int_eq(s.candidates[i].id, want[i]);
+    }
+    cud_sampler_free(&s);
+}
+END_TEST
+
 /* Of equals the lower ids stay, though looking for the fourth largest has moved them about. */
 START_TEST(equals_go_by_id_behind_top_k)
 {
@@ -396,6 +447,8 @@ int main(void)
     tcase_add_test(tc, greedy_takes_the_first_of_equal_logits);
     tcase_add_test(tc, first_tokens_can_be_suppressed);
     tcase_add_test(tc, logits_that_are_no_numbers_are_refused);
+    tcase_add_test(tc, a_logit_that_is_no_number_is_named);
+    tcase_add_test(tc, only_what_a_grammar_allows_is_chosen);
     tcase_add_test(tc, equals_go_by_id_behind_top_k);
     tcase_add_test(tc, what_adds_up_to_the_border_goes);
     tcase_add_test(tc, top_p_over_a_large_vocabulary_equals_a_full_sort);

@@ -438,6 +438,26 @@ START_TEST(a_prefix_is_shared_by_whole_pages_within_its_scope)
 }
 END_TEST
 
+/* Pages for what is known and one position more, and one for each that goes on: in three pages two tasks of 15 positions run, of 16 only one. */
+START_TEST(a_task_is_admitted_with_a_position_to_spare)
+{
+    for (int known = 15; known <= 16; known++) {
+        static job jobs[2];
+        world w;
+        world_new(&w, (scheduler_caps){ .tokens = 64, .sequences = 4, .outputs = 8, .queue = 10, .pages = 3 });
+        for (int i = 0; i < 2; i++) {
+            count_up(&jobs[i], 100 * i, 40);
+            ck_ok(job_submit(&w, &jobs[i], &generation, known, 40, 0, 0));
+        }
+        run_step(&w);
+        ck_assert(jobs[0].task.running);
+        ck_assert(jobs[1].task.running == (known == 15));
+        while (cud_scheduler_has_work(&w.s)) run_step(&w);
+        world_free(&w);
+    }
+}
+END_TEST
+
 /* A task that comes after another waits until that one has computed what both begin with, and does not hold up those behind it; if the other leaves,
  * it computes for itself. */
 START_TEST(who_comes_after_another_waits_for_its_prompt)
@@ -669,6 +689,54 @@ START_TEST(the_younger_gives_way_and_loses_nothing)
 }
 END_TEST
 
+/* Four pages, of which one that counts for more takes the last: whoever runs longest, and is the first in line, goes back to waiting by itself. */
+START_TEST(the_first_of_those_that_run_may_give_way)
+{
+    static job low, high;
+    world w;
+    world_new(&w, (scheduler_caps){ .tokens = 64, .sequences = 2, .outputs = 4, .queue = 2, .pages = 4 });
+    count_up(&low, 0, 5);
+    count_up(&high, 100, 30);
+    ck_ok(job_submit(&w, &low, &generation, 5, 40, 0, 0)); /* its second page is due at 17 positions */
+    run_step(&w);
+    ck_ok(job_submit(&w, &high, &generation, 30, 48, 1, 0)); /* its third at 33 */
+    run_step(&w);
+    ck_assert(low.task.running && low.task.at == 0 && high.task.running && high.task.at == 1);
+    while (low.task.running) {
+        ck_assert(high.used);
+        run_step(&w);
+        check_pages(&w);
+    }
+    ck_assert(high.task.running && high.task.at == 0);
+    ck_assert_int_eq(low.task.count, 17);
+    while (cud_scheduler_has_work(&w.s)) run_step(&w);
+    ck_assert_int_eq(high.task.preemptions, 0);
+    ck_assert_int_eq(low.task.preemptions, 1);
+    ck_assert_int_eq(low.made, 36); /* each once */
+    world_free(&w);
+}
+END_TEST
+
+START_TEST(a_scheduler_leaves_no_memory)
+{
+    static const int32_t ids[CUD_PAGE] = { 1 };
+    scheduler s;
+    task t = { .kind = &generation, .ids = ids, .count = CUD_PAGE, .outputs_from = CUD_PAGE - 1, .shares = true };
+    test_count_memory();
+    ck_ok(cud_scheduler_init(&s, &(scheduler_caps){ .tokens = 64, .sequences = 2, .outputs = 4, .queue = 2, .pages = 4 }, &err));
+    ck_ok(cud_task_init(&t, &s.caps, 40, &err));
+    ck_ok(cud_scheduler_submit(&s, &(task *){ &t }, 1, &err));
+    ck_assert_int_eq(cud_scheduler_plan(&s), CUD_PAGE);
+    cud_scheduler_done(&s, &t);
+    cud_scheduler_remove(&s, &t);
+    cud_task_free(&t);
+    cud_scheduler_free(&s);
+    const test_memory left = test_counted_memory();
+    ck_assert_int_eq(left.now, 0);
+    ck_assert_int_gt(left.peak, 0);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("scheduler");
@@ -679,6 +747,9 @@ int main(void)
     tcase_add_test(t, the_same_priority_goes_by_arrival_and_a_higher_one_first);
     tcase_add_test(t, a_higher_priority_makes_room_for_itself);
     tcase_add_test(t, a_prefix_is_shared_by_whole_pages_within_its_scope);
+    tcase_add_test(t, a_task_is_admitted_with_a_position_to_spare);
+    tcase_add_test(t, the_first_of_those_that_run_may_give_way);
+    tcase_add_test(t, a_scheduler_leaves_no_memory);
     tcase_add_test(t, who_comes_after_another_waits_for_its_prompt);
     tcase_add_test(t, a_fork_copies_a_part_of_a_page);
     tcase_add_test(t, a_fork_copies_what_is_there_and_the_same);

@@ -93,7 +93,7 @@ static cuddle_status compute(cuddle_model *h, produced *p, int count, cuddle_err
     if (!status) status = picks && cud_replay_fits(h, &ex) ? cud_replay_run(h, &ex, p, count, err) : run_plainly(h, &ex, p, count, picks, err);
     if (!status && picks) status = ex.ops->download(&ex, h->picked, h->device.picked, (size_t)h->device.outputs * sizeof *h->picked, err);
     if (!status && h->host.outputs == 0) status = ex.ops->finish(&ex, err); /* a download has waited already */
-    if (ex.ws.peak > h->workspace_peak) h->workspace_peak = ex.ws.peak;
+    h->step_workspace = ex.ws.peak;
     h->model_seconds = cud_now() - began;
     if (status) {
         h->ahead_count = 0;
@@ -269,6 +269,7 @@ static bool run_step(cuddle_engine *e)
         cud_log(&e->log, CUDDLE_LOG_ERROR, "%s", e->lost.text);
         failure = e->lost;
     }
+    if (rows > 0 && h->step_workspace > h->workspace_peak) h->workspace_peak = h->step_workspace; /* cuddle_model_memory() may be called meanwhile */
     const bool given_up = status == CUDDLE_E_BUSY; /* for a cancel, while it waited for weights: the requests stay as they are */
     if (rows > 0 && !given_up) {
         e->stats.steps++;

@@ -94,6 +94,7 @@ struct cuddle_model {
     scheduler scheduler;
     bool prefix_cache;
     bool stepping;
+    size_t workspace_peak; /* of all steps */
     double due_at; /* the first time that a request may have to end before its own end: 0 after a cancel; INFINITY: none has to */
 
     /* [step] */
@@ -103,8 +104,8 @@ struct cuddle_model {
     sampler sampler;
     uint32_t *allowed; /* [caps.sequences, vocabulary / 32, rounded up]: by the grammars of a step's requests */
     struct produced *produced; /* [caps.sequences] */
-    size_t workspace_peak;
-    double model_seconds; /* of the last step, in the model alone */
+    size_t step_workspace; /* of the last step */
+    double model_seconds;  /* of the last step, in the model alone */
 
     /* [step] on backends that pick tokens themselves */
     int32_t *picked;   /* [caps.outputs] */

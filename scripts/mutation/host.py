@@ -62,7 +62,8 @@ FAMILIES = {
                          ["test_bad_config", "test_processors", "test_bad_input", "test_generation", "test_engine"], share=3),
     "draw": Family(["runtime/core/draw.h"], ["test_sampler", "test_processors"]),
     "engine": Family(["runtime/engine/scheduler.c", "runtime/engine/pages.c", "runtime/engine/fill.c", "runtime/engine/output.c", "runtime/core/step.c"],
-                     ["test_scheduler", "test_engine_queue", "test_engine", "test_generation", "test_parity"], share=3),
+                     ["test_scheduler", "test_model", "test_engine_queue", "test_engine", "test_constrain", "test_generation", "test_beams", "test_parity"],
+                     share=3),
 }
 
 VARIANTS = [
