@@ -105,7 +105,7 @@ END_TEST
 
 /* ---------------------------------------------------------------------------------------------------------- the cache */
 
-enum { ROUNDS = 12, ASKED = 60, SOURCES = 5 };
+enum { ROUNDS = 6, ASKED = 40, SOURCES = 5 };
 
 typedef struct asker {
     pthread_t thread;
@@ -133,11 +133,11 @@ static void *ask_at_once(void *argument)
 {
     asker *a = argument;
     for (int i = 0; i < ROUNDS; i++) {
-        char source[16384]; /* takes milliseconds, so that the others have to wait */
+        char source[8192]; /* takes milliseconds, so that the others have to wait */
         size_t length = 0;
         double seconds;
         cuddle_error why = { CUDDLE_OK, "" };
-        for (int k = 0; k < 1500; k++) length += (size_t)snprintf(source + length, sizeof source - length, "%c%05d|", 'a' + i, k * 7919 % 100003);
+        for (int k = 0; k < 700; k++) length += (size_t)snprintf(source + length, sizeof source - length, "%c%05d|", 'a' + i, k * 7919 % 100003);
         snprintf(source + length, sizeof source - length, i % 3 == 2 ? "(?=a)" : "x");
         pthread_barrier_wait(a->start);
         a->status[i] = ask(&a->got[i], &seconds, a->cache, source, &why);
