@@ -293,7 +293,7 @@ def main() -> int:
     with contextlib.ExitStack() as stack:
         contestants = [stack.enter_context(Contestant(name, kind, options)) for name, kind, wanted in kinds if wanted]
         for c in contestants:  # once as large as it gets, before anything counts
-            c.run(prompts(options.requests), 2)
+            c.run(prompts(options.requests), min(2, options.tokens_out))
         for turn in range(options.rounds):
             for count in counts:
                 asked, expected = prompts(count), None
