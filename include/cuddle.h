@@ -511,7 +511,7 @@ typedef struct cuddle_engine_stats { /* since the engine began, but for what say
     cuddle_histogram interval_seconds;  /* between two tokens of a request */
     cuddle_histogram request_seconds;   /* from submission to the end */
     cuddle_histogram step_seconds;
-    double model_seconds; /* of step_seconds.sum, in the model; the rest is choosing requests, rows and tokens */
+    double model_seconds; /* of step_seconds.sum, in the model, which on CUDA picks tokens too; the rest is choosing requests, rows and tokens */
 } cuddle_engine_stats;
 CUDDLE_API cuddle_status cuddle_engine_get_stats(cuddle_engine *engine, cuddle_engine_stats *out, cuddle_error *err);
 
