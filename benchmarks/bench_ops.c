@@ -302,6 +302,38 @@ static void bench_simple(dtype type)
     drop(c.out.data), drop(c.x.data), drop(c.y.data), drop(c.w.data), drop(c.ids), drop(c.starts), drop(c.rope.cos_sin.data);
 }
 
+/* ---- sample: a token of each of 16 rows of a large vocabulary ---- */
+
+static cuddle_status run_sample(exec *ex, void *arg, cuddle_error *err)
+{
+    return ex->ops->sample(ex, arg, err); /* nothing is banned or penalised, so that the logits stay */
+}
+
+static void bench_sample(void)
+{
+    enum { ROWS = 16, VOCABULARY = 128256 };
+    static const struct { const char *what; sample_row row; } cases[] = {
+        { "sample greedy, 16 x 128256", { .greedy = 1, .temperature = 1, .top_p = 1 } },
+        { "sample, 16 x 128256", { .temperature = 0.8f, .top_p = 1 } },
+        { "sample top-k 50, top-p 0.95, 16 x 128256", { .temperature = 0.8f, .top_p = 0.95f, .top_k = 50 } },
+        { "sample top-p 0.95, 16 x 128256", { .temperature = 0.8f, .top_p = 0.95f } },
+    };
+    sample_row *rows = take(ROWS * sizeof *rows);
+    const tensor logits = matrix(CUDDLE_F32, ROWS, VOCABULARY);
+    for (int64_t i = 0; i < (int64_t)ROWS * VOCABULARY; i++) ((float *)logits.data)[i] *= 8; /* the likeliest is e^16 times as likely as the least likely */
+    sample_args a = { .logits = logits, .rows = rows, .picked = take(ROWS * sizeof(int32_t)) };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        for (int r = 0; r < ROWS; r++) {
+            rows[r] = cases[i].row;
+            rows[r].repetition_penalty = 1;
+            rows[r].counter = (uint32_t)r;
+            rows[r].seat = -1;
+        }
+        row(cases[i].what, median_seconds(cases[i].what, run_sample, &a), (double)ROWS * VOCABULARY * sizeof(float), 0);
+    }
+    drop(logits.data), drop(rows), drop(a.picked);
+}
+
 int main(int argc, char **argv)
 {
     cuddle_error err = { 0 };
@@ -324,6 +356,8 @@ int main(int argc, char **argv)
     printf("\n");
     bench_simple(CUDDLE_F32);
     bench_simple(CUDDLE_BF16);
+    printf("\n");
+    bench_sample();
     bench.b->ops->destroy(bench.b);
     return 0;
 }

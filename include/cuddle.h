@@ -511,7 +511,7 @@ typedef struct cuddle_engine_stats { /* since the engine began, but for what say
     cuddle_histogram interval_seconds;  /* between two tokens of a request */
     cuddle_histogram request_seconds;   /* from submission to the end */
     cuddle_histogram step_seconds;
-    double model_seconds; /* of step_seconds.sum, in the model; the rest is choosing requests, rows and tokens */
+    double model_seconds; /* of step_seconds.sum, in the model, which on CUDA picks tokens too; the rest is choosing requests, rows and tokens */
     uint64_t rows;        /* of all steps: positions that were computed, some of them again */
     uint64_t grammar_asked, grammar_hits; /* calls of cuddle_model_grammar(), and those of them that got what was there or was being compiled */
     cuddle_histogram grammar_seconds; /* compiling for the others, also in vain */

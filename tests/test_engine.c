@@ -301,6 +301,55 @@ START_TEST(prompt_logprobs_equal_those_of_the_tokens_when_produced)
 END_TEST
 
 /* Llama's decoder drops the first token's leading space; a continuation is not a first token. Every token here is a word with a space. */
+/* Where the backend picks tokens, log-probabilities bring logits to the host, and together with what is adjusted there the host picks: ways to the
+ * same tokens. */
+START_TEST(tokens_are_the_same_with_log_probabilities)
+{
+    enum { KINDS = 7 };
+    cuddle_engine *engine = new_engine(1);
+    cuddle_model *h = load_demo(engine);
+    const int32_t likely[] = { 260 };
+    const cuddle_sequence_bias bias = { likely, 1, 4 };
+    cuddle_generation_options o[KINDS];
+    for (int k = 0; k < KINDS; k++) {
+        o[k] = test_greedy(TOKENS);
+        o[k].temperature = 1.5f;
+        o[k].top_k = 0;
+        o[k].seed = (uint64_t)k;
+    }
+    o[1].frequency_penalty = 0.7f;
+    o[2].no_repeat_ngram_size = 2;
+    o[2].repetition_penalty = 1.3f;
+    o[3].sequence_bias = &bias;
+    o[3].sequence_bias_count = 1;
+    o[4].typical_p = 0.8f;
+    o[5].repetition_penalty = 1.3f;
+    o[5].top_p = 0.9f;
+    o[6].temperature = 0;
+    o[6].presence_penalty = 0.5f;
+    cuddle_request *r[3][KINDS];
+    for (int way = 0; way < 3; way++)
+        for (int k = 0; k < KINDS; k++) {
+            o[k].logprobs = way > 0 ? 2 : -1;
+            if (way == 2 && k != 1) o[k].frequency_penalty = 1e-30f; /* it changes nothing, but has to be adjusted */
+            r[way][k] = submit(h, "And the king said, ", &o[k], NULL, NULL);
+        }
+    for (int k = 0; k < KINDS; k++) {
+        const cuddle_result without = test_finished(r[0][k]);
+        ck_assert_uint_eq(without.count, TOKENS);
+        for (int way = 1; way < 3; way++) {
+            const cuddle_result with = test_finished(r[way][k]);
+            ck_assert_msg(memcmp(without.ids, with.ids, TOKENS * sizeof *with.ids) == 0, "other tokens of kind %d", k);
+            ck_assert(with.logprobs[TOKENS - 1] < 0 && with.logprobs[TOKENS - 1] > -100);
+        }
+    }
+    for (int way = 0; way < 3; way++)
+        for (int k = 0; k < KINDS; k++) cuddle_request_free(r[way][k]);
+    cuddle_model_free(h);
+    cuddle_engine_free(engine);
+}
+END_TEST
+
 START_TEST(a_continuation_keeps_its_leading_space)
 {
     char dir[512], path[600], json[8192];
@@ -891,6 +940,7 @@ int main(void)
     tcase_add_test(tc, half_a_character_becomes_text_in_the_end);
     tcase_add_test(tc, stop_tokens_end_the_output);
     tcase_add_test(tc, prompt_logprobs_equal_those_of_the_tokens_when_produced);
+    tcase_add_test(tc, tokens_are_the_same_with_log_probabilities);
     tcase_add_test(tc, a_continuation_keeps_its_leading_space);
     tcase_add_test(tc, a_foreign_loop_can_run_the_engine);
     tcase_add_test(tc, long_prompts_take_turns);

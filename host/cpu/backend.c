@@ -80,6 +80,7 @@ static const op_table cpu_ops = {
     .gather = cud_cpu_gather,
     .log_softmax = cud_cpu_log_softmax,
     .pooling = cud_cpu_pooling,
+    .sample = cud_cpu_sample,
     .finish = cpu_finish,
     .destroy = cpu_destroy,
 };
@@ -90,15 +91,18 @@ static void choose_kernels(cpu_backend *b, cpu_isa isa)
     b->rows = &cud_cpu_rows_portable;
     b->linear = &cud_cpu_linear_portable;
     b->attend = cud_cpu_attend_portable;
+    b->sample = cud_cpu_sample_portable;
 #if defined(__x86_64__)
     if (isa == ISA_AVX2) {
         b->rows = &cud_cpu_rows_avx2;
         b->linear = &cud_cpu_linear_avx2;
         b->attend = cud_cpu_attend_avx2;
+        b->sample = cud_cpu_sample_avx2;
     } else if (isa >= ISA_AVX512) {
         b->rows = &cud_cpu_rows_avx512;
         b->linear = &cud_cpu_linear_avx512;
         b->attend = cud_cpu_attend_avx512;
+        b->sample = cud_cpu_sample_avx512;
     }
     if (isa == ISA_AVX512_BF16) b->panel_bf16 = cud_cpu_linear_avx512bf16;
 #else

@@ -7,6 +7,7 @@
 #include "linear_kernels.h"
 #include "pool.h"
 #include "row_kernels.h"
+#include "sample_kernels.h"
 
 struct onednn;
 
@@ -17,6 +18,7 @@ typedef struct cpu_backend {
     const linear_kernels *linear;
     linear_fn panel_bf16; /* both sides bfloat16, multiplied as such; NULL: x is widened to float */
     attend_fn attend;
+    sample_fn sample;
     struct onednn *onednn; /* NULL: not built in, not wanted or not usable */
 } cpu_backend;
 
@@ -34,6 +36,7 @@ cuddle_status cud_cpu_copy_pages(exec *ex, const copy_pages_args *args, cuddle_e
 cuddle_status cud_cpu_gate(exec *ex, tensor out, tensor gate, tensor up, activation act, cuddle_error *err);
 cuddle_status cud_cpu_log_softmax(exec *ex, tensor x, cuddle_error *err);
 cuddle_status cud_cpu_pooling(exec *ex, const pooling_args *args, cuddle_error *err);
+cuddle_status cud_cpu_sample(exec *ex, const sample_args *args, cuddle_error *err);
 cuddle_status cud_cpu_gather(exec *ex, tensor out, tensor x, const int32_t *rows, cuddle_error *err);
 
 /* Runs fn over [0, rows) in ranges: on the calling thread if rows * cost, in elements, is little, else on the pool. */

@@ -80,6 +80,20 @@ VEC_INLINE float v_sum(vf a)
     const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
     return _mm_cvtss_f32(_mm_add_ss(two, _mm_shuffle_ps(two, two, 1)));
 }
+/* Whole parts of a >= 0; UINT32_MAX from 2^32 on. */
+VEC_INLINE void v_store_whole(uint32_t *p, vf a) { _mm512_storeu_si512(p, _mm512_cvttps_epu32(a)); }
+
+enum { WL = 8 }; /* 64-bit words in a vw */
+typedef __m512i vw;
+VEC_INLINE vw w_set1(uint64_t x) { return _mm512_set1_epi64((long long)x); }
+VEC_INLINE vw w_load_u32(const uint32_t *p) { return _mm512_cvtepu32_epi64(_mm256_loadu_si256((const __m256i *)p)); }
+VEC_INLINE void w_store(uint64_t *p, vw a) { _mm512_storeu_si512(p, a); }
+VEC_INLINE vw w_add(vw a, vw b) { return _mm512_add_epi64(a, b); }
+VEC_INLINE vw w_sub(vw a, vw b) { return _mm512_sub_epi64(a, b); }
+VEC_INLINE vw w_times(vw a, vw b) { return _mm512_mul_epu32(a, b); } /* of the lower halves */
+VEC_INLINE vw w_left(vw a, int n) { return _mm512_slli_epi64(a, (unsigned)n); }
+VEC_INLINE vw w_right(vw a, int n) { return _mm512_srli_epi64(a, (unsigned)n); }
+VEC_INLINE vw w_right_each(vw a, vw n) { return _mm512_srlv_epi64(a, n); }
 
 #elif defined(__AVX2__) && defined(__FMA__) && defined(__F16C__)
 #include <immintrin.h>
@@ -160,6 +174,25 @@ VEC_INLINE void v_store_sum4(float *out, vf a, vf b, vf c, vf d) /* lane pairs a
     const __m256 one = _mm256_add_ps(two, _mm256_permute_ps(two, 0xb1));
     _mm_storeu_ps(out, _mm_shuffle_ps(_mm256_castps256_ps128(one), _mm256_extractf128_ps(one, 1), 0x88));
 }
+VEC_INLINE void v_store_whole(uint32_t *p, vf a)
+{
+    const vf half = v_set1(0x1p31f), high = _mm256_cmp_ps(a, half, _CMP_GE_OQ), beyond = _mm256_cmp_ps(a, v_set1(0x1p32f), _CMP_GE_OQ);
+    const __m256i low = _mm256_cvttps_epi32(v_sub(a, _mm256_and_ps(high, half)));
+    const __m256i whole = _mm256_xor_si256(low, _mm256_slli_epi32(_mm256_castps_si256(high), 31));
+    _mm256_storeu_si256((__m256i *)(void *)p, _mm256_or_si256(whole, _mm256_castps_si256(beyond)));
+}
+
+enum { WL = 4 };
+typedef __m256i vw;
+VEC_INLINE vw w_set1(uint64_t x) { return _mm256_set1_epi64x((long long)x); }
+VEC_INLINE vw w_load_u32(const uint32_t *p) { return _mm256_cvtepu32_epi64(_mm_loadu_si128((const __m128i *)(const void *)p)); }
+VEC_INLINE void w_store(uint64_t *p, vw a) { _mm256_storeu_si256((__m256i *)(void *)p, a); }
+VEC_INLINE vw w_add(vw a, vw b) { return _mm256_add_epi64(a, b); }
+VEC_INLINE vw w_sub(vw a, vw b) { return _mm256_sub_epi64(a, b); }
+VEC_INLINE vw w_times(vw a, vw b) { return _mm256_mul_epu32(a, b); }
+VEC_INLINE vw w_left(vw a, int n) { return _mm256_slli_epi64(a, n); }
+VEC_INLINE vw w_right(vw a, int n) { return _mm256_srli_epi64(a, n); }
+VEC_INLINE vw w_right_each(vw a, vw n) { return _mm256_srlv_epi64(a, n); }
 
 #else /* four lanes of GCC's vectors: SSE2, NEON or plain code */
 
@@ -231,6 +264,22 @@ VEC_INLINE vf v_scale2(vf a, vf n)
 }
 VEC_INLINE float v_sum(vf a) { return (a[0] + a[2]) + (a[1] + a[3]); }
 VEC_INLINE void v_store_sum4(float *out, vf a, vf b, vf c, vf d) { out[0] = v_sum(a), out[1] = v_sum(b), out[2] = v_sum(c), out[3] = v_sum(d); }
+VEC_INLINE void v_store_whole(uint32_t *p, vf a)
+{
+    for (int i = 0; i < VL; i++) p[i] = a[i] < 0x1p32f ? (uint32_t)a[i] : UINT32_MAX;
+}
+
+enum { WL = 1 };
+typedef uint64_t vw;
+VEC_INLINE vw w_set1(uint64_t x) { return x; }
+VEC_INLINE vw w_load_u32(const uint32_t *p) { return *p; }
+VEC_INLINE void w_store(uint64_t *p, vw a) { *p = a; }
+VEC_INLINE vw w_add(vw a, vw b) { return a + b; }
+VEC_INLINE vw w_sub(vw a, vw b) { return a - b; }
+VEC_INLINE vw w_times(vw a, vw b) { return (uint64_t)(uint32_t)a * (uint32_t)b; }
+VEC_INLINE vw w_left(vw a, int n) { return a << n; }
+VEC_INLINE vw w_right(vw a, int n) { return a >> n; }
+VEC_INLINE vw w_right_each(vw a, vw n) { return a >> n; }
 #endif
 
 VEC_INLINE vf v_zero(void) { return v_set1(0.0f); }

@@ -209,7 +209,7 @@ typedef struct op_table {
      * logits, whatever else is running: what decides is integer sums and correctly rounded operations alone (core/draw.h). It becomes seen
      * in the row's seat. If a logit is not a number, the bitwise complement of the first such token; if no token is left, SAMPLE_NONE. */
     cuddle_status (*sample)(exec *ex, const sample_args *args, cuddle_error *err);
-    /* NULL where `sample` is. After a step of one row per sequence, with outputs and rows the same, the block becomes the next step's:
+    /* NULL where there are no graphs. After a step of one row per sequence, with outputs and rows the same, the block becomes the next step's:
      * ids are those picked (0 for none), positions, kv_lengths and counters go on by one, slots come from the block tables, which must be
      * complete. Padding stays padding. */
     cuddle_status (*advance)(exec *ex, const step *s, cuddle_error *err);

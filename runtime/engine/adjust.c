@@ -152,12 +152,12 @@ void cud_adjust_logits(sampler *s, const sampling *how, const history *past, flo
     if (bans & CUD_BAN_BEGIN) suppress(logits, s->vocabulary, how->begin_suppress, how->begin_suppress_count);
 }
 
-bool cud_sampling_needs_host(const sampling *how, const history *past)
+host_part cud_sampling_needs_host(const sampling *how, const history *past)
 {
     const bool adjusts = how->bias.count > 0 || how->bad_words.count > how->bad_words.singles || how->no_repeat_ngram > 0 ||
                          how->frequency_penalty != 0.0f || how->presence_penalty != 0.0f || how->remove_invalid;
-    if (adjusts || forces_bos(how, past) || forces_eos(how, past) || decays(how, past)) return true;
     const bool cuts = (how->typical_p > 0 && how->typical_p < 1) || (how->epsilon_cutoff > 0 && how->epsilon_cutoff < 1) ||
                       (how->eta_cutoff > 0 && how->eta_cutoff < 1) || how->top_h > 0;
-    return !how->greedy && cuts;
+    if (!how->greedy && cuts) return HOST_PICKS;
+    return adjusts || forces_bos(how, past) || forces_eos(how, past) || decays(how, past) ? HOST_ADJUSTS : HOST_NOTHING;
 }

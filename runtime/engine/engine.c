@@ -57,8 +57,22 @@ static int sweep(cuddle_model *h, cuddle_request **ended, int room)
     return count;
 }
 
-/* Runs h->host op by op: to the logits, and if `picks` to the picked tokens. */
-static cuddle_status run_plainly(cuddle_model *h, exec *ex, produced *p, int count, bool picks, cuddle_error *err)
+/* Brings logits to the host: all of the step's, or those of the requests that need them. */
+static cuddle_status fetch_logits(cuddle_model *h, exec *ex, const produced *p, int count, pick_plan plan, const float *logits, cuddle_error *err)
+{
+    const size_t vocabulary = (size_t)h->sampler.vocabulary;
+    if (plan == PICK_NONE) return ex->ops->download(ex, h->logits, logits, (size_t)h->host.outputs * vocabulary * sizeof *logits, err);
+    cuddle_status status = CUDDLE_OK;
+    for (int i = 0; i < count && !status; i++) {
+        const task *t = &p[i].request->task;
+        const size_t at = (size_t)t->step_first_output * vocabulary;
+        if (p[i].logits) status = ex->ops->download(ex, h->logits + at, logits + at, (size_t)t->step_outputs * vocabulary * sizeof *logits, err);
+    }
+    return status;
+}
+
+/* Runs h->host op by op: to the logits, and to the tokens that are picked. */
+static cuddle_status run_plainly(cuddle_model *h, exec *ex, produced *p, int count, pick_plan plan, cuddle_error *err)
 {
     model *m = h->m;
     tensor logits;
@@ -74,11 +88,17 @@ static cuddle_status run_plainly(cuddle_model *h, exec *ex, produced *p, int cou
     cuddle_status status = ex->ops->upload(ex, m->step_block, h->host_block, m->step_bytes, err);
     if (!status) status = cud_model_copy_pages(ex, m, s, err);
     if (!status) status = cud_model_forward(ex, m, s, &logits, err);
-    if (!status) cud_constrain_masks(h, p, count); /* on a device the forward has only begun */
-    if (!status && picks) status = cud_pick_masks(h, ex, p, count, err);
-    if (!status && picks) return cud_model_sample(ex, m, s, logits, err);
-    if (!status && s->outputs > 0)
-        status = ex->ops->download(ex, h->logits, logits.data, (size_t)s->outputs * (size_t)logits.size[1] * sizeof(float), err);
+    if (status) return status;
+    double began = cud_now();
+    cud_constrain_masks(h, p, count); /* on a device the forward has only begun */
+    h->pick_seconds = cud_now() - began;
+    if (s->outputs > 0 && plan != PICK_ALL) status = fetch_logits(h, ex, p, count, plan, logits.data, err);
+    if (status || plan == PICK_NONE) return status;
+    began = cud_now();
+    status = cud_pick_masks(h, ex, p, count, err);
+    if (!status) status = cud_pick_adjust(h, ex, p, count, logits.data, err);
+    if (!status) status = cud_model_sample(ex, m, s, logits, err); /* which changes the logits */
+    h->pick_seconds += cud_now() - began;
     return status;
 }
 
@@ -87,20 +107,21 @@ static cuddle_status compute(cuddle_model *h, produced *p, int count, cuddle_err
 {
     exec ex;
     cud_model_exec(&ex, h->m, EXEC_RUN);
+    const pick_plan plan = cud_pick_plan(h, p, count);
+    cuddle_status status = plan == PICK_NONE ? CUDDLE_OK : cud_pick_prepare(h, &ex, p, count, err);
     const double began = cud_now();
-    const bool picks = cud_pick_on_device(h, p, count);
-    cuddle_status status = picks ? cud_pick_prepare(h, &ex, p, count, err) : CUDDLE_OK;
-    if (!status) status = picks && cud_replay_fits(h, &ex) ? cud_replay_run(h, &ex, p, count, err) : run_plainly(h, &ex, p, count, picks, err);
-    if (!status && picks) status = ex.ops->download(&ex, h->picked, h->device.picked, (size_t)h->device.outputs * sizeof *h->picked, err);
+    h->pick_seconds = 0;
+    if (!status) status = plan == PICK_ALL && cud_replay_fits(h, &ex) ? cud_replay_run(h, &ex, p, count, err) : run_plainly(h, &ex, p, count, plan, err);
+    if (!status && plan != PICK_NONE) status = ex.ops->download(&ex, h->picked, h->device.picked, (size_t)h->device.outputs * sizeof *h->picked, err);
     if (!status && h->host.outputs == 0) status = ex.ops->finish(&ex, err); /* a download has waited already */
     h->step_workspace = ex.ws.peak;
-    h->model_seconds = cud_now() - began;
+    h->model_seconds = cud_now() - began - h->pick_seconds;
     if (status) {
         h->ahead_count = 0;
         (void)ex.ops->finish(&ex, NULL); /* what was begun may still be reading the host's block */
         return status;
     }
-    for (int i = 0; i < count; i++) cud_output_take(&p[i], h, picks);
+    for (int i = 0; i < count; i++) cud_output_take(&p[i], h);
     return CUDDLE_OK;
 }
 

@@ -105,7 +105,8 @@ struct cuddle_model {
     uint32_t *allowed; /* [caps.sequences, vocabulary / 32, rounded up]: by the grammars of a step's requests */
     struct produced *produced; /* [caps.sequences] */
     size_t step_workspace; /* of the last step */
-    double model_seconds;  /* of the last step, in the model alone */
+    double model_seconds; /* of the last step, in the model alone */
+    double pick_seconds;  /* in picking its tokens; a device that runs ahead only begins meanwhile */
 
     /* [step] on backends that pick tokens themselves */
     int32_t *picked;   /* [caps.outputs] */
@@ -216,12 +217,19 @@ void cud_fill(cuddle_model *h);
 /* ---- pick.c: tokens picked by the device; [step], no lock ---- */
 
 struct produced;
-/* Can the device pick every token of the step? */
-bool cud_pick_on_device(const cuddle_model *h, const struct produced *p, int count);
+typedef enum pick_plan {
+    PICK_NONE, /* the host picks every token of the step */
+    PICK_SOME, /* the host needs the logits of some */
+    PICK_ALL   /* all that is wanted of the step are the tokens that the device picks */
+} pick_plan;
+/* Notes for each request of the step whether the device picks its token, and whether the host needs its logits. */
+pick_plan cud_pick_plan(const cuddle_model *h, struct produced *p, int count);
 /* Fills the sampling rows of h->host and sends the marks that are not up to date, but for what grammars allow. */
 cuddle_status cud_pick_prepare(cuddle_model *h, exec *ex, const struct produced *p, int count, cuddle_error *err);
 /* Sends that, once cud_constrain_masks() has been called. */
 cuddle_status cud_pick_masks(cuddle_model *h, exec *ex, const struct produced *p, int count, cuddle_error *err);
+/* Adjusts what has been fetched into h->logits and has to be, and sends it back. */
+cuddle_status cud_pick_adjust(cuddle_model *h, exec *ex, const struct produced *p, int count, float *logits, cuddle_error *err);
 /* The token for a request from h->picked. */
 cuddle_status cud_pick_take(int32_t *token, cuddle_model *h, cuddle_request *r, cuddle_error *err);
 
@@ -252,13 +260,16 @@ typedef struct produced { /* by one request in one step */
     int tokens_from;   /* count before the step */
     const uint32_t *allowed; /* tokens that may come by its grammar; NULL: all */
     bool unmasked;     /* these could not be found: `failure` says why */
+    bool picked;       /* its token, by the device */
+    bool logits;       /* of its outputs, on the host */
+    bool adjusts;      /* them there, before its token is picked by the device */
     cuddle_finish finish;
     cuddle_error failure;
 } produced;
 
 /* Takes in the logits of p->request's rows, or the token that the device picked: log-probabilities of its prompt, and a new token if it
  * was its turn. */
-void cud_output_take(produced *p, cuddle_model *h, bool picked);
+void cud_output_take(produced *p, cuddle_model *h);
 history cud_request_past(const cuddle_request *r); /* what the next token follows */
 /* Does this token end the output? */
 bool cud_output_ends(const cuddle_request *r, int32_t token);

@@ -164,12 +164,12 @@ cuddle_status cud_output_whole_text(cuddle_request *r, cuddle_error *err)
     return status ? status : cud_text_append(&r->text, piece, length, err);
 }
 
-void cud_output_take(produced *p, cuddle_model *h, bool picked)
+void cud_output_take(produced *p, cuddle_model *h)
 {
     cuddle_request *r = p->request;
     const int vocabulary = h->sampler.vocabulary;
     float *logits = h->logits + (size_t)r->task.step_first_output * (size_t)vocabulary;
-    if (r->g.prompt_logprobs && r->task.computed < r->prompt_count && !picked) take_prompt_logprobs(r, logits, vocabulary);
+    if (r->g.prompt_logprobs && r->task.computed < r->prompt_count && p->logits) take_prompt_logprobs(r, logits, vocabulary);
     if (r->whole->beam) r->whole->beam->in_step++;
     if (!cud_request_samples(r) || r->task.step_outputs == 0) return;
     float *last = logits + (size_t)(r->task.step_outputs - 1) * (size_t)vocabulary;
@@ -187,7 +187,8 @@ void cud_output_take(produced *p, cuddle_model *h, bool picked)
         return;
     }
     int32_t token = 0;
-    cuddle_status status = picked ? cud_pick_take(&token, h, r, &p->failure) : pick(&token, p, h, last);
+    cuddle_status status = p->picked ? cud_pick_take(&token, h, r, &p->failure) : pick(&token, p, h, last);
+    if (!status && p->picked && r->g.logprobs >= 0) take_logprobs(r, last, vocabulary, token);
     if (!status) status = take_token(p, token, &p->failure);
     if (status) p->finish = CUDDLE_FINISH_FAILED;
 }

@@ -1,20 +1,33 @@
 /* Picking tokens on the device: what each output row of a step needs for it, and the tokens that come back. Only what a row asks for
- * that the device does not do, log-probabilities and what cud_sampling_needs_host() names, brings the logits of a step to the host. */
+ * that the device does not do, log-probabilities and what cud_sampling_needs_host() names, brings its logits to the host. Where logits
+ * are only changed there they go back, so that the device picks from them. */
 #include "engine/engine.h"
 
 #include <string.h>
 
-bool cud_pick_on_device(const cuddle_model *h, const produced *p, int count)
+/* The host's part in picking a request's token. */
+static host_part host_part_of(const cuddle_request *r)
 {
-    if (!h->m->backend->ops->sample) return false;
+    const history past = cud_request_past(r);
+    if (r->whole->beam || r->task.step_outputs > 1 || !cud_request_samples(r)) return HOST_PICKS;
+    const host_part part = cud_sampling_needs_host(&r->g.how, &past);
+    return part == HOST_ADJUSTS && (r->matcher || r->g.logprobs >= 0) ? HOST_PICKS : part; /* log-probabilities are of the untouched logits */
+}
+
+pick_plan cud_pick_plan(const cuddle_model *h, produced *p, int count)
+{
+    int picked = 0, logits = 0;
     for (int i = 0; i < count; i++) {
         const cuddle_request *r = p[i].request;
-        if (r->whole->beam) return false;
-        const history past = cud_request_past(r);
-        if (r->task.step_outputs > 0 && cud_sampling_needs_host(&r->g.how, &past)) return false;
-        if (r->task.step_outputs > 0 && (r->g.logprobs >= 0 || r->task.step_outputs > 1 || !cud_request_samples(r))) return false;
+        if (r->task.step_outputs == 0) continue;
+        const host_part part = h->m->backend->ops->sample ? host_part_of(r) : HOST_PICKS;
+        p[i].picked = part != HOST_PICKS;
+        p[i].adjusts = part == HOST_ADJUSTS;
+        p[i].logits = part != HOST_NOTHING || r->g.logprobs >= 0;
+        picked += p[i].picked;
+        logits += p[i].logits;
     }
-    return h->host.outputs > 0;
+    return picked == 0 ? PICK_NONE : logits == 0 ? PICK_ALL : PICK_SOME;
 }
 
 /* Does picking depend on which token it is, beyond its logit? */
@@ -32,8 +45,8 @@ static void set_mark(uint32_t *marks, int32_t id, int vocabulary)
 /* Brings a seat's marks up to date. They stay so as long as each token is picked on the device. */
 static cuddle_status update_marks(cuddle_model *h, exec *ex, const produced *p, cuddle_error *err)
 {
-    const model *m = h->m;
     cuddle_request *r = p->request;
+    const model *m = h->m;
     const sampling *how = &r->g.how;
     const int vocabulary = h->sampler.vocabulary;
     const history past = cud_request_past(r);
@@ -60,15 +73,34 @@ cuddle_status cud_pick_prepare(cuddle_model *h, exec *ex, const produced *p, int
     cuddle_status status = CUDDLE_OK;
     for (int i = 0; i < count && !status; i++) {
         cuddle_request *r = p[i].request;
-        if (r->task.step_outputs == 0) continue;
+        sample_row *rows = h->host.sampling + r->task.step_first_output;
+        for (int k = 0; k < r->task.step_outputs && !p[i].picked; k++)
+            rows[k] = (sample_row){ .greedy = 1, .temperature = 1, .top_p = 1, .repetition_penalty = 1, .seat = -1 };
+        if (!p[i].picked) continue;
+        if (p[i].adjusts) r->marked = -1; /* its token will not be marked */
         const sampling *how = &r->g.how;
-        const bool marks = needs_marks(how) || r->matcher;
-        h->host.sampling[r->task.step_first_output] = (sample_row){
+        const bool marks = (needs_marks(how) && !p[i].adjusts) || r->matcher;
+        *rows = (sample_row){
             .greedy = how->greedy, .temperature = how->temperature, .top_p = how->top_p, .min_p = how->min_p,
-            .repetition_penalty = how->repetition_penalty, .top_k = how->top_k, .seed = { (uint32_t)how->seed, (uint32_t)(how->seed >> 32) },
+            .repetition_penalty = p[i].adjusts ? 1 : how->repetition_penalty, .top_k = how->top_k, .seed = { (uint32_t)how->seed, (uint32_t)(how->seed >> 32) },
             .counter = (uint32_t)(r->task.count - r->prompt_count), .seat = marks ? r->task.seat : -1,
         };
         if (marks && !r->matcher) status = update_marks(h, ex, &p[i], err);
+    }
+    return status;
+}
+
+cuddle_status cud_pick_adjust(cuddle_model *h, exec *ex, const produced *p, int count, float *logits, cuddle_error *err)
+{
+    const size_t vocabulary = (size_t)h->sampler.vocabulary;
+    cuddle_status status = CUDDLE_OK;
+    for (int i = 0; i < count && !status; i++) {
+        if (!p[i].adjusts) continue;
+        const cuddle_request *r = p[i].request;
+        const history past = cud_request_past(r);
+        const size_t at = (size_t)r->task.step_first_output * vocabulary;
+        cud_adjust_logits(&h->sampler, &r->g.how, &past, h->logits + at);
+        status = ex->ops->upload(ex, logits + at, h->logits + at, vocabulary * sizeof *logits, err);
     }
     return status;
 }

@@ -99,7 +99,12 @@ void cud_adjust_logits(sampler *s, const sampling *how, const history *past, flo
 /* Tokens that may not be picked after `past` whatever their logits are, as far as the device can be told them in advance. */
 enum { CUD_BAN_BEGIN = 1 /* begin_suppress */, CUD_BAN_ENDS = 2 /* ends */ };
 unsigned cud_bans(const sampling *how, const history *past);
-/* Does picking a token need more than a device does: greed, temperature, top-k, top-p, min-p, repetition penalty and banned tokens? */
-bool cud_sampling_needs_host(const sampling *how, const history *past);
+/* What picking a token needs beyond what a device does: greed, temperature, top-k, top-p, min-p, repetition penalty and banned tokens. */
+typedef enum host_part {
+    HOST_NOTHING,
+    HOST_ADJUSTS, /* the logits, after which a device can pick */
+    HOST_PICKS
+} host_part;
+host_part cud_sampling_needs_host(const sampling *how, const history *past);
 
 #endif

@@ -90,13 +90,22 @@ static cuddle_generation_options options_of(int kind)
         o.bad_words = bad;
         o.bad_word_count = sizeof bad / sizeof *bad;
     }
-    if (kind == 9) { /* what the host has to pick, and with it the others for so long */
+    if (kind == 9) { /* what the host has to pick */
         o.max_tokens = 3;
         o.typical_p = 0.7f;
         o.frequency_penalty = 0.5f;
         o.sequence_bias = favoured;
         o.sequence_bias_count = 1;
     }
+    return o;
+}
+
+/* The same, and the host picks: what it has to adjust, which here is nothing, and log-probabilities go together only there. */
+static cuddle_generation_options on_host(int kind)
+{
+    cuddle_generation_options o = options_of(kind);
+    o.logprobs = 0;
+    if (!(o.frequency_penalty > 0)) o.frequency_penalty = 1e-30f;
     return o;
 }
 
@@ -119,7 +128,7 @@ static int tokens_of(int32_t *out, cuddle_request *r)
     return (int)result.count;
 }
 
-/* Whoever picks, the device or (for log-probabilities) the host, alone or among others, in a graph or not: the tokens are the same. */
+/* Whoever picks, the device or the host, alone or among others, in a graph or not: the tokens are the same. */
 START_TEST(tokens_are_those_that_the_host_picks)
 {
     cuddle_engine *e;
@@ -138,9 +147,8 @@ START_TEST(tokens_are_those_that_the_host_picks)
         cuddle_request_free(together[i]);
     }
     for (int i = 0; i < KINDS; i++) {
-        cuddle_generation_options on_host = options_of(i);
-        on_host.logprobs = 0;
-        cuddle_request *alone = submit(h, &on_host, i);
+        const cuddle_generation_options o = on_host(i);
+        cuddle_request *alone = submit(h, &o, i);
         ck_assert_int_eq(tokens_of(want, alone), counts[i]);
         cuddle_request_free(alone);
         for (int k = 0; k < counts[i]; k++) ck_assert_msg(got[i][k] == want[k], "kind %d, token %d: %d, the host picks %d", i, k, got[i][k], want[k]);
@@ -188,8 +196,7 @@ START_TEST(whatever_comes_and_goes)
         cuddle_request_free(r[i]);
     }
     for (int i = 0; i < REQUESTS; i++) {
-        cuddle_generation_options o = options_of(i % KINDS);
-        o.logprobs = 0; /* the host picks */
+        const cuddle_generation_options o = on_host(i % KINDS);
         cuddle_request *alone = submit(h, &o, i);
         do ck_ok(cuddle_engine_step(e, &worked, &err));
         while (worked);

@@ -1,6 +1,5 @@
-/* sample and advance, which the CPU backend does not have. What sample must pick is what cud_sample() picks on the host, which tests/test_sampler.c
- * compares with transformers. */
-#include "../op_support.h"
+/* What `sample` must pick is what cud_sample() picks on the host, which tests/test_sampler.c compares with transformers. */
+#include "op_support.h"
 
 #include "engine/sampler.h"
 
@@ -170,8 +169,8 @@ END_TEST
 START_TEST(matches_the_host_for_every_kind_of_logits)
 {
     op_env e;
-    if (!op_open(&e, _i, 1)) return;
-    static const int vocabularies[] = { 1, 2, 31, 257, 5000, 33000 }, rows[] = { 6, 12, 12, 10, 3, 1 };
+    if (!op_open(&e, _i, OP_THREADS)) return;
+    static const int vocabularies[] = { 1, 2, 31, 257, 5000, 33000 }, rows[] = { 6, 12, 12, 10, 3, OP_THREADS /* each takes one */ };
     for (int v = 0; v < 6; v++) {
         for (kind k = 0; k < KINDS; k++) {
             batch b;
@@ -231,7 +230,7 @@ END_TEST
 START_TEST(rows_are_independent)
 {
     op_env e;
-    if (!op_open(&e, _i, 1)) return;
+    if (!op_open(&e, _i, OP_THREADS)) return;
     int32_t alone, among[5];
     batch one, b;
     for (int place = 0; place < 5; place++) {
@@ -254,7 +253,7 @@ START_TEST(rows_are_independent)
 }
 END_TEST
 
-START_TEST(sample_refuses_by_name)
+START_TEST(refuses_by_name)
 {
     op_env e;
     if (!op_open(&e, _i, 1)) return;
@@ -263,120 +262,13 @@ START_TEST(sample_refuses_by_name)
     OP_RECORDED(&e, e.b->ops->sample(&e.ex, &a, &err));
     ck_assert_uint_gt(e.ex.ws.peak, 0);
     a.mark_words = 3;
-    OP_REFUSED(&e, e.b->ops->sample(&e.ex, &a, &err), CUDDLE_E_INTERNAL, "sample on cuda", "mark words");
+    OP_REFUSED(&e, e.b->ops->sample(&e.ex, &a, &err), CUDDLE_E_INTERNAL, "sample on " OP_NAME, "mark words");
     a.logits = cud_matrix(NULL, CUDDLE_BF16, 2, 100);
-    OP_REFUSED(&e, e.b->ops->sample(&e.ex, &a, &err), CUDDLE_E_UNSUPPORTED, "sample on cuda", "BF16");
+    OP_REFUSED(&e, e.b->ops->sample(&e.ex, &a, &err), CUDDLE_E_UNSUPPORTED, "sample on " OP_NAME, "BF16");
     a.logits = cud_matrix(NULL, CUDDLE_F32, 2, (1 << 20) + 1);
-    OP_REFUSED(&e, e.b->ops->sample(&e.ex, &a, &err), CUDDLE_E_UNSUPPORTED, "sample on cuda", "1048577");
+    OP_REFUSED(&e, e.b->ops->sample(&e.ex, &a, &err), CUDDLE_E_UNSUPPORTED, "sample on " OP_NAME, "1048577");
     a.logits = cud_vector(NULL, CUDDLE_F32, 2);
-    OP_REFUSED(&e, e.b->ops->sample(&e.ex, &a, &err), CUDDLE_E_INTERNAL, "sample on cuda", "rank");
-    op_close(&e);
-}
-END_TEST
-
-/* ---- advance ---- */
-
-enum { BLOCK = 5 }; /* rows of the step */
-
-/* Runs advance over the block behind `host` and downloads it to the same place. */
-static void run_advance(op_env *e, const step_caps *caps, int sequences, void *block)
-{
-    cuddle_error failure = { CUDDLE_OK, "" };
-    const size_t bytes = cud_step_bytes(caps);
-    step s = { .tokens = sequences, .sequences = sequences, .outputs = sequences, .max_query = 1 };
-    void *device = op_upload(e, block, bytes);
-    cud_step_bind(&s, caps, device);
-    OP_RUN(e, e->b->ops->advance(&e->ex, &s, &err));
-    ck_assert_msg(!e->b->ops->download(&e->ex, block, device, bytes, &failure), "%s", failure.text);
-}
-
-START_TEST(advance_makes_the_next_step)
-{
-    op_env e;
-    if (!op_open(&e, _i, 1)) return;
-    const step_caps caps = { .tokens = 7, .sequences = 6, .outputs = 8, .axes = 3, .groups = 2, .table_width = { 3, 2 } };
-    const size_t bytes = cud_step_bytes(&caps);
-    int32_t *before = op_host(&e, bytes), *after = op_host(&e, bytes);
-    for (size_t i = 0; i < bytes / sizeof *before; i++) before[i] = (int32_t)(1000 + i);
-    step s = { 0 };
-    cud_step_bind(&s, &caps, before);
-    /* Row 2 is padding; row 1 begins a page, row 3 has no page left in the second group, row 4 got no number. */
-    const int32_t lengths[BLOCK] = { 5, 16, 0, 32, 31 }, picked[BLOCK] = { 7, 0, 99, 8, -5 };
-    const int32_t tables[2][BLOCK][3] = { { { 40, 41, 42 }, { 50, 51, 52 }, { 60, 61, 62 }, { 70, 71, 72 }, { 80, 81, 82 } },
-                                          { { 9, 8 }, { 7, 6 }, { 5, 4 }, { 3, 2 }, { 1, 0 } } };
-    for (int i = 0; i < BLOCK; i++) {
-        s.kv_lengths[i] = lengths[i];
-        s.picked[i] = picked[i];
-        if (i == 2) s.slots[0][i] = s.slots[1][i] = -1;
-        for (int g = 0; g < 2; g++) memcpy(s.block_table[g] + i * caps.table_width[g], tables[g][i], (size_t)caps.table_width[g] * sizeof(int32_t));
-    }
-    memcpy(after, before, bytes);
-    run_advance(&e, &caps, BLOCK, before);
-
-    step want = { 0 }; /* by hand; what is not named stays */
-    cud_step_bind(&want, &caps, after);
-    const int32_t ids[BLOCK] = { 7, 0, want.ids[2], 8, 0 }, kv[BLOCK] = { 6, 17, 0, 33, 32 };
-    const int32_t slots[2][BLOCK] = { { 40 * 16 + 5, 51 * 16, -1, 72 * 16, 81 * 16 + 15 }, { 9 * 16 + 5, 6 * 16, -1, -1, 15 } };
-    for (int i = 0; i < BLOCK; i++) {
-        want.ids[i] = ids[i];
-        want.kv_lengths[i] = kv[i];
-        for (int g = 0; g < 2; g++) want.slots[g][i] = slots[g][i];
-        if (i == 2) continue;
-        want.sampling[i].counter++;
-        for (int a = 0; a < 3; a++) want.positions[a * want.position_stride + i]++;
-    }
-    for (size_t i = 0; i < bytes / sizeof *before; i++)
-        if (before[i] != after[i]) ck_abort_msg("word %d of the block is %d, expected %d", (int)i, before[i], after[i]);
-    op_close(&e);
-}
-END_TEST
-
-START_TEST(advance_works_for_other_shapes) /* one group, one axis, more rows than a block of threads; and no group at all */
-{
-    op_env e;
-    if (!op_open(&e, _i, 1)) return;
-    for (int groups = 0; groups < 2; groups++) {
-        enum { ROWS = 150 };
-        const step_caps caps = { .tokens = ROWS, .sequences = ROWS, .outputs = ROWS, .axes = 1, .groups = groups, .table_width = { 4 } };
-        const size_t bytes = cud_step_bytes(&caps);
-        int32_t *block = op_host(&e, bytes);
-        memset(block, 0, bytes);
-        step s = { 0 };
-        cud_step_bind(&s, &caps, block);
-        for (int i = 0; i < ROWS; i++) {
-            s.kv_lengths[i] = i % 64;
-            s.picked[i] = 2 * i;
-            for (int p = 0; groups && p < 4; p++) s.block_table[0][i * 4 + p] = i * 4 + p + 1;
-        }
-        run_advance(&e, &caps, ROWS, block);
-        for (int i = 0; i < ROWS; i++) {
-            const int length = i % 64, on = length > 0;
-            ck_assert_int_eq(s.ids[i], on ? 2 * i : 0);
-            ck_assert_int_eq(s.positions[i], on);
-            ck_assert_int_eq(s.kv_lengths[i], length + on);
-            ck_assert_uint_eq(s.sampling[i].counter, (unsigned)on);
-            if (groups) ck_assert_int_eq(s.slots[0][i], on ? (i * 4 + length / 16 + 1) * 16 + length % 16 : 0);
-        }
-        op_reset(&e);
-    }
-    op_close(&e);
-}
-END_TEST
-
-START_TEST(advance_refuses_by_name)
-{
-    op_env e;
-    if (!op_open(&e, _i, 1)) return;
-    step s = { .tokens = 3, .sequences = 3, .outputs = 3, .axes = 1, .groups = 1 };
-    OP_RECORDED(&e, e.b->ops->advance(&e.ex, &s, &err));
-    s.tokens = 4;
-    OP_REFUSED(&e, e.b->ops->advance(&e.ex, &s, &err), CUDDLE_E_INTERNAL, "advance on cuda", "4 tokens");
-    s.tokens = 3, s.outputs = 2;
-    OP_REFUSED(&e, e.b->ops->advance(&e.ex, &s, &err), CUDDLE_E_INTERNAL, "advance on cuda", "2 outputs");
-    s.outputs = 3, s.axes = CUD_MAX_AXES + 1;
-    OP_REFUSED(&e, e.b->ops->advance(&e.ex, &s, &err), CUDDLE_E_INTERNAL, "advance on cuda", "5 position axes");
-    s.tokens = s.sequences = s.outputs = 0, s.axes = 1; /* no rows: nothing is launched */
-    OP_RUN(&e, e.b->ops->advance(&e.ex, &s, &err));
+    OP_REFUSED(&e, e.b->ops->sample(&e.ex, &a, &err), CUDDLE_E_INTERNAL, "sample on " OP_NAME, "rank");
     op_close(&e);
 }
 END_TEST
@@ -390,9 +282,6 @@ int main(void)
     tcase_add_loop_test(tc, matches_the_host_for_every_combination_of_options, 0, OP_LEVELS);
     tcase_add_loop_test(tc, draws_depend_on_seed_and_counter, 0, OP_LEVELS);
     tcase_add_loop_test(tc, rows_are_independent, 0, OP_LEVELS);
-    tcase_add_loop_test(tc, sample_refuses_by_name, 0, OP_LEVELS);
-    tcase_add_loop_test(tc, advance_makes_the_next_step, 0, OP_LEVELS);
-    tcase_add_loop_test(tc, advance_works_for_other_shapes, 0, OP_LEVELS);
-    tcase_add_loop_test(tc, advance_refuses_by_name, 0, OP_LEVELS);
+    tcase_add_loop_test(tc, refuses_by_name, 0, OP_LEVELS);
     return test_run(s);
 }
