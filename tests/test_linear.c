@@ -6,7 +6,7 @@
 static const struct { int64_t m, n, k; } shapes[] = { { 0, 3, 5 },    { 1, 1, 1 },    { 1, 5, 3 },    { 2, 4, 16 },    { 3, 7, 33 },
                                                       { 1, 70, 512 }, { 5, 65, 100 }, { 7, 64, 257 }, { 33, 130, 64 }, { 97, 70, 40 },
                                                       { 129, 17, 96 }, { 4, 3, 0 },      { 192, 50, 20 },
-                                                      { 2, 3, 4200 } };
+                                                      { 2, 3, 4200 }, { 26, 3, 4200 },  { 3, 2100, 8 } }; /* blocks of few rows, and of many columns */
 enum { SHAPES = sizeof shapes / sizeof *shapes };
 
 static double activate(double x, activation act)

@@ -10,11 +10,12 @@
 #include "core/op_checks.h"
 
 enum {
-    BLOCK_ROWS = 96,                     /* rows of x in one part */
-    BLOCK_COLS = 64,                     /* rows of W in one part, at most */
+    BLOCK_ROWS = 96,                     /* rows of x in one part, at most */
+    BLOCK_COLS = 64,                     /* rows of W in one part with that many rows of x */
+    FEW_COLS = 256,                      /* with few, at most: the beginning of a part is read before anything asked for it */
     TILE_SIZE = BLOCK_ROWS * BLOCK_COLS, /* floats, on the stack: 24 KiB */
     PACKED_ROWS = 512,                   /* rows of x that are converted to float at once */
-    CACHE_BYTES = 1024 << 10             /* of W in a block, which every few rows of x walk over */
+    CACHE_BYTES = 384 << 10              /* of x in a block, which every few rows of W walk over */
 };
 
 void cud_cpu_linear_finish(const linear_job *j, float *tile, int64_t row, int64_t rows, int64_t col, int64_t cols)
@@ -65,8 +66,8 @@ static void linear_part(void *arg, int part, int thread)
 {
     const linear_job *j = arg;
     (void)thread;
-    const int64_t row_blocks = (j->x.size[0] + BLOCK_ROWS - 1) / BLOCK_ROWS; /* of one block of W follow one another */
-    const int64_t row = part % row_blocks * BLOCK_ROWS, rows = cud_min64(BLOCK_ROWS, j->x.size[0] - row);
+    const int64_t row_blocks = (j->x.size[0] + j->block_rows - 1) / j->block_rows; /* of one block of W follow one another */
+    const int64_t row = part % row_blocks * j->block_rows, rows = cud_min64(j->block_rows, j->x.size[0] - row);
     const linear_block b = cud_cpu_linear_block(j, part / row_blocks);
     _Alignas(64) float tile[TILE_SIZE];
     const linear_panel p = {
@@ -88,12 +89,14 @@ static void run_own(exec *ex, tensor out, tensor x, const weight *w, const epilo
 {
     enum { LITTLE = 32 * 1024 }; /* products: a few microseconds */
     linear_job j = { .b = cud_cpu(ex), .out = out, .x = x, .w = w, .ep = ep, .panel = panel };
-    const int64_t row_blocks = (x.size[0] + BLOCK_ROWS - 1) / BLOCK_ROWS;
-    j.block_cols = w->transposed && x.size[0] == 1 ? LINEAR_MAX_COLS : BLOCK_COLS; /* rows of a transposed W are far apart */
-    const int64_t row_bytes = w->transposed ? 0 : w->k * (int64_t)cud_dtype_size(cud_wformat_dtype(w->format));
-    while (j.block_cols > 16 && (j.block_cols * row_bytes > CACHE_BYTES ||
-                                 cud_cpu_linear_blocks(w, j.block_cols) * row_blocks < 4 * (int64_t)j.b->base.threads))
-        j.block_cols /= 2;
+    const int64_t row_bytes = w->k * (int64_t)cud_dtype_size(x.type);
+    j.block_rows = BLOCK_ROWS;
+    while (!w->transposed && j.block_rows > 24 && j.block_rows * row_bytes > CACHE_BYTES) j.block_rows /= 2;
+    const int64_t row_blocks = (x.size[0] + j.block_rows - 1) / j.block_rows;
+    j.block_cols = BLOCK_COLS;
+    if (w->transposed && x.size[0] == 1) j.block_cols = LINEAR_MAX_COLS; /* rows of a transposed W are far apart */
+    else while (!w->transposed && j.block_cols < FEW_COLS && 2 * j.block_cols * cud_min64(x.size[0], j.block_rows) <= TILE_SIZE) j.block_cols *= 2;
+    while (j.block_cols > 16 && cud_cpu_linear_blocks(w, j.block_cols) * row_blocks < 4 * (int64_t)j.b->base.threads) j.block_cols /= 2;
     j.blocks = cud_cpu_linear_blocks(w, j.block_cols);
     const int parts = (int)(j.blocks * row_blocks);
     if (x.size[0] * w->n * w->k > LITTLE) cud_pool_run(j.b->pool, linear_part, &j, parts);

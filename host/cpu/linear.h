@@ -15,6 +15,7 @@ typedef struct linear_job {
     const weight *w;
     const epilogue *ep;
     linear_fn panel;            /* our own kernel for these types */
+    int64_t block_rows;         /* rows of x in a part; oneDNN takes all at once */
     int64_t block_cols, blocks; /* columns of a block; blocks over all segments: none crosses a border between two */
 } linear_job;
 

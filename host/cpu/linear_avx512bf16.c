@@ -8,7 +8,7 @@ VEC_INLINE __m512bh load_pairs_some(const uint16_t *p, int64_t n)
     return (__m512bh)_mm512_maskz_loadu_epi16((__mmask32)((1u << n) - 1u), p); /* n < 32 */
 }
 
-VEC_INLINE void tile(const linear_panel *p, int64_t m, int64_t n, int rows, int cols, int unused)
+VEC_INLINE void tile(const linear_panel *p, int64_t m, int64_t n, int rows, int cols, int unused, ahead next)
 {
     enum { STEP = 2 * VL };
     const uint16_t *x = (const uint16_t *)p->x + m * p->x_stride, *w = (const uint16_t *)p->w + n * p->w_stride;
@@ -25,6 +25,8 @@ VEC_INLINE void tile(const linear_panel *p, int64_t m, int64_t n, int rows, int 
         if (rows == 1) {
 #pragma GCC unroll 8
             for (int c = 0; c < cols; c++) ask_for(w, 2 * ((cols + c) * ws + i));
+        } else {
+            for (int c = next.from; c < next.to; c++) ask_for(w, 2 * ((cols + c) * ws + i));
         }
 #pragma GCC unroll 8
         for (int c = 0; c < cols; c++) b[c] = load_pairs(w + c * ws + i);

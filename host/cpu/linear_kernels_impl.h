@@ -6,7 +6,7 @@
  * each adds its terms one after another. */
 #include "linear_tiles.h"
 
-VEC_INLINE void tile(const linear_panel *p, int64_t m, int64_t n, int rows, int cols, wformat format)
+VEC_INLINE void tile(const linear_panel *p, int64_t m, int64_t n, int rows, int cols, wformat format, ahead next)
 {
     const float *x = (const float *)p->x + m * p->x_stride;
     const int64_t first = n * p->w_stride, xs = p->x_stride, ws = p->w_stride, k = p->k;
@@ -22,6 +22,8 @@ VEC_INLINE void tile(const linear_panel *p, int64_t m, int64_t n, int rows, int 
         if (rows == 1) {
 #pragma GCC unroll 8
             for (int c = 0; c < cols; c++) ask_for(p->w, size * (first + (cols + c) * ws + i));
+        } else {
+            for (int c = next.from; c < next.to; c++) ask_for(p->w, size * (first + (cols + c) * ws + i));
         }
 #pragma GCC unroll 8
         for (int c = 0; c < cols; c++) w[c] = v_load_as(format, p->w, first + c * ws + i);

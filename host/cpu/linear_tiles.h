@@ -15,32 +15,42 @@ enum { TILE_ROWS = 6 }; /* 24 sums, 4 weights, 1 activation: 29 of 32 registers 
 enum { TILE_ROWS = 2 }; /* 8 + 4 + 1 of 16 */
 #endif
 
-#define PANEL_ROWS(tile, extra, p, m, n, left, cols)                      \
-    switch (left) {                                                       \
-    case 1: tile(p, m, n, 1, cols, extra); break;                         \
-    case 2: tile(p, m, n, 2, cols, extra); break;                         \
-    case 3: tile(p, m, n, TILE_ROWS > 2 ? 3 : 2, cols, extra); break;     \
-    case 4: tile(p, m, n, TILE_ROWS > 2 ? 4 : 2, cols, extra); break;     \
-    case 5: tile(p, m, n, TILE_ROWS > 2 ? 5 : 2, cols, extra); break;     \
-    default: tile(p, m, n, TILE_ROWS, cols, extra); break;                \
+/* Rows of the weights after a tile's own that it asks for while it multiplies: [from, to), counted from where its own end. */
+typedef struct ahead { int from, to; } ahead;
+
+#define PANEL_ROWS(tile, extra, p, m, n, rows, cols, next)                  \
+    switch (rows) {                                                         \
+    case 1: tile(p, m, n, 1, cols, extra, next); break;                     \
+    case 2: tile(p, m, n, 2, cols, extra, next); break;                     \
+    case 3: tile(p, m, n, TILE_ROWS > 2 ? 3 : 2, cols, extra, next); break; \
+    case 4: tile(p, m, n, TILE_ROWS > 2 ? 4 : 2, cols, extra, next); break; \
+    case 5: tile(p, m, n, TILE_ROWS > 2 ? 5 : 2, cols, extra, next); break; \
+    default: tile(p, m, n, TILE_ROWS, cols, extra, next); break;            \
     }
 
-#define PANEL(name, tile, extra)                                                                      \
-    static void name(const linear_panel *p)                                                           \
-    {                                                                                                 \
-        for (int64_t m = 0; m < p->rows; m += TILE_ROWS) {                                            \
-            const int left = (int)(p->rows - m < TILE_ROWS ? p->rows - m : TILE_ROWS);                \
-            int64_t n = 0;                                                                            \
-            for (; n + TILE_COLS <= p->cols; n += TILE_COLS)                                          \
-                PANEL_ROWS(tile, extra, p, m, n, left, TILE_COLS)                                     \
-            for (; n < p->cols; n++)                                                                  \
-                PANEL_ROWS(tile, extra, p, m, n, left, 1)                                             \
-        }                                                                                             \
+/* A few weight rows meet all rows of x before the next ones come, so that weights are read from memory once, while there is something to multiply;
+ * tiles are as even as they can be. */
+#define PANEL(name, tile, extra)                                                                              \
+    static void name(const linear_panel *p)                                                                   \
+    {                                                                                                         \
+        const int64_t tiles = (p->rows + TILE_ROWS - 1) / TILE_ROWS;                                          \
+        int64_t n = 0;                                                                                        \
+        for (; n + TILE_COLS <= p->cols; n += TILE_COLS)                                                      \
+            for (int64_t t = 0; t < tiles; t++) {                                                             \
+                const int64_t m = p->rows * t / tiles, end = p->rows * (t + 1) / tiles;                       \
+                const ahead next = { (int)(TILE_COLS * t / tiles), (int)(TILE_COLS * (t + 1) / tiles) };      \
+                PANEL_ROWS(tile, extra, p, m, n, (int)(end - m), TILE_COLS, next)                             \
+            }                                                                                                 \
+        for (; n < p->cols; n++)                                                                              \
+            for (int64_t t = 0; t < tiles; t++) {                                                             \
+                const int64_t m = p->rows * t / tiles, end = p->rows * (t + 1) / tiles;                       \
+                PANEL_ROWS(tile, extra, p, m, n, (int)(end - m), 1, ((ahead){ 0, 0 }))                        \
+            }                                                                                                 \
     }
 
-/* Asks for the 64 bytes at p, which may lie past the end of anything. A tile of one row is bound by reading its weights, and each row of them is a
- * stream of its own that ends where the machine's prefetcher has just caught up with it: so each tile asks for the next one's. Into the second
- * cache: the first one would lose x to it. */
+/* Asks for the 64 bytes at p, which may lie past the end of anything. Each row of weights is a stream of its own that ends where the machine's
+ * prefetcher has just caught up with it, and few rows of x are bound by reading them: so the tiles of some weight rows ask for the next ones, each
+ * for its share. Into the second cache: the first one would lose x to it. */
 VEC_INLINE void ask_for(const void *p, int64_t bytes)
 {
 #if defined(__GNUC__)
