@@ -301,6 +301,9 @@ def question_answering() -> list[dict]:
         def forward(input_ids=None, **_):
             n = input_ids.shape[1]
             start, end = (numbers(rng, n) for _ in range(2))
+            if keys.get("handle_impossible_answer") and len(question) > 3:
+                start[0] += 5 * UNIT
+                end[0] += 5 * UNIT
             windows.append([start, end])
             return QuestionAnsweringModelOutput(start_logits=tensor([start]), end_logits=tensor([end]))
 
@@ -334,7 +337,8 @@ def question_answering() -> list[dict]:
             keys["max_seq_len"] = rng.choice((24, 30))
             keys["doc_stride"] = rng.choice((4, 7))
         name = ["bert", "bert-cased", "unigram", "gpt2"][i % 4] if i % 3 != 1 else ["bert", "unigram"][i % 2]
-        case(name, rng.choice(("it?", "the end", "где")), contexts[i % len(contexts)], **keys)
+        context = " ".join(TEXTS[i % 10:i % 10 + 3]) if i % 6 == 1 else contexts[i % len(contexts)]
+        case(name, rng.choice(("it?", "the end", "где")), context, **keys)
     return cases
 
 

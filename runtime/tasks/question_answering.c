@@ -240,10 +240,11 @@ cuddle_status cud_question_answer(cud_answers *out, const cuddle_tokenizer *toke
                                   const char *context, size_t context_length, const cud_question_window *window, size_t windows,
                                   const cud_question_options *options, cuddle_error *err)
 {
-    job j = { .tokenizer = tokenizer, .context = context, .length = context_length, .o = options, .null_score = 1000000 };
+    job j = { .tokenizer = tokenizer, .context = context, .length = context_length, .o = options, .null_score = 1 };
     size_t most = 1;
     *out = (cud_answers){ 0 };
     cuddle_status status = check(question, question_length, &j, err);
+    if (!status && windows == 0) status = cud_fail(err, CUDDLE_E_ARG, "question-answering: no windows of the context");
     if (status) return status;
     for (size_t i = 0; i < windows; i++) most = window[i].encoding->count > most ? window[i].encoding->count : most;
     j.wanted = options->align_to_words ? 2 * options->top_k + 10 : options->top_k;
