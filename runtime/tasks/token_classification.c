@@ -253,9 +253,35 @@ static int by_start(const void *a, const void *b)
     return x->at < y->at ? -1 : x->at > y->at;
 }
 
+/* The pipeline compares the first entity with itself, too; where it is empty the two do not overlap, and it is there twice. */
+static cuddle_status repeat_empty(cud_entities *e, cuddle_error *err)
+{
+    size_t first = 0;
+    for (size_t i = 1; i < e->count; i++)
+        if (e->item[i].begin < e->item[first].begin) first = i;
+    const cud_entity *const empty = &e->item[first];
+    if (empty->begin < empty->end) return CUDDLE_OK;
+    cud_entity again = *empty;
+    again.word = malloc(again.word_length + 1);
+    if (!again.word) return cud_nomem(err, again.word_length + 1, "a word");
+    memcpy(again.word, empty->word, again.word_length + 1);
+    cud_entity *item = realloc(e->item, (e->count + 1) * sizeof *item);
+    if (!item) {
+        free(again.word);
+        return cud_nomem(err, (e->count + 1) * sizeof *item, "entities");
+    }
+    e->item = item;
+    memmove(item + first + 1, item + first, (e->count - first) * sizeof *item);
+    item[first] = again;
+    e->count++;
+    return CUDDLE_OK;
+}
+
 static cuddle_status merge_overlaps(cud_entities *e, cuddle_error *err)
 {
     if (e->count == 0) return CUDDLE_OK;
+    const cuddle_status status = repeat_empty(e, err);
+    if (status) return status;
     ranked *all = malloc(e->count * sizeof *all);
     if (!all) return cud_nomem(err, e->count * sizeof *all, "entities");
     const size_t count = e->count;

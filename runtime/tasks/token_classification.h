@@ -46,8 +46,7 @@ typedef struct cud_entities {
 } cud_entities;
 
 /* Entities of text[0..length) in the order of its tokens. Of entities of several windows that overlap, the longest stays, or the one with the higher
- * score; more than one window without aggregation is CUDDLE_E_ARG, as the pipeline has it. Where it would give an empty entity at the very front
- * twice, it is given once. Release with cud_entities_free(). */
+ * score; more than one window without aggregation is CUDDLE_E_ARG, as the pipeline has it. Release with cud_entities_free(). */
 cuddle_status cud_token_classify(cud_entities *out, const cuddle_tokenizer *tokenizer, const char *text, size_t length,
                                  const cud_token_window *window, size_t windows, const cud_token_options *options, cuddle_error *err);
 void cud_entities_free(cud_entities *e);
