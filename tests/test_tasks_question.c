@@ -132,6 +132,35 @@ START_TEST(the_best_spans_are_found)
 }
 END_TEST
 
+START_TEST(a_context_may_come_first) /* as for tokenizers that pad on the left */
+{
+    static const char text[] = "the \xd0\xb3\xd0\xb4\xd0\xb5", context[] = "in \xe6\x97\xa5\xe6\x9c\xac and there";
+    question q = ask(json_array_get(cases.cases, 0));
+    const cuddle_tokenize_input input = { .text = context, .length = strlen(context), .pair = text, .pair_length = strlen(text) };
+    cuddle_encoding *e = NULL;
+    cud_answers a;
+    clear();
+    ck_ok(cuddle_tokenize_with(&e, q.tokenizer, &input, NULL, &err));
+    float *start = calloc(e->count, sizeof *start), *end = calloc(e->count, sizeof *end);
+    ck_assert(start && end);
+    for (size_t i = 0; i < e->count; i++)
+        if (e->sequence_ids[i] == 1) start[i] = end[i] = 50; /* the question's tokens are the likeliest */
+        else if (e->sequence_ids[i] == 0 && e->begin[i] == strlen("in ")) start[i] = 9;
+        else if (e->sequence_ids[i] == 0 && e->begin[i] == strlen("in \xe6\x97\xa5\xe6\x9c\xac ")) end[i] = 9;
+    const cud_question_window window = { e, start, end };
+    const cud_question_options o = { .top_k = 1, .max_answer_tokens = 15, .align_to_words = true, .context_first = true };
+    ck_ok(cud_question_answer(&a, q.tokenizer, text, strlen(text), context, strlen(context), &window, 1, &o, &err));
+    ck_assert_uint_eq(a.count, 1);
+    ck_assert(a.item[0].begin == 3 && a.item[0].end == 13 && a.item[0].first == 3 && a.item[0].last == 9);
+    ck_assert_float_gt(a.item[0].score, 0.9f);
+    cud_answers_free(&a);
+    cuddle_encoding_free(e);
+    free(start);
+    free(end);
+    forget(&q);
+}
+END_TEST
+
 START_TEST(questions_that_are_none_are_refused)
 {
     question q = ask(json_array_get(cases.cases, 0));
@@ -224,6 +253,7 @@ int main(void)
     tcase_add_loop_test(tc, questions_are_answered_as_the_pipeline_does, 0, (int)json_array_size(cases.cases));
     tcase_add_test(tc, the_fixture_has_what_is_hard);
     tcase_add_test(tc, the_best_spans_are_found);
+    tcase_add_test(tc, a_context_may_come_first);
     tcase_add_test(tc, questions_that_are_none_are_refused);
     tcase_add_test(tc, memory_may_be_short);
     suite_add_tcase(suite, tc);

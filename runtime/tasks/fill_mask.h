@@ -39,8 +39,8 @@ typedef struct cud_fills {
     size_t masks, each;
 } cud_fills;
 
-/* logits[masks][vocabulary], a row for each mask in the order of cud_fill_mask_find(). A sequence is decoded without special tokens if there is one mask
- * in the text, else with them; padding is left out. Release with cud_fills_free(). */
+/* logits[masks][vocabulary], a row for each mask in the order of cud_fill_mask_find(). A sequence is decoded without special tokens if there is one
+ * mask in the text, else with them; padding is left out. Memory and time are those of masks * top_k texts. Release with cud_fills_free(). */
 cuddle_status cud_fill_mask(cud_fills *out, const cuddle_tokenizer *tokenizer, const int32_t *ids, size_t count, const float *logits,
                             size_t vocabulary, const cud_fill_mask_options *options, cuddle_error *err);
 void cud_fills_free(cud_fills *f);

@@ -135,7 +135,8 @@ static void locate(const job *j, const cuddle_encoding *e, const span *s, size_t
     while (*end < j->length && ((unsigned char)j->context[*end] & 0xc0) == 0x80) (*end)++;
 }
 
-/* What Python's lower() makes of the text. A sigma is the same wherever it stands, which decides the comparison as the final sigma of Python's does. */
+/* What Python's lower() makes of the text, but that a sigma is the same wherever it stands: Python's depends on what is around it, and two answers that
+ * differ in nothing but case have the same there. */
 static cuddle_status lower(char **out, size_t *length, const char *text, size_t count, cuddle_error *err)
 {
     char *key = malloc(count * 2 + 1); /* of the characters that change, U+0130 grows, from 2 bytes to 3; no other by more than half */
@@ -202,7 +203,9 @@ static cuddle_status hand_out(cud_answers *out, job *j, cuddle_error *err)
     if (status) return status;
     for (size_t i = 0; i < count; i++) {
         const answer *a = &j->answers[i];
-        out->item[i] = (cud_answer){ (float)a->score, a->begin, a->end, cud_characters_at(&characters, a->begin), cud_characters_at(&characters, a->end) };
+        out->item[i] = (cud_answer){ .score = (float)a->score, .begin = a->begin, .end = a->end };
+        out->item[i].first = cud_characters_at(&characters, a->begin);
+        out->item[i].last = cud_characters_at(&characters, a->end);
     }
     out->count = count;
     cud_characters_free(&characters);

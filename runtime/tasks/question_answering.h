@@ -30,7 +30,7 @@ typedef struct cud_question_options {
     size_t max_answer_tokens;     /* at least 1; the pipeline's default is 15: "max_answer_len" */
     bool handle_impossible_answer; /* no answer is one, too: an empty one, with the lowest score that any window gives it */
     bool align_to_words;          /* answers go from the beginning of a word to the end of one (the pipeline's default) */
-    bool context_first;           /* of the pair */
+    bool context_first;           /* of the pair. The pipeline then forbids no token (its p_mask is all 0); here answers are of the context */
 } cud_question_options;
 
 typedef struct cud_answer {

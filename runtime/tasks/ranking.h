@@ -7,8 +7,8 @@
 #include "tasks/text_classification.h"
 #include "tasks/writer.h"
 
-/* a[width] and b[width]: larger is more alike. Cosine; dot product; minus the Euclidean or Manhattan distance: sentence_transformers' util/similarity.py.
- * A vector of length 0 has cosine 0. */
+/* a[width] and b[width]: larger is more alike. Cosine; dot product; minus the Euclidean or Manhattan distance, as sentence_transformers'
+ * util/similarity.py has them. A vector of length 0 has cosine 0. */
 float cud_similarity_of(cud_similarity kind, const float *a, const float *b, size_t width);
 /* out[rows_a][rows_b]; CUDDLE_E_FORMAT where a result is not finite. */
 cuddle_status cud_similarities(float *out, cud_similarity kind, const float *a, size_t rows_a, const float *b, size_t rows_b, size_t width,

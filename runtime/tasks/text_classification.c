@@ -15,7 +15,8 @@ cuddle_status cud_problem_parse(cud_problem *out, const char *name, cuddle_error
         if (strcmp(name, names[i]) == 0) *out = (cud_problem)(i + 1);
     if (*out) return CUDDLE_OK;
     return cud_fail(err, CUDDLE_E_UNSUPPORTED,
-                    "config.json: \"problem_type\" is \"%.60s\", expected regression, single_label_classification or multi_label_classification", name);
+                    "config.json: \"problem_type\" is \"%.60s\", expected regression, single_label_classification or multi_label_classification",
+                    name);
 }
 
 /* In any case, whatever the locale. */
@@ -56,7 +57,8 @@ cuddle_status cud_classify(cud_label_score *out, size_t room, size_t *out_count,
     *out_count = 0;
     if (count == 0) return cud_fail(err, CUDDLE_E_ARG, "text-classification: no logits");
     if (o->label_count && o->label_count != count)
-        return cud_fail(err, CUDDLE_E_FORMAT, "text-classification: the model gives %zu logits, but config.json names %zu labels", count, o->label_count);
+        return cud_fail(err, CUDDLE_E_FORMAT, "text-classification: the model gives %zu logits, but config.json names %zu labels", count,
+                        o->label_count);
     cuddle_status status = cud_scores_finite(logits, count, "text-classification", "logit", err);
     if (status) return status;
     size_t most = o->top_k && o->top_k < count ? o->top_k : count;
