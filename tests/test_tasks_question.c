@@ -117,6 +117,7 @@ START_TEST(the_best_spans_are_found)
     for (size_t i = 0; i < a.count; i++) {
         sum += (double)a.item[i].score;
         ck_assert(i == 0 || a.item[i].score <= a.item[i - 1].score);
+        ck_assert_float_gt(a.item[i].score, 0); /* none begins or ends in the question */
         ck_assert(a.item[i].begin < a.item[i].end && a.item[i].end <= strlen(q.context));
     }
     ck_assert_uint_le(a.count, spans); /* equal answers are one */
@@ -128,6 +129,34 @@ START_TEST(the_best_spans_are_found)
             if (e->sequence_ids[i] == 1 && e->sequence_ids[k] == 1) whole += exp((double)(i % 2)) * exp((double)(k % 2)) / total / total;
     ck_assert_double_eq_tol(sum, whole, 1e-5);
     cud_answers_free(&a);
+    forget(&q);
+}
+END_TEST
+
+START_TEST(equal_answers_stay_in_order)
+{
+    static const char text[] = "it", context[] = "the there and THE token arg";
+    static const char *const want[] = { "the", "there", "and", "token", "arg" }; /* the first of them twice: it has the sum of both */
+    question q = ask(json_array_get(cases.cases, 0));
+    const cuddle_tokenize_input input = { .text = text, .length = strlen(text), .pair = context, .pair_length = strlen(context) };
+    cuddle_encoding *e = NULL;
+    cud_answers a;
+    clear();
+    ck_ok(cuddle_tokenize_with(&e, q.tokenizer, &input, NULL, &err));
+    float *same = calloc(e->count, sizeof *same);
+    ck_assert_ptr_nonnull(same);
+    const cud_question_window window = { e, same, same };
+    const cud_question_options o = { .top_k = 9, .max_answer_tokens = 1 };
+    ck_ok(cud_question_answer(&a, q.tokenizer, text, strlen(text), context, strlen(context), &window, 1, &o, &err));
+    ck_assert_uint_eq(a.count, 5);
+    for (size_t i = 0; i < 5; i++) {
+        ck_assert_uint_eq(a.item[i].end - a.item[i].begin, strlen(want[i]));
+        ck_assert(memcmp(context + a.item[i].begin, want[i], strlen(want[i])) == 0);
+        ck_assert_float_eq_tol(a.item[i].score, (i ? 1 : 2) / 49.0f, 1e-6f); /* seven tokens are allowed, the class token being one */
+    }
+    cud_answers_free(&a);
+    cuddle_encoding_free(e);
+    free(same);
     forget(&q);
 }
 END_TEST
@@ -185,6 +214,7 @@ START_TEST(questions_that_are_none_are_refused)
     q.o.top_k = 0;
     clear();
     test_expect_failure(answer(&a, &q), CUDDLE_E_ARG, &err);
+    ck_assert_str_eq(err.text, "question-answering: top_k is 0, expected at least 1");
     q.o.top_k = SIZE_MAX;
     clear();
     test_expect_failure(answer(&a, &q), CUDDLE_E_LIMIT, &err);
@@ -192,6 +222,7 @@ START_TEST(questions_that_are_none_are_refused)
     q.o.max_answer_tokens = 0;
     clear();
     test_expect_failure(answer(&a, &q), CUDDLE_E_ARG, &err);
+    ck_assert_str_eq(err.text, "question-answering: max_answer_len is 0, expected at least 1");
     q.o.max_answer_tokens = SIZE_MAX;
     clear();
     ck_ok(answer(&a, &q));
@@ -253,6 +284,7 @@ int main(void)
     tcase_add_loop_test(tc, questions_are_answered_as_the_pipeline_does, 0, (int)json_array_size(cases.cases));
     tcase_add_test(tc, the_fixture_has_what_is_hard);
     tcase_add_test(tc, the_best_spans_are_found);
+    tcase_add_test(tc, equal_answers_stay_in_order);
     tcase_add_test(tc, a_context_may_come_first);
     tcase_add_test(tc, questions_that_are_none_are_refused);
     tcase_add_test(tc, memory_may_be_short);

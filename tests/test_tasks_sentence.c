@@ -106,6 +106,24 @@ START_TEST(a_prompt_may_be_all_there_is)
 }
 END_TEST
 
+START_TEST(wide_rows_are_pooled_like_narrow_ones)
+{
+    enum { WIDTH = 150, TOKENS = 3 };
+    float hidden[TOKENS * WIDTH], out[CUD_POOLING_MODES * WIDTH], one[TOKENS], want[CUD_POOLING_MODES];
+    cud_module wide = { .in = WIDTH, .modes = CUD_POOLING_MODES }, narrow = { .in = 1, .modes = CUD_POOLING_MODES };
+    for (int i = 0; i < CUD_POOLING_MODES; i++) wide.mode[i] = narrow.mode[i] = (cud_pooling_mode)i;
+    for (int i = 0; i < TOKENS * WIDTH; i++) hidden[i] = (float)(i * 37 % 101) - 50;
+    for (size_t prompt = 0; prompt < TOKENS; prompt++) {
+        cud_pool(out, &wide, hidden, TOKENS, prompt);
+        for (int c = 0; c < WIDTH; c++) {
+            for (int t = 0; t < TOKENS; t++) one[t] = hidden[t * WIDTH + c];
+            cud_pool(want, &narrow, one, TOKENS, prompt);
+            for (int i = 0; i < CUD_POOLING_MODES; i++) ck_assert_float_eq(out[i * WIDTH + c], want[i]);
+        }
+    }
+}
+END_TEST
+
 START_TEST(sizes_that_do_not_fit_are_refused)
 {
     cud_sentence_layout l;
@@ -215,6 +233,7 @@ int main(void)
     tcase_add_loop_test(tc, embeddings_are_those_of_the_package, 0, (int)json_array_size(cases.cases));
     tcase_add_test(tc, a_plain_checkpoint_is_pooled);
     tcase_add_test(tc, a_prompt_may_be_all_there_is);
+    tcase_add_test(tc, wide_rows_are_pooled_like_narrow_ones);
     tcase_add_test(tc, sizes_that_do_not_fit_are_refused);
     tcase_add_test(tc, bad_layouts_have_their_sentences);
     tcase_add_test(tc, memory_may_be_short);

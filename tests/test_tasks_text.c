@@ -273,15 +273,17 @@ START_TEST(ranks_come_best_first)
 }
 END_TEST
 
-static const struct { const char *config; size_t labels; int function; } encoders[] = { /* function -1: refused */
-    { "{}", 1, CUD_FUNCTION_SIGMOID },
-    { "{}", 3, CUD_FUNCTION_NONE },
-    { "{\"sentence_transformers\": {\"activation_fn\": \"torch.nn.modules.linear.Identity\"}}", 1, CUD_FUNCTION_NONE },
+static const struct { const char *config; size_t labels; int function; const char *sentence; } encoders[] = { /* function -1: refused */
+    { "{}", 1, CUD_FUNCTION_SIGMOID, NULL },
+    { "{}", 3, CUD_FUNCTION_NONE, NULL },
+    { "{\"sentence_transformers\": {\"activation_fn\": \"torch.nn.modules.linear.Identity\"}}", 1, CUD_FUNCTION_NONE, NULL },
     { "{\"sentence_transformers\": {\"version\": \"4\"}, \"sbert_ce_default_activation_function\": \"torch.nn.modules.activation.Sigmoid\"}", 2,
-      CUD_FUNCTION_SIGMOID },
-    { "{\"sbert_ce_default_activation_function\": null}", 1, CUD_FUNCTION_SIGMOID },
-    { "{\"sbert_ce_default_activation_function\": \"torch.nn.modules.activation.Tanh\"}", 1, -1 },
-    { "{\"sentence_transformers\": {\"activation_fn\": \"mine.Sigmoid\"}}", 1, -1 },
+      CUD_FUNCTION_SIGMOID, NULL },
+    { "{\"sbert_ce_default_activation_function\": null}", 1, CUD_FUNCTION_SIGMOID, NULL },
+    { "{\"sbert_ce_default_activation_function\": \"torch.nn.modules.activation.Tanh\"}", 1, -1,
+      "config.json: \"sbert_ce_default_activation_function\" is \"torch.nn.modules.activation.Tanh\", expected torch.nn's Sigmoid or Identity" },
+    { "{\"sentence_transformers\": {\"activation_fn\": \"mine.Sigmoid\"}}", 1, -1,
+      "config.json: \"sentence_transformers.activation_fn\" is \"mine.Sigmoid\", expected torch.nn's Sigmoid or Identity" },
 };
 
 START_TEST(cross_encoders_say_how_they_score)
@@ -294,6 +296,7 @@ START_TEST(cross_encoders_say_how_they_score)
     const cuddle_status status = cud_cross_encoder_function(&function, &view, encoders[_i].labels, &err);
     if (encoders[_i].function < 0) {
         test_expect_failure(status, CUDDLE_E_UNSUPPORTED, &err);
+        ck_assert_str_eq(err.text, encoders[_i].sentence);
     } else {
         ck_ok(status);
         ck_assert_int_eq(function, (cud_function)encoders[_i].function);

@@ -173,7 +173,7 @@ static cuddle_status add(job *j, answer a, cuddle_error *err)
 static cuddle_status add_span(job *j, const cuddle_encoding *e, const span *s, cuddle_error *err)
 {
     answer a = { .score = (double)s->score };
-    size_t length;
+    size_t length = 0;
     name_item *item = NULL;
     locate(j, e, s, &a.begin, &a.end);
     cuddle_status status = lower(&a.key, &length, j->context + a.begin, a.end > a.begin ? a.end - a.begin : 0, err);

@@ -107,7 +107,7 @@ cuddle_status cud_zero_shot_hypotheses(cud_texts *out, const char *template_text
     if (!out->text) return cud_nomem(err, count * sizeof *out->text, "hypotheses");
     cuddle_status status = CUDDLE_OK;
     for (size_t i = 0; i < count && !status; i++) {
-        size_t length;
+        size_t length = 0;
         status = format(NULL, &length, template_text, labels[i], err);
         if (status) break;
         char *text = malloc(length + 1);
