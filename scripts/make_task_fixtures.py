@@ -42,8 +42,8 @@ TOKENIZERS = {  # folder of tests/tokenizers, and its tokenizer_config.json
     "metaspace": ("metaspace-always", SPM),
     "prefix": ("prefix", {"unk_token": "<unk>"}),
 }
-TEXTS = ["the token there, 2000 tokens.", "hello  do  it — in an argument", "привет there 🚀 the 日本 end", "naïve café in the Straße", "(a)b'c: 'd' and and and",
-         "नमस्ते the संसार", "x", "spaces   and\ttabs\nlines in it", "token token token token", "zzz unknowable qqq the end?", "가나다 then 文字 of the end 👩🏽‍💻 it",
+TEXTS = ["the token there, 2000 tokens.", "hello  do  it — in an argument", "привет there 🚀 the 日本 end", "naïve café in the Straße",
+         "(a)b'c: 'd' and and and", "नमस्ते the संसार", "x", "spaces   and\ttabs\nlines in it", "token token token token", "zzz unknowable qqq the end?", "가나다 then 文字 of the end 👩🏽‍💻 it",
          "The Ending: IN The Token!"]
 
 

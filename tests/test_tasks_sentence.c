@@ -152,6 +152,30 @@ START_TEST(sizes_that_do_not_fit_are_refused)
 }
 END_TEST
 
+START_TEST(any_folder_below_will_do)
+{
+    char longest[256] = "";
+    memset(longest, 'a', 255);
+    const char *const paths[] = { "", ".a", "a.", "...", "a..b/..c", "a//b", longest };
+    for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
+        char text[600];
+        json_t *root;
+        cud_sentence_layout l = { 0 };
+        snprintf(text, sizeof text,
+                 "[{\"type\": \"sentence_transformers.a.b.Transformer\", \"path\": \"%s\"}, "
+                 "{\"type\": \"sentence_transformers.Pooling\", \"path\": \"1\"}]",
+                 paths[i]);
+        clear();
+        ck_ok(cud_json_parse_list(&root, text, strlen(text), "modules.json", &err));
+        const json_view list = cud_json_view(root, "modules.json");
+        ck_ok(cud_layout_read_modules(&l, &list, &err));
+        ck_assert_str_eq(l.module[0].path, paths[i]);
+        cud_sentence_layout_free(&l);
+        json_decref(root);
+    }
+}
+END_TEST
+
 /* ---- tests/bad/sentence ---- */
 
 START_TEST(bad_layouts_have_their_sentences)
@@ -235,6 +259,7 @@ int main(void)
     tcase_add_test(tc, a_prompt_may_be_all_there_is);
     tcase_add_test(tc, wide_rows_are_pooled_like_narrow_ones);
     tcase_add_test(tc, sizes_that_do_not_fit_are_refused);
+    tcase_add_test(tc, any_folder_below_will_do);
     tcase_add_test(tc, bad_layouts_have_their_sentences);
     tcase_add_test(tc, memory_may_be_short);
     tcase_add_test(tc, reads_may_fail);

@@ -291,8 +291,9 @@ END_TEST
 
 START_TEST(joining_does_not_clean_up) /* as convert_tokens_to_string() and decode() of transformers */
 {
-    static const char json[] = "{\"decoder\": {\"type\": \"WordPiece\", \"prefix\": \"##\", \"cleanup\": false}, \"model\": {\"type\": \"WordPiece\", "
-                               "\"unk_token\": \"a\", \"continuing_subword_prefix\": \"##\", \"max_input_chars_per_word\": 9, \"vocab\": {\"a\": 0, \".\": 1}}}";
+    static const char json[] = "{\"decoder\": {\"type\": \"WordPiece\", \"prefix\": \"##\", \"cleanup\": false}, "
+                               "\"model\": {\"type\": \"WordPiece\", \"unk_token\": \"a\", \"continuing_subword_prefix\": \"##\", "
+                               "\"max_input_chars_per_word\": 9, \"vocab\": {\"a\": 0, \".\": 1}}}";
     static const char config[] = "{\"clean_up_tokenization_spaces\": true}";
     const cud_span_text token[] = { { "a", 1 }, { ".", 1 } };
     cuddle_tokenizer *t = NULL;
@@ -331,8 +332,9 @@ static cuddle_status run_mask(const json_t *c, cuddle_error *e)
     cud_fills f;
     (void)c;
     const cud_fill_mask_options o = { .top_k = 2 };
+    const size_t vocabulary = (size_t)cuddle_tokenizer_size(shared_tokenizer);
     const cuddle_status status =
-        cud_fill_mask(&f, shared_tokenizer, shared_encoding->ids, shared_encoding->count, shared_logits, (size_t)cuddle_tokenizer_size(shared_tokenizer), &o, e);
+        cud_fill_mask(&f, shared_tokenizer, shared_encoding->ids, shared_encoding->count, shared_logits, vocabulary, &o, e);
     cud_fills_free(&f);
     return status;
 }

@@ -135,8 +135,8 @@ static void locate(const job *j, const cuddle_encoding *e, const span *s, size_t
     while (*end < j->length && ((unsigned char)j->context[*end] & 0xc0) == 0x80) (*end)++;
 }
 
-/* What Python's lower() makes of the text, but that a sigma is the same wherever it stands: Python's depends on what is around it, and two answers that
- * differ in nothing but case have the same there. */
+/* What Python's lower() makes of the text, but that a sigma is the same wherever it stands: Python's depends on what is around it, and two answers
+ * that differ in nothing but case have the same there. */
 static cuddle_status lower(char **out, size_t *length, const char *text, size_t count, cuddle_error *err)
 {
     char *key = malloc(count * 2 + 1); /* of the characters that change, U+0130 grows, from 2 bytes to 3; no other by more than half */

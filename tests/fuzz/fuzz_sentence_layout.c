@@ -10,9 +10,10 @@ static void check_modules(const cud_sentence_layout *l)
 {
     if (l->modules < 2 || l->modules > CUD_LAYOUT_MODULES) abort();
     if (l->module[0].kind != CUD_MODULE_TRANSFORMER || l->module[1].kind != CUD_MODULE_POOLING) abort();
-    for (int i = 0; i < l->modules; i++)
-        if (l->module[i].path[0] == '/' || strcmp(l->module[i].path, "..") == 0 || strncmp(l->module[i].path, "../", 3) == 0 || strstr(l->module[i].path, "/../"))
-            abort();
+    for (int i = 0; i < l->modules; i++) {
+        const char *path = l->module[i].path;
+        if (path[0] == '/' || strcmp(path, "..") == 0 || strncmp(path, "../", 3) == 0 || strstr(path, "/../")) abort();
+    }
 }
 
 static void check_module(const cud_module *m, bool pooling)
@@ -29,7 +30,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     json_t *root = NULL;
     cuddle_error err = { CUDDLE_OK, "" };
     const int reader = data[0] % 5;
-    cuddle_status status = reader ? cud_json_parse(&root, data + 1, size - 1, "config.json", &err) : cud_json_parse_list(&root, data + 1, size - 1, "modules.json", &err);
+    cuddle_status status = reader ? cud_json_parse(&root, data + 1, size - 1, "config.json", &err)
+                                  : cud_json_parse_list(&root, data + 1, size - 1, "modules.json", &err);
     if (!status) {
         const json_view view = cud_json_view(root, reader ? "config.json" : "modules.json");
         cud_sentence_layout l = { 0 };
