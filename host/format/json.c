@@ -83,17 +83,18 @@ static cuddle_status take(json_t **open, const char **key, const scanner *in, cu
     return CUDDLE_OK;
 }
 
-/* Changes text, which has a byte more than `size`. */
-static cuddle_status parse(json_t **out, char *text, size_t size, const char *file, cuddle_error *err)
+/* The root is what begins with `root`. Changes text, which has a byte more than `size`. */
+static cuddle_status parse(json_t **out, char *text, size_t size, scan_token root, const char *file, cuddle_error *err)
 {
+    const char *const expected = root == SCAN_OBJECT ? "an object" : "a list";
     json_t *open[CUD_SCAN_DEPTH] = { NULL };
     const char *key = NULL;
     char found[64];
     scanner in;
-    if (size == 0) return cud_fail(err, CUDDLE_E_FORMAT, "%s: the file is empty, expected an object", file);
+    if (size == 0) return cud_fail(err, CUDDLE_E_FORMAT, "%s: the file is empty, expected %s", file, expected);
     cud_scan_init(&in, text, size, file, 0, err);
     if (cud_scan_next(&in) == SCAN_ERROR) return CUDDLE_E_FORMAT;
-    if (in.token != SCAN_OBJECT) return cud_fail(err, CUDDLE_E_FORMAT, "%s: is %s, expected an object", file, cud_scan_show(&in, found));
+    if (in.token != root) return cud_fail(err, CUDDLE_E_FORMAT, "%s: is %s, expected %s", file, cud_scan_show(&in, found), expected);
     cuddle_status status = CUDDLE_OK;
     while (!status && in.token != SCAN_END) {
         status = take(open, &key, &in, err);
@@ -104,18 +105,28 @@ static cuddle_status parse(json_t **out, char *text, size_t size, const char *fi
     return status;
 }
 
-cuddle_status cud_json_parse(json_t **out, const void *data, size_t size, const char *file, cuddle_error *err)
+static cuddle_status parse_copy(json_t **out, const void *data, size_t size, scan_token root, const char *file, cuddle_error *err)
 {
     *out = NULL;
     char *copy = malloc(size + 1);
     if (!copy) return cud_nomem(err, size, cud_path_name(file));
     if (size) memcpy(copy, data, size);
-    const cuddle_status status = parse(out, copy, size, cud_path_name(file), err);
+    const cuddle_status status = parse(out, copy, size, root, cud_path_name(file), err);
     free(copy);
     return status;
 }
 
-cuddle_status cud_json_load_source(json_t **out, source *s, size_t max_bytes, cuddle_error *err)
+cuddle_status cud_json_parse(json_t **out, const void *data, size_t size, const char *file, cuddle_error *err)
+{
+    return parse_copy(out, data, size, SCAN_OBJECT, file, err);
+}
+
+cuddle_status cud_json_parse_list(json_t **out, const void *data, size_t size, const char *file, cuddle_error *err)
+{
+    return parse_copy(out, data, size, SCAN_ARRAY, file, err);
+}
+
+static cuddle_status load_source(json_t **out, source *s, size_t max_bytes, scan_token root, cuddle_error *err)
 {
     *out = NULL;
     const char *file = cud_path_name(s->name);
@@ -125,20 +136,35 @@ cuddle_status cud_json_load_source(json_t **out, source *s, size_t max_bytes, cu
     char *text = malloc(size + 1);
     if (!text) return cud_nomem(err, size, file);
     cuddle_status status = cud_source_read(s, text, 0, size, err);
-    if (!status) status = parse(out, text, size, file, err);
+    if (!status) status = parse(out, text, size, root, file, err);
     free(text);
     return status;
 }
 
-cuddle_status cud_json_load(json_t **out, const char *path, size_t max_bytes, cuddle_error *err)
+cuddle_status cud_json_load_source(json_t **out, source *s, size_t max_bytes, cuddle_error *err)
+{
+    return load_source(out, s, max_bytes, SCAN_OBJECT, err);
+}
+
+static cuddle_status load(json_t **out, const char *path, size_t max_bytes, scan_token root, cuddle_error *err)
 {
     *out = NULL;
     source *s;
     cuddle_status status = cud_source_open_file(&s, path, err);
     if (status) return status;
-    status = cud_json_load_source(out, s, max_bytes, err);
+    status = load_source(out, s, max_bytes, root, err);
     cud_source_close(s);
     return status;
+}
+
+cuddle_status cud_json_load(json_t **out, const char *path, size_t max_bytes, cuddle_error *err)
+{
+    return load(out, path, max_bytes, SCAN_OBJECT, err);
+}
+
+cuddle_status cud_json_load_list(json_t **out, const char *path, size_t max_bytes, cuddle_error *err)
+{
+    return load(out, path, max_bytes, SCAN_ARRAY, err);
 }
 
 /* ---------------------------------------------------------------------------------------------------------- getters */

@@ -32,6 +32,9 @@ cuddle_status cud_json_load(json_t **out, const char *path, size_t max_bytes, cu
 cuddle_status cud_json_load_source(json_t **out, source *s, size_t max_bytes, cuddle_error *err);
 /* The same from memory; `file` is for messages. */
 cuddle_status cud_json_parse(json_t **out, const void *data, size_t size, const char *file, cuddle_error *err);
+/* Files whose root is a list (modules.json). */
+cuddle_status cud_json_load_list(json_t **out, const char *path, size_t max_bytes, cuddle_error *err);
+cuddle_status cud_json_parse_list(json_t **out, const void *data, size_t size, const char *file, cuddle_error *err);
 
 /* A value and where it stands, for messages. Plain data; borrows value and file. */
 typedef struct json_view {

@@ -331,4 +331,6 @@ static cuddle_status bpe_encode(cud_tokens *out, const void *config, const cud_v
     return status;
 }
 
-const cud_model_type cud_model_bpe = { { "BPE", bpe_parse, bpe_free }, bpe_encode, cud_bpe_scratch_free, bpe_cut };
+static bool bpe_marks(const void *config) { return ((const bpe_config *)config)->prefix != NULL; }
+
+const cud_model_type cud_model_bpe = { { "BPE", bpe_parse, bpe_free }, bpe_encode, cud_bpe_scratch_free, bpe_cut, bpe_marks };

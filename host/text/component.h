@@ -45,6 +45,7 @@ typedef struct cud_model_type {
     /* Length of a first part of the word that becomes the same tokens by itself as it does with the rest; `length` if there is none. NULL: words
      * are never cut. */
     size_t (*cut)(const void *config, const char *word, size_t length);
+    bool (*marks)(const void *config); /* do tokens inside a word begin with a prefix ("##")? NULL: they do not */
 } cud_model_type;
 
 /* A byte-level pre-tokenizer that comes last, before a model that knows all of its alphabet, need not write it: the model takes the bytes

@@ -2,6 +2,7 @@
  * pieces add up to the same text by construction. Pieces end between characters; the rest of one waits for its next byte. */
 #include "text/internal.h"
 #include "text/regex.h"
+#include "text/types.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -18,15 +19,16 @@ struct cuddle_detokenizer {
     cud_stream stage[];
 };
 
-cuddle_status cud_detokenizer_new(cuddle_detokenizer **out, const cuddle_tokenizer *t, unsigned flags, cuddle_error *err)
+/* The first `stages` of its decoders. */
+static cuddle_status open_chain(cuddle_detokenizer **out, const cuddle_tokenizer *t, int stages, unsigned flags, cuddle_error *err)
 {
     *out = NULL;
-    const size_t size = sizeof(cuddle_detokenizer) + (size_t)t->decoders.count * sizeof(cud_stream);
+    const size_t size = sizeof(cuddle_detokenizer) + (size_t)stages * sizeof(cud_stream);
     cuddle_detokenizer *d = calloc(1, size);
     if (!d) return cud_nomem(err, size, "a detokenizer");
     d->tokenizer = t;
     d->flags = flags;
-    d->stages = t->decoders.count;
+    d->stages = stages;
     for (int i = 0; i <= d->stages; i++) {
         cud_stream *s = i ? &d->stage[i - 1] : &d->head;
         s->next = i < d->stages ? &d->stage[i] : NULL;
@@ -37,6 +39,11 @@ cuddle_status cud_detokenizer_new(cuddle_detokenizer **out, const cuddle_tokeniz
     }
     *out = d;
     return CUDDLE_OK;
+}
+
+cuddle_status cud_detokenizer_new(cuddle_detokenizer **out, const cuddle_tokenizer *t, unsigned flags, cuddle_error *err)
+{
+    return open_chain(out, t, t->decoders.count, flags, err);
 }
 
 void cud_detokenizer_free(cuddle_detokenizer *d)
@@ -122,6 +129,18 @@ cuddle_status cud_detokenizer_finish(cuddle_detokenizer *d, const char **piece, 
     return CUDDLE_OK;
 }
 
+/* Finishes it and takes its text over. */
+static cuddle_status take_text(char **text, size_t *length, cuddle_detokenizer *d, cuddle_error *err)
+{
+    cuddle_status status = finish(d, err);
+    if (!status) status = cud_bytes_add(&d->out, "", 1, err); /* the NUL */
+    if (status) return status;
+    *text = d->out.data;
+    if (length) *length = d->out.used - 1;
+    d->out.data = NULL;
+    return CUDDLE_OK;
+}
+
 cuddle_status cud_tokenizer_decode(char **text, size_t *length, const cuddle_tokenizer *t, const int32_t *ids, size_t count,
                                    unsigned flags, cuddle_error *err)
 {
@@ -129,13 +148,27 @@ cuddle_status cud_tokenizer_decode(char **text, size_t *length, const cuddle_tok
     *text = NULL;
     cuddle_status status = cud_detokenizer_new(&d, t, flags, err);
     for (size_t i = 0; i < count && !status; i++) status = push(d, ids[i], err);
-    if (!status) status = finish(d, err);
-    if (!status) status = cud_bytes_add(&d->out, "", 1, err); /* the NUL */
-    if (!status) {
-        *text = d->out.data;
-        if (length) *length = d->out.used - 1;
-        d->out.data = NULL;
-    }
+    if (!status) status = take_text(text, length, d, err);
+    cud_detokenizer_free(d);
+    return status;
+}
+
+/* Decoders of tokenizer.json; what cleans up comes behind them, with one that makes a single token of the text before it (cleanup.c). */
+static int own_decoders(const cud_components *decoders)
+{
+    for (int i = 1; i < decoders->count; i++)
+        if (decoders->item[i].type == &cud_decoder_cleanup.base) return i - 1;
+    return decoders->count;
+}
+
+cuddle_status cud_tokenizer_join(char **text, size_t *length, const cuddle_tokenizer *t, const cud_span_text *token, size_t count,
+                                 cuddle_error *err)
+{
+    cuddle_detokenizer *d = NULL;
+    *text = NULL;
+    cuddle_status status = open_chain(&d, t, own_decoders(&t->decoders), 0, err);
+    for (size_t i = 0; i < count && !status; i++) status = cud_stream_emit(&d->head, token[i].text, token[i].length, CUD_TOKEN_WHOLE, err);
+    if (!status) status = take_text(text, length, d, err);
     cud_detokenizer_free(d);
     return status;
 }

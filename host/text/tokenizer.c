@@ -31,6 +31,12 @@ size_t cud_tokenizer_max_length(const cuddle_tokenizer *t) { return t->max_lengt
 
 bool cud_tokenizer_is_special(const cuddle_tokenizer *t, int32_t id) { return id >= 0 && id < t->size && t->special[id]; }
 
+bool cud_tokenizer_marks_inner(const cuddle_tokenizer *t)
+{
+    const cud_model_type *model = (const cud_model_type *)t->model.item[0].type;
+    return model->marks && model->marks(t->model.item[0].config);
+}
+
 /* ---- encoding ---- */
 
 static cuddle_status run_steps(cud_pieces *p, const cud_components *steps, cuddle_error *err)

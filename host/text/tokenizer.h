@@ -70,6 +70,18 @@ size_t cud_tokenizer_max_length(const cuddle_tokenizer *t);                   /*
 cuddle_status cud_tokenizer_decode(char **text, size_t *length, const cuddle_tokenizer *t, const int32_t *ids, size_t count,
                                    unsigned flags, cuddle_error *err);
 
+/* A piece of text, for lists of them; UTF-8, not NUL-terminated. */
+typedef struct cud_span_text {
+    const char *text;
+    size_t length;
+} cud_span_text;
+/* Tokens, given as strings that need not be in the vocabulary, as the text that the decoder makes of them: without what tokenizer_config.json
+ * cleans up afterwards. transformers calls it convert_tokens_to_string(). *text as above. */
+cuddle_status cud_tokenizer_join(char **text, size_t *length, const cuddle_tokenizer *t, const cud_span_text *token, size_t count,
+                                 cuddle_error *err);
+/* Do tokens inside a word begin with a prefix of their own (WordPiece's "##")? */
+bool cud_tokenizer_marks_inner(const cuddle_tokenizer *t);
+
 /* Streaming: the decoder chain is a chain of streams, and cud_tokenizer_decode() is one push after another, so that the pieces
  * add up to the same text by construction. The detokenizer must not outlive the tokenizer. */
 cuddle_status cud_detokenizer_new(cuddle_detokenizer **out, const cuddle_tokenizer *t, unsigned flags, cuddle_error *err);

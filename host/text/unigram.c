@@ -263,4 +263,4 @@ static cuddle_status unigram_encode(cud_tokens *out, const void *config, const c
     return status;
 }
 
-const cud_model_type cud_model_unigram = { { "Unigram", unigram_parse, unigram_free }, unigram_encode, path_free, NULL };
+const cud_model_type cud_model_unigram = { { "Unigram", unigram_parse, unigram_free }, unigram_encode, path_free, NULL, NULL };

@@ -12,6 +12,7 @@ typedef struct word_config {
     cud_trie trie;        /* WordPiece's */
     int32_t continuation; /* the node of the prefix, from where tokens inside a word are found; -1: there are none */
     int64_t max_characters;
+    bool marks; /* WordPiece's prefix is not empty */
     int32_t unk;
     char unk_token[];
 } word_config;
@@ -67,6 +68,7 @@ static cuddle_status wordpiece_parse(void **config, const cud_part *in, cuddle_e
         return status;
     }
     c->max_characters = most;
+    c->marks = length > 0;
     for (size_t i = 0; i < length && c->continuation >= 0; i++)
         c->continuation = cud_trie_step(&c->trie, c->continuation, (unsigned char)prefix[i]);
     *config = c;
@@ -113,7 +115,9 @@ static cuddle_status wordpiece_encode(cud_tokens *out, const void *config, const
     return c->unk < 0 ? missing_unk(c, err) : cud_tokens_add(out, (cud_token){ .id = c->unk, .end = length }, err);
 }
 
-const cud_model_type cud_model_wordpiece = { { "WordPiece", wordpiece_parse, word_free }, wordpiece_encode, NULL, NULL };
+static bool wordpiece_marks(const void *config) { return ((const word_config *)config)->marks; }
+
+const cud_model_type cud_model_wordpiece = { { "WordPiece", wordpiece_parse, word_free }, wordpiece_encode, NULL, NULL, wordpiece_marks };
 
 /* ---- WordLevel ---- */
 
@@ -135,4 +139,4 @@ static cuddle_status wordlevel_encode(cud_tokens *out, const void *config, const
     return cud_tokens_add(out, (cud_token){ .id = id < 0 ? c->unk : id, .end = length }, err);
 }
 
-const cud_model_type cud_model_wordlevel = { { "WordLevel", wordlevel_parse, word_free }, wordlevel_encode, NULL, NULL };
+const cud_model_type cud_model_wordlevel = { { "WordLevel", wordlevel_parse, word_free }, wordlevel_encode, NULL, NULL, NULL };
