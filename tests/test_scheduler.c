@@ -689,6 +689,28 @@ START_TEST(the_younger_gives_way_and_loses_nothing)
 }
 END_TEST
 
+/* Of four pages one runs in two; another with the same first page needs one more, and one stays free for the first. */
+START_TEST(what_is_taken_over_needs_no_further_page)
+{
+    static job first, second;
+    world w;
+    world_new(&w, (scheduler_caps){ .tokens = 64, .sequences = 2, .outputs = 4, .queue = 2, .pages = 4 });
+    count_up(&first, 0, 17);
+    count_up(&second, 0, 17);
+    ck_ok(job_submit(&w, &first, &generation, 17, 30, 0, 0));
+    run_step(&w);
+    ck_assert_int_eq(first.task.page_count, 2);
+    ck_ok(job_submit(&w, &second, &generation, 17, 30, 0, 0));
+    run_step(&w);
+    ck_assert(second.task.running);
+    ck_assert_uint_eq(w.s.prefix_hits, 16);
+    check_pages(&w);
+    while (cud_scheduler_has_work(&w.s)) run_step(&w);
+    ck_assert_int_eq(first.task.preemptions + second.task.preemptions, 0);
+    world_free(&w);
+}
+END_TEST
+
 /* Four pages, of which one that counts for more takes the last: whoever runs longest, and is the first in line, goes back to waiting by itself. */
 START_TEST(the_first_of_those_that_run_may_give_way)
 {
@@ -748,6 +770,7 @@ int main(void)
     tcase_add_test(t, a_higher_priority_makes_room_for_itself);
     tcase_add_test(t, a_prefix_is_shared_by_whole_pages_within_its_scope);
     tcase_add_test(t, a_task_is_admitted_with_a_position_to_spare);
+    tcase_add_test(t, what_is_taken_over_needs_no_further_page);
     tcase_add_test(t, the_first_of_those_that_run_may_give_way);
     tcase_add_test(t, a_scheduler_leaves_no_memory);
     tcase_add_test(t, who_comes_after_another_waits_for_its_prompt);
