@@ -242,12 +242,14 @@ static void time_copy_pages(const char *what, dtype type, int layers, int kv_hea
     const size_t head = CUD_PAGE * (size_t)dim * cud_dtype_size(type), page = (size_t)kv_heads * head, half = PAGES * page;
     page_copy *copies = take(sizeof *copies * (size_t)count);
     for (int i = 0; i < count; i++) copies[i] = (page_copy){ i * 37 % (PAGES / 2), PAGES / 2 + i, POSITIONS };
-    copy_pages_args a = { .kv = { .k = cache.data, .v = (char *)cache.data + half, .type = type, .heads = kv_heads, .k_dim = dim, .v_dim = dim, .pages = PAGES },
+    copy_pages_args a = { .kv = { .k = cache.data, .v = (char *)cache.data + half, .type = type, .heads = kv_heads, .k_dim = dim, .v_dim = dim,
+                                  .pages = PAGES },
                           .layers = layers, .layer_bytes = 2 * half, .copies = copies, .count = count };
     const double seconds = median_seconds(what, run_copy_pages, &a);
     const char *data = cache.data;
     for (int i = 0; i < count; i++)
-        if (memcmp(data + (size_t)copies[i].from * page, data + (size_t)copies[i].to * page, head / 2)) die(what, &(cuddle_error){ .text = "a result is wrong" });
+        if (memcmp(data + (size_t)copies[i].from * page, data + (size_t)copies[i].to * page, head / 2))
+            die(what, &(cuddle_error){ .text = "a result is wrong" });
     row(what, seconds, 2.0 * count * layers * (double)page, 0); /* half of the page, keys and values, read and written */
     drop(cache.data), drop(copies);
 }

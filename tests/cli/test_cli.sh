@@ -178,6 +178,7 @@ usage "--device expects" run m --device cuda:
 usage "--device expects" run m --device cuda:1x
 usage "--device expects" run m --device cpu:0
 usage "--dtype expects one of auto|float32|bfloat16|float16" plan m --dtype int8
+usage "--kv-dtype expects one of auto|float32|bfloat16|float16" plan m --kv-dtype int8
 usage "--load expects one of auto|map|read|ring|register" plan m --load mmap
 usage "--deterministic expects one of auto|off|on" plan m --deterministic yes
 usage "--kv-tokens expects a whole number" plan m --kv-tokens -5
@@ -229,6 +230,8 @@ expect "plan --json" 0 "$cuddle" plan "$model" --json --max-sequences 2 --load=r
 is_json weights weights_in_place kv workspace step total parameters file_bytes kv_tokens max_context max_sequences max_batch compute kv_dtype
 same "the total" "$(value total)" $(($(number weights) + $(number kv) + $(number workspace) + $(number step)))
 same "max_sequences" "$(value max_sequences)" 2
+expect "plan --kv-dtype" 0 "$cuddle" plan "$model" --json --dtype float32 --kv-dtype float16
+same "the type of the cache" "$(value kv_dtype)" F16
 
 # ------------------------------------------------------------------------------------------------------------- tokenize
 expect "tokenize" 0 "$cuddle" tokenize "$model" "In the beginning"
