@@ -149,16 +149,16 @@ START_TEST(a_step_has_room_for_what_it_may_hold)
 END_TEST
 
 /* Elements of the parts of a step's block, each rounded up to 16: ids 20, positions 2 * 20, starts 3 + 1, lengths 3, adapters 3, outputs 5; for each
- * of two groups slots 20 and a table of 3 rows; rows to sample 5 * 10, picked 5. */
+ * of two groups slots 20 and a table of 3 rows; rows to sample 5 * 10, picked 5, page copies 3 * 3. */
 START_TEST(a_steps_block_has_its_parts_one_after_the_other)
 {
     const step_caps caps = { .tokens = 20, .sequences = 3, .outputs = 5, .axes = 2, .groups = 2, .table_width = { 4, 11 } };
-    static const size_t sizes[] = { 32, 48, 16, 16, 16, 16, 32, 16, 32, 48, 64, 16 };
+    static const size_t sizes[] = { 32, 48, 16, 16, 16, 16, 32, 16, 32, 48, 64, 16, 16 };
     static int32_t block[512];
     step s;
     cud_step_bind(&s, &caps, block);
     const void *const parts[] = { s.ids, s.positions, s.starts, s.kv_lengths, s.adapters, s.output_rows, s.slots[0], s.block_table[0],
-                                  s.slots[1], s.block_table[1], s.sampling, s.picked };
+                                  s.slots[1], s.block_table[1], s.sampling, s.picked, s.page_copies };
     const int32_t *at = block;
     for (size_t i = 0; i < sizeof parts / sizeof *parts; at += sizes[i++]) ck_assert_msg(parts[i] == at, "part %zu", i);
     ck_assert_uint_eq(cud_step_bytes(&caps), (size_t)(at - block) * sizeof *block);

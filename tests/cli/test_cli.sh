@@ -231,7 +231,7 @@ is_json weights weights_in_place kv workspace step total parameters file_bytes k
 same "the total" "$(value total)" $(($(number weights) + $(number kv) + $(number workspace) + $(number step)))
 same "max_sequences" "$(value max_sequences)" 2
 expect "plan --kv-dtype" 0 "$cuddle" plan "$model" --json --dtype float32 --kv-dtype float16
-same "the type of the cache" "$(value kv_dtype)" F16
+same "the type of the cache" "$(value kv_dtype)" '"F16"'
 
 # ------------------------------------------------------------------------------------------------------------- tokenize
 expect "tokenize" 0 "$cuddle" tokenize "$model" "In the beginning"
