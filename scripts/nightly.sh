@@ -77,8 +77,8 @@ fuzz() {
 # Takes what the last fuzzing reached and the corpora did not yet, a file per new edge or more.
 grow() {
     local name
-    for name in build/fuzz/runs/*/; do
-        name=$(basename "$name")
+    for name in $targets; do
+        [ -d "build/fuzz/runs/$name" ] || continue
         build/fuzz/tests/"fuzz_$name" -merge=1 -use_counters=0 "tests/fuzz/corpus/$name" "build/fuzz/runs/$name/corpus" 2>&1 | tail -1 || return 1
         du -sb "tests/fuzz/corpus/$name"
     done
