@@ -18,7 +18,7 @@ void runner_open_on(model_runner *r, backend *b, const char *dir, dtype compute,
     cuddle_error err = { CUDDLE_OK, "" };
     *r = (model_runner){ .b = b };
     const cuddle_load_mode load = map || !b->weights_in_place ? CUDDLE_LOAD_AUTO : CUDDLE_LOAD_READ;
-    const model_options options = { .compute = compute, .load = load, .deterministic = deterministic, .max_sequences = RUNNER_SEQUENCES,
+    const model_options options = { .compute = compute, .load = load, .deterministic = deterministic, .max_sequences = RUNNER_SEQUENCES, .max_texts = RUNNER_SEQUENCES,
                                     .max_batch = RUNNER_BATCH, .kv_tokens = 64 * 8 };
     ck_ok(cud_model_open(&r->m, r->b, dir, &options, NULL, &err));
     ck_ok(cud_model_allocate(r->m, &err));

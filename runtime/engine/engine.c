@@ -78,15 +78,22 @@ static cuddle_status run_plainly(cuddle_model *h, exec *ex, bool picks, cuddle_e
     return status;
 }
 
-/* Runs the step and takes its tokens in. [step], no lock. */
+/* Runs a step of generations: to the logits, or to the picked tokens. */
+static cuddle_status generate(cuddle_model *h, exec *ex, const produced *p, int count, bool picks, cuddle_error *err)
+{
+    const cuddle_status status = picks ? cud_pick_prepare(h, ex, p, count, err) : CUDDLE_OK;
+    if (status) return status;
+    return picks && cud_replay_fits(h, ex) ? cud_replay_run(h, ex, p, count, err) : run_plainly(h, ex, picks, err);
+}
+
+/* Runs the step and takes what came out of it in. [step], no lock. */
 static cuddle_status compute(cuddle_model *h, produced *p, int count, cuddle_error *err)
 {
     exec ex;
     cud_model_exec(&ex, h->m, EXEC_RUN);
     const double began = cud_now();
-    const bool picks = cud_pick_on_device(h, p, count);
-    cuddle_status status = picks ? cud_pick_prepare(h, &ex, p, count, err) : CUDDLE_OK;
-    if (!status) status = picks && cud_replay_fits(h, &ex) ? cud_replay_run(h, &ex, p, count, err) : run_plainly(h, &ex, picks, err);
+    const bool encodes = cud_model_is_encoder(h->m), picks = !encodes && cud_pick_on_device(h, p, count);
+    cuddle_status status = encodes ? cud_encode_step(h, &ex, p, count, err) : generate(h, &ex, p, count, picks, err);
     if (!status && picks) status = ex.ops->download(&ex, h->picked, h->device.picked, (size_t)h->device.outputs * sizeof *h->picked, err);
     if (!status && h->host.outputs == 0) status = ex.ops->finish(&ex, err); /* a download has waited already */
     if (ex.ws.peak > h->workspace_peak) h->workspace_peak = ex.ws.peak;
@@ -96,7 +103,7 @@ static cuddle_status compute(cuddle_model *h, produced *p, int count, cuddle_err
         (void)ex.ops->finish(&ex, NULL); /* what was begun may still be reading the host's block */
         return status;
     }
-    for (int i = 0; i < count; i++) cud_output_take(&p[i], h, picks);
+    for (int i = 0; i < count && !encodes; i++) cud_output_take(&p[i], h, picks);
     return CUDDLE_OK;
 }
 
@@ -132,6 +139,7 @@ static void publish(produced *p)
     }
     if (fresh > 0) r->last_token = now;
     stats->generated_tokens += (uint64_t)fresh;
+    if (p->finish == CUDDLE_FINISH_DONE) stats->encoded_tokens += (uint64_t)r->prompt_count;
     if (p->finish != CUDDLE_FINISH_FAILED) cud_scheduler_done(&r->model->scheduler, &r->task); /* else nobody may take its pages over */
     if (p->finish != CUDDLE_FINISH_FAILED) {
         if (cud_text_append(&r->text, r->made.data ? r->made.data + r->text.length : "", r->released - r->text.length, &p->failure))
