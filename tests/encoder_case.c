@@ -97,6 +97,43 @@ static void write_config(const char *dir, const char *name, const char *architec
     json_decref(root);
 }
 
+/* Nomic BERT's names from before transformers had it: parts of a name and what they were. */
+static const char *const nomic_once[][2] = {
+    { "embeddings.LayerNorm", "emb_ln" }, { "layers.", "encoder.layers." }, { "self_attn.o_proj", "attn.out_proj" }, { "self_attn.q_proj", "attn.Wqkv" },
+    { "post_attention_layernorm", "norm1" }, { "post_mlp_layernorm", "norm2" }, { "gate_proj", "fc12" }, { "up_proj", "fc11" }, { "down_proj", "fc2" },
+};
+
+static void rename_nomic(char *out, size_t size)
+{
+    for (size_t i = 0; i < sizeof nomic_once / sizeof *nomic_once; i++) {
+        char *at = strstr(out, nomic_once[i][0]), rest[256];
+        if (!at) continue;
+        snprintf(rest, sizeof rest, "%s", at + strlen(nomic_once[i][0]));
+        snprintf(at, size - (size_t)(at - out), "%s%s", nomic_once[i][1], rest);
+    }
+}
+
+/* Of a tensor of queries: keys and values behind it, as one tensor. */
+static void *fuse(void *q, cuddle_safetensors *st, cuddle_tensor_info *info)
+{
+    const size_t bytes = (size_t)info->bytes;
+    char name[256];
+    snprintf(name, sizeof name, "%s", info->name);
+    char *fused = malloc(3 * bytes), *letter = strstr(name, "q_proj");
+    memcpy(fused, q, bytes);
+    free(q);
+    for (int i = 1; i < 3; i++) {
+        cuddle_tensor_info other;
+        *letter = i == 1 ? 'k' : 'v';
+        void *data = read_index(st, cuddle_safetensors_find(st, name), &other);
+        memcpy(fused + (size_t)i * bytes, data, bytes);
+        free(data);
+    }
+    info->shape[0] *= 3;
+    info->bytes *= 3;
+    return fused;
+}
+
 /* The name that a tensor has in the checkpoint; false: it is not part of it. */
 static bool rename_tensor(char *out, size_t size, const char *name, const char *architecture, const char *prefix, bool old)
 {
@@ -106,8 +143,11 @@ static bool rename_tensor(char *out, size_t size, const char *name, const char *
         name = slash + 1;
         prefix = "";
     }
-    snprintf(out, size, "%s%s", prefix, name);
-    char *leaf = strstr(out, "LayerNorm.");
+    const bool nomic = old && strcmp(prefix, "nomic_bert.") == 0;
+    if (nomic && (strstr(name, "k_proj") || strstr(name, "v_proj"))) return false; /* fuse() */
+    snprintf(out, size, "%s%s", nomic ? "bert." : prefix, name);
+    if (nomic) rename_nomic(out, size);
+    char *leaf = nomic ? NULL : strstr(out, "LayerNorm.");
     if (old && leaf) strcpy(leaf + 10, strcmp(leaf + 10, "weight") == 0 ? "gamma" : "beta");
     return true;
 }
@@ -121,6 +161,7 @@ static void add_file(cuddle_safetensors_writer *w, const char *file, bool data, 
         cuddle_tensor_info info;
         char name[256];
         void *bytes = read_index(st, i, &info);
+        if (old && strcmp(prefix, "nomic_bert.") == 0 && strstr(info.name, "q_proj")) bytes = fuse(bytes, st, &info);
         if (rename_tensor(name, sizeof name, info.name, architecture, prefix, old)) {
             if (data) ck_ok(cuddle_safetensors_writer_write(w, name, bytes, (size_t)info.bytes, &err));
             else ck_ok(cuddle_safetensors_writer_declare(w, name, info.type, info.shape, info.rank, &err));

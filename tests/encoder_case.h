@@ -19,7 +19,8 @@ typedef struct encoder_output { /* a tensor of expected.safetensors */
 } encoder_output;
 
 /* Writes a checkpoint into `dir`: the encoder of tests/encoders/`name`, its tensors called `prefix` and what they are called there, with the head of
- * class `architecture`; NULL: without one. `old`: norms are called gamma and beta. */
+ * class `architecture`; NULL: without one. `old`: norms are called gamma and beta; of Nomic BERT, all is called as it
+ * once was. */
 void encoder_write(const char *dir, const char *name, const char *architecture, const char *prefix, bool old);
 void encoder_case_read(encoder_case *c, const char *name);
 void encoder_case_free(encoder_case *c);

@@ -18,7 +18,9 @@ static const struct {
     { "electra", "Electra", "electra." },
     { "albert", "Albert", "albert." },
     { "mpnet", "MPNet", "mpnet." },
+    { "modernbert", "ModernBert", "model." },
     { "modernbert-biases", "ModernBert", "model." },
+    { "nomic_bert", "NomicBert", "nomic_bert." },
 };
 static const char *const heads[] = { NULL, "MaskedLM", "SequenceClassification", "TokenClassification", "QuestionAnswering", "MultipleChoice" };
 enum { CASES = sizeof cases / sizeof *cases, HEADS = sizeof heads / sizeof *heads };
