@@ -532,6 +532,28 @@ generation("harmless-keys", {"_from_model_config": True, "transformers_version":
                              "assistant_ensemble_weight": 0.5, "my_key": {"a": [1]}, "": 5})
 
 
+# ---- encoders
+
+for kind, name in (("bert", "BertModel"), ("roberta", "RobertaForMaskedLM"), ("electra", "ElectraModel"), ("albert", "AlbertModel"), ("modernbert", "ModernBertModel")):
+    BASE[kind] = {"model_type": kind, "architectures": [name], "vocab_size": 43, "hidden_size": 20, "intermediate_size": 28, "num_hidden_layers": 2,
+                  "num_attention_heads": 2, "max_position_embeddings": 40}
+case("bert", "is_decoder-true", {"is_decoder": True}, wrong("is_decoder", True, "0: nothing else is supported"), UNSUPPORTED)
+case("bert", "position-relative", {"position_embedding_type": "relative_key"},
+     wrong("position_embedding_type", "relative_key", '"absolute": nothing else is supported'), UNSUPPORTED)
+case("bert", "position-absolute", {"position_embedding_type": "absolute"})
+case("roberta", "pad-beyond", {"pad_token_id": 39},
+     '"max_position_embeddings" is 40, expected more than 40, as positions begin behind "pad_token_id"')
+case("roberta", "pad-last", {"pad_token_id": 38})
+case("electra", "summary-last", {"summary_type": "last"}, wrong("summary_type", "last", '"first": nothing else is supported'), UNSUPPORTED)
+case("albert", "inner-groups", {"inner_group_num": 2}, wrong("inner_group_num", 2, "1: nothing else is supported"), UNSUPPORTED)
+case("modernbert", "pooling-max", {"classifier_pooling": "max"}, wrong("classifier_pooling", "max", "mean or cls"), UNSUPPORTED)
+case("modernbert", "own-rope-yarn", {"rope_parameters": {"full_attention": {"rope_type": "yarn", "factor": 2.0}}},
+     wrong("rope_parameters.full_attention.rope_type", "yarn", "default: nothing else is supported where kinds of layers have ropes of their own"), UNSUPPORTED)
+case("modernbert", "rope_scaling", {"rope_scaling": {"rope_type": "linear", "factor": 2.0}},
+     '"rope_scaling" is an object, expected 0: nothing else is supported', UNSUPPORTED)
+case("modernbert", "thetas-v4", {"global_rope_theta": 160000.0, "local_rope_theta": 10000.0, "global_attn_every_n_layers": 3})
+
+
 def write(folder, files):
     folder.mkdir(parents=True, exist_ok=True)
     for name, data in files.items():

@@ -79,14 +79,14 @@ static cuddle_status tokenize(input *in, const cuddle_model *h, const cuddle_tok
     cuddle_status status = cud_settings_resolve(&settings, h->tokenizer, &how, err);
     if (!status) status = cud_tokenizer_encode_input(&e, h->tokenizer, text, &settings, err);
     if (!status && e->count > most && cut) {
-        in->truncated = e->count - most;
+        const size_t whole = e->count;
         cud_encoding_free(e);
         e = NULL;
         how.truncation = o->truncation;
         how.max_length = most;
         status = cud_settings_resolve(&settings, h->tokenizer, &how, err);
         if (!status) status = cud_tokenizer_encode_input(&e, h->tokenizer, text, &settings, err);
-        if (!status && e->count < most) in->truncated += most - e->count;
+        if (!status) in->truncated = whole - e->count;
     }
     if (status) return status;
     in->count = e->count;
