@@ -128,7 +128,8 @@ static cuddle_status check_input(const input *in, const cuddle_model *h, const c
     if (in->count > most) return cud_fail(err, CUDDLE_E_LIMIT, "the input has %zu tokens, at most %zu fit", in->count, most);
     for (size_t i = 0; i < in->count; i++)
         if (in->ids[i] < 0 || in->ids[i] >= t->vocabulary)
-            return cud_fail(err, CUDDLE_E_ARG, "token %zu of the input is %d, the model's vocabulary ends at %lld", i, (int)in->ids[i], (long long)t->vocabulary - 1);
+            return cud_fail(err, CUDDLE_E_ARG, "token %zu of the input is %d, the model's vocabulary ends at %lld", i, (int)in->ids[i],
+                            (long long)t->vocabulary - 1);
     for (size_t i = 0; in->types && i < in->count; i++)
         if (in->types[i] < 0 || in->types[i] >= (t->types > 1 ? t->types : 1))
             return cud_fail(err, CUDDLE_E_ARG, "token %zu of the input has type %d, the model's types end at %lld", i, (int)in->types[i],
@@ -176,7 +177,8 @@ static cuddle_status fill_in(cuddle_request *r, const cuddle_model *h, input *in
     e->normalize = o->normalize != 0;
     e->truncated = in->truncated;
     const int64_t hidden = m->spec.stack[0].hidden;
-    e->columns = (size_t)(o->output == CUDDLE_ENCODE_LOGITS ? m->weights[0].head.w.n : o->output == CUDDLE_ENCODE_POOLED && o->dimensions ? o->dimensions : hidden);
+    const bool cut = o->output == CUDDLE_ENCODE_POOLED && o->dimensions > 0;
+    e->columns = (size_t)(o->output == CUDDLE_ENCODE_LOGITS ? m->weights[0].head.w.n : cut ? o->dimensions : hidden);
     cuddle_status status = choose_rows(e, r, h, o, err);
     if (!status) status = number_tokens(e, r, &m->spec.stack[0], err);
     if (status) return status;
@@ -347,7 +349,8 @@ static void finish(produced *p)
     for (size_t i = 0; i < e->rows * e->columns; i++)
         if (!isfinite(e->values[i])) {
             p->finish = CUDDLE_FINISH_FAILED;
-            cud_fail(&p->failure, CUDDLE_E_FORMAT, "the model gave a value that is not a finite number: element %zu of row %zu", i % e->columns, i / e->columns);
+            cud_fail(&p->failure, CUDDLE_E_FORMAT, "the model gave a value that is not a finite number: element %zu of row %zu", i % e->columns,
+                     i / e->columns);
             return;
         }
     if (e->output == CUDDLE_ENCODE_POOLED && e->normalize) normalize(e->values, e->columns);

@@ -189,7 +189,8 @@ static cuddle_status prepare_host(cuddle_model *h, const cuddle_model_options *o
     cuddle_status status = ops->alloc_host(m->backend, &h->host_block, m->step_bytes, "the step on the host", err);
     void *logits = NULL;
     const bool encoder = cud_model_is_encoder(m);
-    if (!status) status = ops->alloc_host(m->backend, &logits, encoder ? m->result_bytes : (outputs + 1) * vocabulary * sizeof *h->logits, "logits on the host", err);
+    const size_t bytes = encoder ? m->result_bytes : (outputs + 1) * vocabulary * sizeof *h->logits;
+    if (!status) status = ops->alloc_host(m->backend, &logits, bytes, "logits on the host", err);
     h->logits = logits;
     if (status) return status;
     memset(h->host_block, 0, m->step_bytes);

@@ -244,7 +244,8 @@ static cuddle_status read_row(spec *s, const config_row *row, const json_view *r
     json_view in;
     char *to = (char *)s + row->to;
     const bool found = find_key(row->key, root, &in, name);
-    if (row->kind == CONFIG_ROPE && strchr(row->key, '.')) return cud_config_named_rope((rope_spec *)(void *)to, &in, found ? name : NULL, row->fallback, s->stack[0].positions, err);
+    if (row->kind == CONFIG_ROPE && strchr(row->key, '.'))
+        return cud_config_named_rope((rope_spec *)(void *)to, &in, found ? name : NULL, row->fallback, s->stack[0].positions, err);
     if (row->kind == CONFIG_ROPE) return cud_config_rope((rope_spec *)(void *)to, root, row->fallback, s->stack[0].positions, row->max > 0, err);
     if (row->kind == CONFIG_IGNORED) return CUDDLE_OK;
     if (row->kind == CONFIG_ONLY) return found ? check_only(row, &in, name, err) : CUDDLE_OK;

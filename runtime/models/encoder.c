@@ -62,8 +62,8 @@ static cuddle_status attention(const run *r, const layer_spec *l, const layer_we
                              .position_stride = s->position_stride };
     if (rope.table) status = ex->ops->rope(ex, &rope, r->err);
     const attend_args args = {
-        .q = q, .k = k, .v = v, .out = cud_split_heads(mixed, l->heads, l->v_dim), .starts = s->starts, .key_starts = s->starts, .kv_lengths = s->kv_lengths,
-        .sequences = s->sequences, .max_query = s->max_query, .max_kv = s->max_kv, .mask = l->mask,
+        .q = q, .k = k, .v = v, .out = cud_split_heads(mixed, l->heads, l->v_dim), .starts = s->starts, .key_starts = s->starts,
+        .kv_lengths = s->kv_lengths, .sequences = s->sequences, .max_query = s->max_query, .max_kv = s->max_kv, .mask = l->mask,
         .window = l->attention == ATTN_SLIDING ? (int)l->window : 0, .scale = (float)l->score_scale,
         .bias = r->top->buckets, .bias_max_distance = (int)r->t->bucket_distance,
     };

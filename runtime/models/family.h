@@ -17,7 +17,8 @@ typedef enum config_kind {
     CONFIG_NOT,        /* bool, stored negated */
     CONFIG_ACTIVATION, /* activation, by transformers' name */
     CONFIG_ROPE,       /* rope_spec: rope_theta (default: fallback), rope_scaling (v4), rope_parameters (v5); partial rotation up to max, 0: none;
-                        * key "rope_parameters.full_attention|global_rope_theta": the object or number of one kind of layers. Without one: default, or the base's if that has another kind */
+                        * key "rope_parameters.full_attention|global_rope_theta": the object or number of one kind of
+                        * layers. Without one: default, or the base's if that has another kind */
     CONFIG_LAYER_TYPES, /* attention kinds per layer, "full_attention" or "sliding_attention"; absent: every `fallback`-th is full, 0: as proto;
                          * LIKE: the first so many as the field `like` says; EVERY: of so many as it says, the first. Stands after the rows for
                          * layers and window */
@@ -31,7 +32,8 @@ typedef enum config_kind {
     CONFIG_QUANT       /* quant, group_n and group_k of the spec: the method must be one of the family's */
 } config_kind;
 
-/* How an absent key (or null) is taken. CONFIG_OR_NONE: absent it has the fallback, but null says that there is none, which is 0. CONFIG_EVERY: of LAYER_TYPES. */
+/* How an absent key (or null) is taken. CONFIG_OR_NONE: absent it has the fallback, but null says that there is none, which is 0.
+ * CONFIG_EVERY: of LAYER_TYPES. */
 typedef enum config_default { CONFIG_REQUIRED = 0, CONFIG_FALLBACK, CONFIG_LIKE, CONFIG_OR_NONE, CONFIG_EVERY } config_default;
 
 typedef struct config_row {

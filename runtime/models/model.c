@@ -207,7 +207,8 @@ cuddle_status cud_model_open(model **out, backend *b, const char *dir, const mod
     cuddle_status status = open_spec(m, dir, log, err);
     if (!status) status = cud_tensors_plan(&m->load, m->weights, &m->spec, m->files, b->weights_in_place && o->load != CUDDLE_LOAD_READ, err);
     const unsigned over_vocabulary = HEAD_LM | HEAD_MASKED_LM;
-    m->tied = !status && (m->spec.stack[0].heads & over_vocabulary) && !cud_has_weight(&m->weights[0].head.w); /* a head that is stored is used, as transformers does */
+    /* A head that is stored is used, as transformers does. */
+    m->tied = !status && (m->spec.stack[0].heads & over_vocabulary) && !cud_has_weight(&m->weights[0].head.w);
     if (m->tied) m->weights[0].head.w = m->weights[0].embed;     /* its pointers follow when they are bound */
     if (!status) status = choose_context(m, o, err);
     if (!status) status = choose_compute(m, o, err);

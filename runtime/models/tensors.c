@@ -264,7 +264,8 @@ static cuddle_status plan_vector(planner *p, tensor *v, const tensor_row *rows, 
             total = total / sizeof(float) * cud_dtype_size(t->type);
             status = cud_load_reserve(p->plan, total, &at, p->err);
             const bool turned = rows[i].from == FROM_COLUMNS;
-            *v = t->rank == 2 ? cud_matrix(NULL, t->type, t->shape[turned ? 1 : 0], t->shape[turned ? 0 : 1]) : cud_vector(NULL, t->type, (int64_t)(total / cud_dtype_size(t->type)));
+            *v = t->rank == 2 ? cud_matrix(NULL, t->type, t->shape[turned ? 1 : 0], t->shape[turned ? 0 : 1])
+                              : cud_vector(NULL, t->type, (int64_t)(total / cud_dtype_size(t->type)));
             if (!status) status = bind(p, &v->data, NULL, at);
         }
         if (!status && t->type != v->type)
