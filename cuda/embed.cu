@@ -1,4 +1,4 @@
-/* embed: out[t] = table[ids[t]] * scale + position_table[positions[t] + position_offset]
+/* embed: out[t] = table[ids[t]] * scale + position_table[positions[t] + position_offset] + type_table[types[t]]
  * One thread per 8 columns of a token. Memory bound; the table's rows may lie in several segments. */
 #include "backend.h"
 #include "typed.cuh"
@@ -15,9 +15,10 @@ struct embed_kernel_args {
     const void *table[CUD_MAX_SEGMENTS];
     int64_t first[CUD_MAX_SEGMENTS]; /* id of a segment's first row */
     int segments;
-    const void *position_table; /* NULL: none */
-    int64_t out_stride, position_stride;
-    int out_type, table_type, position_type;
+    const void *position_table, *token_type_table; /* NULL: none */
+    const int32_t *types;                          /* NULL: the first for all */
+    int64_t out_stride, position_stride, token_type_stride;
+    int out_type, table_type, position_type, token_type_type;
     int position_offset;
     float scale;
     int64_t tokens;
@@ -48,6 +49,12 @@ __global__ void __launch_bounds__(THREADS, BLOCKS) embed_kernel(embed_kernel_arg
 #pragma unroll
         for (int j = 0; j < 8; j++) v[j] += p[j];
     }
+    if (a.token_type_table) {
+        float p[8];
+        typed_load_some(p, a.token_type_table, a.token_type_type, (a.types ? a.types[token] : 0) * a.token_type_stride + col, left, a.wide);
+#pragma unroll
+        for (int j = 0; j < 8; j++) v[j] += p[j];
+    }
     typed_store_some(a.out, a.out_type, token * a.out_stride + col, v, left, a.wide);
 }
 
@@ -56,7 +63,7 @@ __global__ void __launch_bounds__(THREADS, BLOCKS) embed_kernel(embed_kernel_arg
 extern "C" cuddle_status cud_cuda_embed(exec *ex, const embed_args *args, cuddle_error *err)
 {
     const cuddle_status status = cud_check_embed(ex, args, err);
-    const tensor out = args->out, positions = args->position_table;
+    const tensor out = args->out, positions = args->position_table, types = args->type_table;
     if (status != CUDDLE_OK || ex->mode == EXEC_RECORD || out.size[0] == 0 || out.size[1] == 0) return status;
     const weight *w = args->table;
     const dtype type = cud_wformat_dtype(w->format);
@@ -78,6 +85,13 @@ extern "C" cuddle_status cud_cuda_embed(exec *ex, const embed_args *args, cuddle
         a.position_stride = positions.stride[0];
         a.position_type = positions.type;
         a.wide = a.wide && typed_wide(positions);
+    }
+    if (cud_present(types)) {
+        a.token_type_table = types.data;
+        a.types = args->types;
+        a.token_type_stride = types.stride[0];
+        a.token_type_type = types.type;
+        a.wide = a.wide && typed_wide(types);
     }
     a.out_stride = out.stride[0];
     a.out_type = out.type;

@@ -1,7 +1,7 @@
 /* cuddle: runs Hugging Face checkpoints on NVIDIA GPUs and on the CPU, from plain C.
  *
  * Order of this file: conventions, status and errors, the library, safetensors, tokenizer, chat templates, grammars,
- * engine, model, requests.
+ * engine, model, requests, encoding.
  *
  * Conventions
  *   - Types are opaque. A result handed out through the first parameter `out` belongs to the caller, who releases it with the
@@ -517,6 +517,8 @@ typedef struct cuddle_engine_stats { /* since the engine began, but for what say
     cuddle_histogram grammar_seconds; /* compiling for the others, also in vain */
     int grammars_kept;      /* now */
     uint64_t grammar_bytes; /* now, of the kept ones */
+    uint64_t encoded_tokens; /* of encodings that are there */
+    uint64_t ended_done;     /* requests */
 } cuddle_engine_stats;
 CUDDLE_API cuddle_status cuddle_engine_get_stats(cuddle_engine *engine, cuddle_engine_stats *out, cuddle_error *err);
 
@@ -552,8 +554,8 @@ typedef struct cuddle_model_options {
     cuddle_load_mode load; /* AUTO (default): MAP on the CPU; on CUDA whichever of RING and REGISTER is faster here. A mode of another
                             * device is CUDDLE_E_ARG. */
     int max_context;   /* positions of one sequence; 0 (default): what the checkpoint says, at most 8192 */
-    int max_sequences; /* that run at once; 0 (default): 8, on CUDA 32 */
-    int max_batch;     /* tokens of one step; 0 (default): 512, on CUDA 2048 */
+    int max_sequences; /* that run at once; 0 (default): 8, on CUDA 32; of an encoder 128, on CUDA 512 */
+    int max_batch;     /* tokens of one step; 0 (default): 512, on CUDA 2048; of an encoder at least max_context, as a text is not cut up */
     int64_t kv_tokens; /* positions in the KV cache, all sequences together; 0 (default): max_context * max_sequences, bounded by memory */
     cuddle_progress_fn progress;
     void *progress_user;
@@ -647,6 +649,29 @@ CUDDLE_API const cuddle_tokenizer *cuddle_model_tokenizer(const cuddle_model *mo
  * max_grammar_bytes go; requests and others that hold one it gives up go on with it. Threads that ask for the same at once get one that is
  * compiled once, or the failure of that; failures are not kept. Release with cuddle_grammar_free(). CUDDLE_E_ARG without a tokenizer. */
 CUDDLE_API cuddle_status cuddle_model_grammar(cuddle_grammar **out, cuddle_model *model, const cuddle_grammar_options *options, cuddle_error *err);
+
+/* What a checkpoint can do, by the class that config.json names and the tensors that are there. */
+typedef enum cuddle_head {
+    CUDDLE_HEAD_GENERATION = 1 << 0, /* a decoder: cuddle_request_submit(); all others are for cuddle_request_encode() */
+    CUDDLE_HEAD_SEQUENCE = 1 << 1,   /* a logit for each label, of the whole text (text classification, reranking) */
+    CUDDLE_HEAD_TOKENS = 1 << 2,     /* a logit for each label, of each token (named entities) */
+    CUDDLE_HEAD_SPANS = 1 << 3,      /* two logits of each token: an answer begins here, ends here */
+    CUDDLE_HEAD_MASKED_LM = 1 << 4,  /* a logit for each token of the vocabulary, of each token */
+    CUDDLE_HEAD_CHOICE = 1 << 5,     /* one logit: how good an answer is, to compare with those of other answers */
+    CUDDLE_HEAD_POOLER = 1 << 6      /* a vector of the whole text, made from the first token's: CUDDLE_POOLING_POOLER */
+} cuddle_head;
+CUDDLE_API unsigned cuddle_model_heads(const cuddle_model *model);
+/* "text generation", "text classification", "token classification", "question answering", "masked tokens", "multiple choice",
+ * "pooling"; "nothing" for 0. Static storage. */
+CUDDLE_API const char *cuddle_head_name(cuddle_head head);
+CUDDLE_API int cuddle_model_hidden(const cuddle_model *model); /* width of its hidden states */
+/* Names of what CUDDLE_HEAD_SEQUENCE and CUDDLE_HEAD_TOKENS give logits of, by config.json's id2label; LABEL_0, LABEL_1 where there is none. */
+CUDDLE_API int cuddle_model_labels(const cuddle_model *model); /* how many; 0 without such a head */
+CUDDLE_API const char *cuddle_model_label(const cuddle_model *model, int label); /* NULL out of range */
+typedef enum cuddle_problem { /* config.json's problem_type */
+    CUDDLE_PROBLEM_UNSAID = 0, CUDDLE_PROBLEM_REGRESSION = 1, CUDDLE_PROBLEM_SINGLE_LABEL = 2, CUDDLE_PROBLEM_MULTI_LABEL = 3
+} cuddle_problem;
+CUDDLE_API cuddle_problem cuddle_model_problem(const cuddle_model *model);
 
 /* ---------------------------------------------------------------------------------------------------------- requests */
 
@@ -758,9 +783,10 @@ typedef enum cuddle_finish {
     CUDDLE_FINISH_LENGTH,   /* max_tokens or the context */
     CUDDLE_FINISH_CANCELLED,
     CUDDLE_FINISH_FAILED,
-    CUDDLE_FINISH_DEADLINE /* timeout_ms passed; what was produced until then is there */
+    CUDDLE_FINISH_DEADLINE, /* timeout_ms passed; what was produced until then is there */
+    CUDDLE_FINISH_DONE      /* an encoding is there */
 } cuddle_finish;
-CUDDLE_API const char *cuddle_finish_name(cuddle_finish finish); /* "eos", "stop", "length", "cancelled", "failed", "deadline", "none" */
+CUDDLE_API const char *cuddle_finish_name(cuddle_finish finish); /* "eos", "stop", "length", "cancelled", "failed", "deadline", "done", "none" */
 
 typedef struct cuddle_request cuddle_request; /* one submitted input: poll it, wait for it, cancel it from any thread */
 
@@ -832,6 +858,62 @@ CUDDLE_API cuddle_status cuddle_request_result(cuddle_request *request, cuddle_r
 /* Likewise of one of several choices, 0 to n - 1. */
 CUDDLE_API cuddle_status cuddle_request_result_of(cuddle_request *request, int choice, cuddle_result *out, cuddle_error *err);
 CUDDLE_API int cuddle_request_choices(const cuddle_request *request); /* n */
+
+/* ---------------------------------------------------------------------------------------------------------- encoding */
+
+typedef enum cuddle_encode_output {
+    CUDDLE_ENCODE_POOLED = 0, /* one vector */
+    CUDDLE_ENCODE_HIDDEN = 1, /* the last hidden states: a vector of each token */
+    CUDDLE_ENCODE_LOGITS = 2  /* what the checkpoint's head says of the text, or of each token */
+} cuddle_encode_output;
+
+typedef enum cuddle_pooling { /* how the vectors of all tokens, special ones included, become one */
+    CUDDLE_POOLING_MEAN = 0,
+    CUDDLE_POOLING_FIRST = 1, /* "cls" */
+    CUDDLE_POOLING_LAST = 2,
+    CUDDLE_POOLING_MAX = 3,
+    CUDDLE_POOLING_WEIGHTED_MEAN = 4, /* the n-th token counts n times */
+    CUDDLE_POOLING_POOLER = 5         /* by the checkpoint's own pooler */
+} cuddle_pooling;
+
+typedef struct cuddle_encode_options {
+    size_t struct_size;
+    cuddle_encode_output output; /* default POOLED */
+    cuddle_pooling pooling;      /* of POOLED; default MEAN */
+    int normalize;               /* of POOLED: 1: to length 1 */
+    int dimensions;              /* of POOLED: the first so many, before it is normalised; 0 (default): all */
+    unsigned head;               /* of LOGITS: the cuddle_head that the caller means; another checkpoint's is refused. 0 (default): whichever it is */
+    cuddle_truncation truncation; /* of texts that are too long; OFF (default): they are CUDDLE_E_LIMIT. Token ids are never cut. */
+    size_t max_length;           /* tokens, special ones included; 0 (default): as many as the model has positions */
+    int no_special;              /* 1: do not add special tokens to texts */
+    int32_t only_token;          /* of LOGITS of each token: of this token's alone, the mask for instance; unset (default): of all */
+    const int32_t *type_ids;     /* of an input of token ids; NULL (default): 0 */
+    size_t type_count;
+    int priority;                /* as in cuddle_generation_options */
+    int timeout_ms;
+} cuddle_encode_options;
+CUDDLE_API void cuddle_encode_options_init(cuddle_encode_options *options, size_t size);
+
+/* As cuddle_request_submit(), for encoders. The input is one segment of text, two of them, which become a pair, or one of token ids, which are
+ * taken as they are. Many requests at once are what fills a step; each has the same result alone and among others, to the bit with
+ * `deterministic`. The only event is the end. A result that is not all finite numbers is a failure of its request alone. */
+CUDDLE_API cuddle_status cuddle_request_encode(cuddle_request **out, cuddle_model *model, const cuddle_segment *segments, size_t count,
+                                               const cuddle_encode_options *options, cuddle_event_fn on_event, void *user, cuddle_error *err);
+
+typedef struct cuddle_encoding_result {
+    size_t struct_size; /* set by the caller */
+    cuddle_encode_output output;
+    const float *values; /* [rows, columns] */
+    size_t rows, columns;
+    const int32_t *tokens; /* [rows]: which token of the input a row is of; NULL: the one row is of all */
+    const int32_t *ids; /* [count]: the input */
+    const int32_t *type_ids; /* [count]; NULL: all 0 */
+    size_t count;
+    size_t truncated; /* tokens that were cut off */
+    double queue_seconds, seconds; /* submit to the step, from there to the end */
+} cuddle_encoding_result;
+/* CUDDLE_E_BUSY until the request has ended, then its failure if it failed. Borrowed from the request. */
+CUDDLE_API cuddle_status cuddle_request_encoding(cuddle_request *request, cuddle_encoding_result *out, cuddle_error *err);
 
 #ifdef __cplusplus
 }

@@ -31,7 +31,8 @@ for family, name in (("mistral", "MistralForCausalLM"),
                      ("gemma2", "Gemma2ForCausalLM")):
     BASE[family] = {**BASE["llama"], "model_type": family, "architectures": [name]}
 del BASE["gpt_neox"]["num_key_value_heads"]  # it has no such setting
-FAMILIES = " or ".join((", ".join(list(BASE)[:-1]), list(BASE)[-1]))
+ENCODERS = ["bert", "roberta", "xlm-roberta", "camembert", "distilbert", "electra", "albert", "mpnet", "modernbert", "nomic_bert"]
+FAMILIES = ", ".join([*BASE, *ENCODERS[:-1]]) + " or " + ENCODERS[-1]
 ACTIVATIONS = ("gelu, gelu_python, gelu_new, gelu_fast, gelu_pytorch_tanh, gelu_python_tanh, gelu_accurate, quick_gelu, silu, swish, relu, relu2, "
                "tanh or linear")
 
@@ -129,7 +130,7 @@ raw("cut", b'{"model_type": "llama", "vocab', "byte 30: found the end, expected 
 raw("model_type-unknown", {"model_type": "gpt_bigcode"}, wrong("model_type", "gpt_bigcode", FAMILIES), UNSUPPORTED)
 raw("model_type-case", {"model_type": "Llama"}, wrong("model_type", "Llama", FAMILIES), UNSUPPORTED)
 raw("model_type-empty", {"model_type": ""}, wrong("model_type", "", FAMILIES), UNSUPPORTED)
-raw("model_type-long", {"model_type": "m" * 5000}, f'"model_type" is "{"m" * 48}...", expected {FAMILIES}', UNSUPPORTED)
+raw("model_type-long", {"model_type": "m" * 5000}, f'"model_type" is "{"m" * 48}...", expected {FAMILIES}'[:235] + "...", UNSUPPORTED)  # a sentence has 251 bytes
 raw("model_type-control", {"model_type": "a\x1b[2Jb\u202e"}, f'"model_type" is "a?[2Jb???", expected {FAMILIES}', UNSUPPORTED)
 raw("model_type-null", {"model_type": None}, wrong("model_type", None, "a string"))
 raw("model_type-number", {"model_type": 5}, wrong("model_type", 5, "a string"))
@@ -529,6 +530,28 @@ for key, value in (("force_words_ids", [[5]]), ("forced_decoder_ids", [[1, 2]]),
     generation(f"{key}-null", {key: None})
 generation("harmless-keys", {"_from_model_config": True, "transformers_version": "5.23.0", "cache_implementation": "static", "max_time": 3.5,
                              "assistant_ensemble_weight": 0.5, "my_key": {"a": [1]}, "": 5})
+
+
+# ---- encoders
+
+for kind, name in (("bert", "BertModel"), ("roberta", "RobertaForMaskedLM"), ("electra", "ElectraModel"), ("albert", "AlbertModel"), ("modernbert", "ModernBertModel")):
+    BASE[kind] = {"model_type": kind, "architectures": [name], "vocab_size": 43, "hidden_size": 20, "intermediate_size": 28, "num_hidden_layers": 2,
+                  "num_attention_heads": 2, "max_position_embeddings": 40}
+case("bert", "is_decoder-true", {"is_decoder": True}, wrong("is_decoder", True, "0: nothing else is supported"), UNSUPPORTED)
+case("bert", "position-relative", {"position_embedding_type": "relative_key"},
+     wrong("position_embedding_type", "relative_key", '"absolute": nothing else is supported'), UNSUPPORTED)
+case("bert", "position-absolute", {"position_embedding_type": "absolute"})
+case("roberta", "pad-beyond", {"pad_token_id": 39},
+     '"max_position_embeddings" is 40, expected more than 40, as positions begin behind "pad_token_id"')
+case("roberta", "pad-last", {"pad_token_id": 38})
+case("electra", "summary-last", {"summary_type": "last"}, wrong("summary_type", "last", '"first": nothing else is supported'), UNSUPPORTED)
+case("albert", "inner-groups", {"inner_group_num": 2}, wrong("inner_group_num", 2, "1: nothing else is supported"), UNSUPPORTED)
+case("modernbert", "pooling-max", {"classifier_pooling": "max"}, wrong("classifier_pooling", "max", "mean or cls"), UNSUPPORTED)
+case("modernbert", "own-rope-yarn", {"rope_parameters": {"full_attention": {"rope_type": "yarn", "factor": 2.0}}},
+     wrong("rope_parameters.full_attention.rope_type", "yarn", "default: nothing else is supported where kinds of layers have ropes of their own"), UNSUPPORTED)
+case("modernbert", "rope_scaling", {"rope_scaling": {"rope_type": "linear", "factor": 2.0}},
+     '"rope_scaling" is an object, expected 0: nothing else is supported', UNSUPPORTED)
+case("modernbert", "thetas-v4", {"global_rope_theta": 160000.0, "local_rope_theta": 10000.0, "global_attn_every_n_layers": 3})
 
 
 def write(folder, files):

@@ -18,6 +18,7 @@ static void open_model(model_runner *r, backend *b, const char *dir, model_optio
     cuddle_error err = { CUDDLE_OK, "" };
     *r = (model_runner){ .b = b };
     options.max_sequences = RUNNER_SEQUENCES;
+    options.max_texts = RUNNER_SEQUENCES;
     options.max_batch = RUNNER_BATCH;
     options.kv_tokens = 64 * 8;
     ck_ok(cud_model_open(&r->m, r->b, dir, &options, NULL, &err));

@@ -1,6 +1,6 @@
 #include "op_support.h"
 
-START_TEST(matches_hand_value) /* row 1 of the table times 2, plus row 3 of the positions: position 1, offset 2 */
+START_TEST(matches_hand_value) /* row 1 of the table times 2, plus row 3 of the positions: position 1, offset 2; then row 1 of the types too, or row 0 */
 {
     op_env e;
     if (!op_open(&e, _i, 1)) return;
@@ -12,6 +12,14 @@ START_TEST(matches_hand_value) /* row 1 of the table times 2, plus row 3 of the 
     OP_RUN(&e, e.b->ops->embed(&e.ex, &a, &err));
     ck_assert_float_eq(op_download(&e, a.out)[0], 16);
     ck_assert_float_eq(op_download(&e, a.out)[1], 28);
+    a.type_table = op_from(&e, CUDDLE_F32, (float[]){ 3, 5, 100, 200 }, 2, 2, 2, 0, 0);
+    OP_RUN(&e, e.b->ops->embed(&e.ex, &a, &err));
+    ck_assert_float_eq(op_download(&e, a.out)[0], 19);
+    ck_assert_float_eq(op_download(&e, a.out)[1], 33);
+    a.types = op_ints(&e, (int32_t[]){ 1 }, 1);
+    OP_RUN(&e, e.b->ops->embed(&e.ex, &a, &err));
+    ck_assert_float_eq(op_download(&e, a.out)[0], 116);
+    ck_assert_float_eq(op_download(&e, a.out)[1], 228);
     op_close(&e);
 }
 END_TEST
@@ -21,7 +29,7 @@ START_TEST(matches_double_for_every_shape_and_type)
     op_env e;
     if (!op_open(&e, _i, 3)) return;
     static const int64_t tokens[] = { 0, 1, 7, 200 }, hidden[] = { 1, 17, 512, 700 };
-    enum { VOCABULARY = 23, POSITIONS = 40 };
+    enum { VOCABULARY = 23, POSITIONS = 40, KINDS = 3 };
     for (int i = 0; i < 4; i++) {
         for (int t = 0; t < OP_TYPES * OP_TYPES; t++) {
             tensor table = op_random(&e, op_types[t / 3], 2, VOCABULARY, hidden[i], 0, 0);
@@ -34,21 +42,24 @@ START_TEST(matches_double_for_every_shape_and_type)
                 w.segment[0] = (weight_segment){ .data = op_from(&e, table.type, values, 2, 9, hidden[i], 0, 0).data, .n = 9 };
             }
             embed_args a = { .out = op_empty(&e, op_types[t % 3], 2, tokens[i], hidden[i], 0, 3), .table = &w, .scale = t % 2 ? 1 : 1.5f };
-            int32_t ids[200], positions[200];
-            for (int j = 0; j < tokens[i]; j++) ids[j] = (j * 5 + t) % VOCABULARY, positions[j] = j * 3 % (POSITIONS - 2);
+            int32_t ids[200], positions[200], kinds[200];
+            for (int j = 0; j < tokens[i]; j++) ids[j] = (j * 5 + t) % VOCABULARY, positions[j] = j * 3 % (POSITIONS - 2), kinds[j] = j * 7 % KINDS;
             a.ids = op_ints(&e, ids, (int)tokens[i]);
             if (t % 3) {
                 a.position_table = op_random(&e, op_types[(t + 1) % 3], 2, POSITIONS, hidden[i], 0, 1);
                 a.positions = op_ints(&e, positions, (int)tokens[i]);
                 a.position_offset = 2;
             }
+            if (t % 4) a.type_table = op_random(&e, op_types[(t + 2) % 3], 2, KINDS, hidden[i], 0, 2);
+            if (t % 4 > 1) a.types = op_ints(&e, kinds, (int)tokens[i]);
             OP_RUN(&e, e.b->ops->embed(&e.ex, &a, &err));
             const float *rows = op_download(&e, table), *got = op_download(&e, a.out),
-                        *places = t % 3 ? op_download(&e, a.position_table) : NULL;
+                        *places = t % 3 ? op_download(&e, a.position_table) : NULL, *of_type = t % 4 ? op_download(&e, a.type_table) : NULL;
             for (int64_t r = 0; r < tokens[i]; r++)
                 for (int64_t c = 0; c < hidden[i]; c++) {
                     double want = (double)rows[ids[r] * hidden[i] + c] * (double)a.scale;
                     if (places) want += (double)places[(positions[r] + 2) * a.position_table.stride[0] + c];
+                    if (of_type) want += (double)of_type[(a.types ? kinds[r] : 0) * a.type_table.stride[0] + c];
                     op_near(a.out.type, (double)got[r * a.out.stride[0] + c], want, 2e-7, "embed", r, c);
                 }
             op_padding_intact(&e, a.out);
@@ -76,6 +87,8 @@ START_TEST(refuses_by_name)
     OP_REFUSED(&e, e.b->ops->embed(&e.ex, &a, &err), CUDDLE_E_INTERNAL, "embed on " OP_NAME, "out");
     w = good, a.position_table = cud_matrix(NULL, CUDDLE_F32, 9, 5);
     OP_REFUSED(&e, e.b->ops->embed(&e.ex, &a, &err), CUDDLE_E_INTERNAL, "embed on " OP_NAME, "position table");
+    a.position_table = cud_matrix(NULL, CUDDLE_F32, 9, 4), a.type_table = cud_matrix(NULL, CUDDLE_F32, 2, 3);
+    OP_REFUSED(&e, e.b->ops->embed(&e.ex, &a, &err), CUDDLE_E_INTERNAL, "embed on " OP_NAME, "type table");
     op_close(&e);
 }
 END_TEST

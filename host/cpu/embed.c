@@ -1,4 +1,4 @@
-/* embed: out[t] = table[ids[t]] * scale + position_table[positions[t] + position_offset] */
+/* embed: out[t] = table[ids[t]] * scale + position_table[positions[t] + position_offset] + type_table[types[t]] */
 #include "backend.h"
 
 #include "core/op_checks.h"
@@ -22,7 +22,7 @@ static void embed_rows(void *arg, int64_t first, int64_t last)
     const job *j = arg;
     const embed_args *a = j->a;
     const row_kernels *k = j->b->rows;
-    float values[CUD_CPU_CHUNK], positions[CUD_CPU_CHUNK];
+    float values[CUD_CPU_CHUNK], buffer[CUD_CPU_CHUNK];
     for (int64_t t = first; t < last; t++) {
         const tensor row = table_row(a->table, a->ids[t]);
         for (int64_t c = 0; c < row.size[0]; c += CUD_CPU_CHUNK) {
@@ -31,7 +31,11 @@ static void embed_rows(void *arg, int64_t first, int64_t last)
             if (a->scale != 1.0f) k->scale(values, a->scale, n);
             if (cud_present(a->position_table)) {
                 const int64_t at = (int64_t)(a->positions[t] + a->position_offset) * a->position_table.stride[0] + c;
-                k->add(values, cud_cpu_floats(j->b, a->position_table, at, n, positions), n);
+                k->add(values, cud_cpu_floats(j->b, a->position_table, at, n, buffer), n);
+            }
+            if (cud_present(a->type_table)) {
+                const int64_t at = (a->types ? a->types[t] : 0) * a->type_table.stride[0] + c;
+                k->add(values, cud_cpu_floats(j->b, a->type_table, at, n, buffer), n);
             }
             k->from_float(cud_at(a->out, t * a->out.stride[0] + c), a->out.type, values, n);
         }

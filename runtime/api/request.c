@@ -15,6 +15,7 @@ const char *cuddle_finish_name(cuddle_finish finish)
     case CUDDLE_FINISH_CANCELLED: return "cancelled";
     case CUDDLE_FINISH_FAILED: return "failed";
     case CUDDLE_FINISH_DEADLINE: return "deadline";
+    case CUDDLE_FINISH_DONE: return "done";
     }
     return "?";
 }

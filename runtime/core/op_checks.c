@@ -73,6 +73,8 @@ cuddle_status cud_check_embed(const exec *ex, const embed_args *args, cuddle_err
     if (status == CUDDLE_OK) status = cud_check_tensor(ex, "embed", "out", args->out, 2, -1, args->table->k, -1, err);
     if (status == CUDDLE_OK && cud_present(args->position_table))
         status = cud_check_tensor(ex, "embed", "the position table", args->position_table, 2, -1, args->table->k, -1, err);
+    if (status == CUDDLE_OK && cud_present(args->type_table))
+        status = cud_check_tensor(ex, "embed", "the type table", args->type_table, 2, -1, args->table->k, -1, err);
     return status;
 }
 

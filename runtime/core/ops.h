@@ -59,6 +59,8 @@ typedef struct embed_args {
     tensor position_table; /* [positions, hidden]; rank 0: none */
     const int32_t *positions;
     int position_offset; /* row = position + offset (OPT, BART: 2) */
+    tensor type_table;   /* [types, hidden]; rank 0: none */
+    const int32_t *types; /* [tokens]; NULL: the first for all of them */
 } embed_args;
 
 typedef struct norm_args {
@@ -179,8 +181,8 @@ typedef struct op_table {
 
     /* ---- compute ---- */
 
-    /* out[t] = table[ids[t]] * scale + position_table[positions[t] + position_offset]. An id or position outside its table is the
-     * caller's error and must have been refused before. */
+    /* out[t] = table[ids[t]] * scale + position_table[positions[t] + position_offset] + type_table[types[t]]. An id, position or type outside its
+     * table is the caller's error and must have been refused before. */
     cuddle_status (*embed)(exec *ex, const embed_args *args, cuddle_error *err);
     /* out[r][c] = x[r][c] / sqrt(mean(x[r]^2) + eps) * w[c] + residual[r][c]. Sums run in an order that depends on the number of columns alone. */
     cuddle_status (*rmsnorm)(exec *ex, const norm_args *args, cuddle_error *err);

@@ -4,7 +4,7 @@
 static size_t layout(step *s, const step_caps *caps, int32_t *block)
 {
     size_t at = 0;
-    struct { int32_t **target; size_t rows, cols; } parts[9 + 2 * CUD_MAX_KV_GROUPS];
+    struct { int32_t **target; size_t rows, cols; } parts[10 + 2 * CUD_MAX_KV_GROUPS];
     int n = 0;
     const size_t tokens = (size_t)caps->tokens, sequences = (size_t)caps->sequences;
 #define PART(field, r, c) parts[n].target = (field), parts[n].rows = (size_t)(r), parts[n].cols = (size_t)(c), n++
@@ -14,6 +14,7 @@ static size_t layout(step *s, const step_caps *caps, int32_t *block)
     PART(&s->kv_lengths, 1, sequences);
     PART(&s->adapters, 1, sequences);
     PART(&s->output_rows, 1, caps->outputs);
+    PART(&s->types, caps->types, tokens);
     for (int g = 0; g < caps->groups; g++) {
         PART(&s->slots[g], 1, tokens);
         PART(&s->block_table[g], sequences, caps->table_width[g]);
@@ -31,6 +32,7 @@ static size_t layout(step *s, const step_caps *caps, int32_t *block)
     }
     s->sampling = (sample_row *)(void *)sampling;
     s->page_copies = (page_copy *)(void *)page_copies;
+    if (!caps->types) s->types = NULL;
     return at;
 }
 

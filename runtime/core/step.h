@@ -31,6 +31,7 @@ typedef struct sample_row {
 typedef struct step_caps {
     int tokens, sequences, outputs;
     int axes;                           /* of positions: 1, or 3 for multimodal rotary positions */
+    bool types;                         /* tokens have types */
     int groups;                         /* KV groups */
     int table_width[CUD_MAX_KV_GROUPS]; /* pages of the longest sequence */
 } step_caps;
@@ -51,6 +52,7 @@ typedef struct step {
     int32_t *kv_lengths;  /* [sequences]: positions that exist once this step has written its own; 0: padding, its rows see nothing */
     int32_t *adapters;    /* [sequences]: 0 = none */
     int32_t *output_rows; /* [outputs]: rows whose logits are wanted, ascending */
+    int32_t *types;       /* [tokens]; NULL unless caps.types */
     int32_t *slots[CUD_MAX_KV_GROUPS];        /* [tokens]; -1: a row of padding, which leaves nothing in the cache */
     int32_t *block_table[CUD_MAX_KV_GROUPS];  /* [sequences, table_width] */
     sample_row *sampling; /* [outputs], for backends that pick tokens themselves */

@@ -102,16 +102,23 @@ static cuddle_status run_plainly(cuddle_model *h, exec *ex, produced *p, int cou
     return status;
 }
 
-/* Runs the step and takes its tokens in. [step], no lock. */
+/* Runs a step of generations: to the logits, or to the picked tokens. */
+static cuddle_status generate(cuddle_model *h, exec *ex, produced *p, int count, pick_plan plan, cuddle_error *err)
+{
+    return plan == PICK_ALL && cud_replay_fits(h, ex) ? cud_replay_run(h, ex, p, count, err) : run_plainly(h, ex, p, count, plan, err);
+}
+
+/* Runs the step and takes what came out of it in. [step], no lock. */
 static cuddle_status compute(cuddle_model *h, produced *p, int count, cuddle_error *err)
 {
     exec ex;
     cud_model_exec(&ex, h->m, EXEC_RUN);
-    const pick_plan plan = cud_pick_plan(h, p, count);
+    const bool encodes = cud_model_is_encoder(h->m);
+    const pick_plan plan = encodes ? PICK_NONE : cud_pick_plan(h, p, count);
     cuddle_status status = plan == PICK_NONE ? CUDDLE_OK : cud_pick_prepare(h, &ex, p, count, err);
     const double began = cud_now();
     h->pick_seconds = 0;
-    if (!status) status = plan == PICK_ALL && cud_replay_fits(h, &ex) ? cud_replay_run(h, &ex, p, count, err) : run_plainly(h, &ex, p, count, plan, err);
+    if (!status) status = encodes ? cud_encode_step(h, &ex, p, count, err) : generate(h, &ex, p, count, plan, err);
     if (!status && plan != PICK_NONE) status = ex.ops->download(&ex, h->picked, h->device.picked, (size_t)h->device.outputs * sizeof *h->picked, err);
     if (!status && h->host.outputs == 0) status = ex.ops->finish(&ex, err); /* a download has waited already */
     h->step_workspace = ex.ws.peak;
@@ -121,7 +128,7 @@ static cuddle_status compute(cuddle_model *h, produced *p, int count, cuddle_err
         (void)ex.ops->finish(&ex, NULL); /* what was begun may still be reading the host's block */
         return status;
     }
-    for (int i = 0; i < count; i++) cud_output_take(&p[i], h);
+    for (int i = 0; i < count && !encodes; i++) cud_output_take(&p[i], h);
     return CUDDLE_OK;
 }
 
@@ -168,6 +175,7 @@ static void publish(produced *p)
     }
     if (fresh > 0) r->last_token = now;
     stats->generated_tokens += (uint64_t)fresh;
+    if (p->finish == CUDDLE_FINISH_DONE) stats->encoded_tokens += (uint64_t)r->prompt_count;
     if (p->finish != CUDDLE_FINISH_FAILED) cud_scheduler_done(&r->model->scheduler, &r->task); /* else nobody may take its pages over */
     if (p->finish != CUDDLE_FINISH_FAILED) {
         if (cud_text_append(&r->text, r->made.data ? r->made.data + r->text.length : "", r->released - r->text.length, &p->failure))

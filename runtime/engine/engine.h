@@ -9,6 +9,7 @@
 #include "core/clock.h"
 #include "core/log.h"
 #include "engine/beam.h"
+#include "engine/encode.h"
 #include "engine/generation.h"
 #include "engine/scheduler.h"
 #include "engine/stats.h"
@@ -100,7 +101,7 @@ struct cuddle_model {
     /* [step] */
     step host, device;
     void *host_block;
-    float *logits; /* [caps.outputs, vocabulary] */
+    float *logits; /* [caps.outputs, vocabulary]; of an encoder m->result_bytes */
     sampler sampler;
     uint32_t *allowed; /* [caps.sequences, vocabulary / 32, rounded up]: by the grammars of a step's requests */
     struct produced *produced; /* [caps.sequences] */
@@ -143,6 +144,7 @@ struct cuddle_request {
     cuddle_error failure;
 
     generation g; /* max_tokens filled in */
+    encode_job *encoding; /* of one that is not a generation; NULL: it is */
     int prompt_count;
     int32_t *ids; /* [prompt_count + max_tokens]; those of the task, which counts them */
     int marked;   /* [step] ids that the device's marks of its seat are up to date with; -1: none */
@@ -196,6 +198,10 @@ void cud_engine_release_model(cuddle_model *h);
 /* ---- request.c ---- */
 cuddle_status cud_request_submit(cuddle_request **out, cuddle_model *h, const cuddle_segment *segments, size_t count,
                                  const cuddle_generation_options *options, cuddle_event_fn on_event, void *user, cuddle_error *err);
+/* A request of one choice that is not a generation. After a failure *out may be there: for cud_request_start(). */
+cuddle_status cud_request_new(cuddle_request **out, cuddle_event_fn on_event, void *user, int timeout_ms, cuddle_error *err);
+/* Queues it unless `status` is a failure, which it returns; a request that is not queued goes. */
+cuddle_status cud_request_start(cuddle_request **out, cuddle_request *r, cuddle_model *h, cuddle_status status, cuddle_error *err);
 void cud_request_free(cuddle_request *r);
 void cud_request_release(cuddle_request *r); /* one handle; the lock is held */
 /* Marks the end of a choice and wakes who waits; the lock is held. The first end counts. */
@@ -207,6 +213,15 @@ void cud_request_mark_cancelled(cuddle_request *r);
 
 /* A beam's part of the step is over; its other beams may end or move with it. */
 void cud_beams_publish(cuddle_request *r, cuddle_finish finish, const cuddle_error *failure);
+
+/* ---- encode.c ---- */
+
+extern const task_kind cud_encoding_kind; /* fills a `step` */
+cuddle_status cud_request_encode(cuddle_request **out, cuddle_model *h, const cuddle_segment *segments, size_t count, const cuddle_encode_options *options,
+                                 cuddle_event_fn on_event, void *user, cuddle_error *err);
+struct produced;
+/* Runs h->host and gives each request its result, which ends it. [step], no lock. */
+cuddle_status cud_encode_step(cuddle_model *h, exec *ex, struct produced *p, int count, cuddle_error *err);
 
 /* ---- fill.c: rows of a step ---- */
 

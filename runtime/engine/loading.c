@@ -52,6 +52,7 @@ static cuddle_status resolve(model_options *out, cuddle_model_options *o, const 
     out->max_context = o->max_context;
     const bool gpu = e->device == CUDDLE_DEVICE_CUDA; /* which needs more at once to be busy */
     out->max_sequences = o->max_sequences ? o->max_sequences : gpu ? 32 : 8;
+    out->max_texts = o->max_sequences ? o->max_sequences : gpu ? 512 : 128;
     out->max_batch = o->max_batch ? o->max_batch : gpu ? 2048 : 512;
     out->kv_tokens = o->kv_tokens;
     return status;
@@ -190,7 +191,9 @@ static cuddle_status prepare_host(cuddle_model *h, const cuddle_model_options *o
     const op_table *ops = m->backend->ops;
     cuddle_status status = ops->alloc_host(m->backend, &h->host_block, m->step_bytes, "the step on the host", err);
     void *logits = NULL;
-    if (!status) status = ops->alloc_host(m->backend, &logits, (outputs + 1) * vocabulary * sizeof *h->logits, "logits on the host", err);
+    const bool encoder = cud_model_is_encoder(m);
+    const size_t bytes = encoder ? m->result_bytes : (outputs + 1) * vocabulary * sizeof *h->logits;
+    if (!status) status = ops->alloc_host(m->backend, &logits, bytes, "logits on the host", err);
     h->logits = logits;
     if (status) return status;
     memset(h->host_block, 0, m->step_bytes);
@@ -259,7 +262,7 @@ cuddle_status cud_engine_load(cuddle_model **out, cuddle_engine *e, const char *
                            given.max_grammar_bytes ? given.max_grammar_bytes : (size_t)256 << 20);
     if (!status) status = cud_model_open(&h->m, e->backend, path, &o, &e->log, err);
     if (!status) describe(&h->plan, h->m);
-    if (!status) status = cud_generation_config_load(&h->config, path, &h->m->spec, &e->log, err);
+    if (!status && !cud_model_is_encoder(h->m)) status = cud_generation_config_load(&h->config, path, &h->m->spec, &e->log, err);
     if (!status) status = prepare_host(h, &given, err);
     if (!status) status = admit(h, err);
     if (!status) {

@@ -29,7 +29,7 @@ cuddle_status cud_pages_init(page_pool *p, int64_t count, cuddle_error *err)
     *p = (page_pool){ .count = count, .free = EMPTY, .idle = EMPTY };
     uint64_t buckets = 16;
     while (buckets < (uint64_t)count) buckets *= 2;
-    p->pages = calloc((size_t)count, sizeof *p->pages);
+    p->pages = calloc((size_t)count + 1, sizeof *p->pages); /* encoders have none */
     p->buckets = malloc(buckets * sizeof *p->buckets);
     if (!p->pages || !p->buckets) {
         cud_pages_free(p);

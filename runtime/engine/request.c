@@ -167,6 +167,7 @@ static void destroy_choice(cuddle_request *r)
     cud_detokenizer_free(r->detokenizer);
     cud_matcher_free(r->matcher);
     free(r->ids);
+    cud_encode_job_free(r->encoding);
     cud_task_free(&r->task);
     free(r->made.data);
     free(r->logprobs);
@@ -246,17 +247,51 @@ static cuddle_status enqueue(cuddle_request *r, cuddle_model *h, cuddle_error *e
     return status;
 }
 
-cuddle_status cud_request_submit(cuddle_request **out, cuddle_model *h, const cuddle_segment *segments, size_t count,
-                                 const cuddle_generation_options *options, cuddle_event_fn on_event, void *user, cuddle_error *err)
+static cuddle_request *create(cuddle_event_fn on_event, void *user)
 {
-    *out = NULL;
     cuddle_request *r = calloc(1, sizeof *r);
-    if (!r) return cud_nomem(err, sizeof *r, "a request");
+    if (!r) return NULL;
     cud_condition_init(&r->changed);
     r->on_event = on_event;
     r->user = user;
     r->submitted = cud_now();
     r->whole = r;
+    return r;
+}
+
+cuddle_status cud_request_new(cuddle_request **out, cuddle_event_fn on_event, void *user, int timeout_ms, cuddle_error *err)
+{
+    cuddle_request *r = *out = create(on_event, user);
+    if (!r) return cud_nomem(err, sizeof *r, "a request");
+    r->g.n = r->g.best_of = r->g.beams = 1;
+    r->g.timeout_ms = timeout_ms;
+    if (timeout_ms > 0) r->deadline = r->submitted + 1e-3 * timeout_ms;
+    r->choice = calloc(1, sizeof *r->choice);
+    if (!r->choice) return cud_nomem(err, sizeof *r->choice, "a request");
+    r->choice[0] = r;
+    return CUDDLE_OK;
+}
+
+cuddle_status cud_request_start(cuddle_request **out, cuddle_request *r, cuddle_model *h, cuddle_status status, cuddle_error *err)
+{
+    /* The event of the last step may run before this function returns; *out is set for callbacks that read it. */
+    if (!status) *out = r;
+    if (!status) status = enqueue(r, h, err);
+    if (status) {
+        *out = NULL;
+        if (r) destroy(r);
+    }
+    return status;
+}
+
+cuddle_status cud_request_submit(cuddle_request **out, cuddle_model *h, const cuddle_segment *segments, size_t count,
+                                 const cuddle_generation_options *options, cuddle_event_fn on_event, void *user, cuddle_error *err)
+{
+    *out = NULL;
+    if (cud_model_is_encoder(h->m))
+        return cud_fail(err, CUDDLE_E_UNSUPPORTED, "a %s is an encoder: it generates no text", h->m->spec.architecture);
+    cuddle_request *r = create(on_event, user);
+    if (!r) return cud_nomem(err, sizeof *r, "a request");
     id_list prompt = { 0 };
     cuddle_status status = cud_generation_resolve(&r->g, options, &h->config, h->sampler.vocabulary, err);
     if (r->g.timeout_ms > 0) r->deadline = r->submitted + 1e-3 * r->g.timeout_ms;
@@ -274,14 +309,7 @@ cuddle_status cud_request_submit(cuddle_request **out, cuddle_model *h, const cu
     if (!status) status = add_choices(r, h, &prompt, err);
     if (!status && r->g.beams > 1) status = cud_beam_new(&r->beam, &r->g, err);
     free(prompt.ids);
-    /* The event of the last step may run before this function returns; *out is set for callbacks that read it. */
-    if (!status) *out = r;
-    if (!status) status = enqueue(r, h, err);
-    if (status) {
-        *out = NULL;
-        destroy(r);
-    }
-    return status;
+    return cud_request_start(out, r, h, status, err);
 }
 
 /* ------------------------------------------------------------------------------------------------------------- end */

@@ -32,6 +32,7 @@ void cud_stats_ended(cuddle_engine_stats *s, cuddle_finish finish, double second
     case CUDDLE_FINISH_CANCELLED: s->ended_cancelled++; break;
     case CUDDLE_FINISH_FAILED: s->ended_failed++; break;
     case CUDDLE_FINISH_DEADLINE: s->ended_deadline++; break;
+    case CUDDLE_FINISH_DONE: s->ended_done++; break;
     }
     cud_histogram_add(&s->request_seconds, seconds);
 }

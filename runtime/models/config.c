@@ -210,10 +210,10 @@ static cuddle_status read_layer_types(spec *s, const config_row *row, const json
     bool slides = false;
     for (int64_t i = 0; i < t->layers; i++) {
         bool full = row->fallback > 0 && (i + 1) % (int64_t)row->fallback == 0;
-        if (row->absent == CONFIG_LIKE) {
-            int64_t first;
-            memcpy(&first, (char *)s + row->like, sizeof first);
-            full = i < first;
+        if (row->absent == CONFIG_LIKE || row->absent == CONFIG_EVERY) {
+            int64_t some;
+            memcpy(&some, (char *)s + row->like, sizeof some);
+            full = row->absent == CONFIG_LIKE ? i < some : i % some == 0;
         }
         if (found) {
             const char *kind = NULL;
@@ -244,6 +244,8 @@ static cuddle_status read_row(spec *s, const config_row *row, const json_view *r
     json_view in;
     char *to = (char *)s + row->to;
     const bool found = find_key(row->key, root, &in, name);
+    if (row->kind == CONFIG_ROPE && strchr(row->key, '.'))
+        return cud_config_named_rope((rope_spec *)(void *)to, &in, found ? name : NULL, row->fallback, s->stack[0].positions, err);
     if (row->kind == CONFIG_ROPE) return cud_config_rope((rope_spec *)(void *)to, root, row->fallback, s->stack[0].positions, row->max > 0, err);
     if (row->kind == CONFIG_IGNORED) return CUDDLE_OK;
     if (row->kind == CONFIG_ONLY) return found ? check_only(row, &in, name, err) : CUDDLE_OK;
@@ -280,6 +282,20 @@ static cuddle_status read_row(spec *s, const config_row *row, const json_view *r
         if (status) return status;
         if (value && !cud_activation_parse(value, &act)) return wrong_activation(&in, name, err);
         memcpy(to, &act, sizeof act);
+        return CUDDLE_OK;
+    }
+    case CONFIG_WORD: {
+        const char *value = NULL;
+        bool first = fpclassify(row->fallback) != FP_ZERO;
+        const char *words = strchr(row->key, '=') + 1, *second = strchr(words, '|') + 1;
+        const cuddle_status status = cud_json_string(&value, &in, name, flags, err);
+        if (status) return status;
+        if (value) {
+            first = strlen(value) == (size_t)(second - words) - 1 && strncmp(words, value, strlen(value)) == 0;
+            if (!first && strcmp(second, value) != 0)
+                return cud_json_wrong(&in, name, err, CUDDLE_E_UNSUPPORTED, "%.*s or %s", (int)(second - words) - 1, words, second);
+        }
+        memcpy(to, &first, sizeof first);
         return CUDDLE_OK;
     }
     default: return cud_fail(err, CUDDLE_E_INTERNAL, "config row \"%s\" has a kind that is not read", row->key);
@@ -368,7 +384,45 @@ cuddle_status cud_config_rope(rope_spec *r, const json_view *root, double defaul
     return status;
 }
 
+cuddle_status cud_config_named_rope(rope_spec *r, const json_view *in, const char *key, double default_theta, int64_t positions, cuddle_error *err)
+{
+    *r = (rope_spec){ .theta = default_theta, .factor = 1, .partial = 1, .original_max = positions };
+    if (!key) return CUDDLE_OK;
+    if (!json_is_object(json_object_get(in->value, key))) return cud_json_number(&r->theta, in, key, CUD_JSON_REQUIRED, 1, 1e12, err);
+    json_view own;
+    const char *type = "default";
+    cuddle_status status = cud_json_object(&own, in, key, CUD_JSON_REQUIRED, err);
+    if (!status) status = cud_json_string(&type, &own, "rope_type", CUD_JSON_NULLABLE, err);
+    if (!status && strcmp(type, "default") != 0)
+        return cud_json_wrong(&own, "rope_type", err, CUDDLE_E_UNSUPPORTED, "default: nothing else is supported where kinds of layers have ropes of their own");
+    if (!status) status = rope_keys(&own, r->kind, type, err);
+    if (!status) status = cud_json_number(&r->theta, &own, "rope_theta", CUD_JSON_NULLABLE, 1, 1e12, err);
+    if (!status) status = cud_json_number(&r->partial, &own, "partial_rotary_factor", CUD_JSON_NULLABLE, 0.01, 1, err);
+    if (!status && r->partial < 1)
+        return cud_json_wrong(&own, "partial_rotary_factor", err, CUDDLE_E_UNSUPPORTED, "1: this family turns whole heads");
+    return status;
+}
+
 /* -------------------------------------------------------------------------------------------------- spec and tokens */
+
+/* What the architecture has that base has not; and which tensors that asks for. */
+static void choose_heads(spec *s, const char *architecture)
+{
+    stack *t = &s->stack[s->stacks - 1];
+    for (const architecture_row *v = s->family->variants; v && v->name; v++) {
+        if (strcmp(v->name, architecture) != 0) continue;
+        t->heads = v->heads;
+        t->head_act = v->act;
+        t->pooled = v->pooled;
+    }
+    t->masked_lm = t->heads & HEAD_MASKED_LM;
+    t->sequence = t->heads & HEAD_SEQUENCE;
+    t->tokens = t->heads & HEAD_TOKENS;
+    t->spans = t->heads & HEAD_SPANS;
+    t->choice = t->heads & HEAD_CHOICE;
+    t->pooler_spare = !t->pooled;
+    t->bare_head = !t->heads;
+}
 
 static cuddle_status choose_family(const family **out, spec *s, const json_view *root, cuddle_error *err)
 {
@@ -391,8 +445,14 @@ static cuddle_status choose_family(const family **out, spec *s, const json_view 
                 *s = f->base;
                 s->family = *out = f;
                 strncpy(s->architecture, architecture, sizeof s->architecture - 1);
+                choose_heads(s, architecture);
                 return CUDDLE_OK;
             }
+        }
+        if (f->architectures[1]) { /* to choose from */
+            char known[200] = "";
+            for (int a = 0; f->architectures[a]; a++) add_name(known, f->architectures[a], !f->architectures[a + 1]);
+            return cud_fail(err, CUDDLE_E_UNSUPPORTED, "%s: architecture \"%.60s\" is not supported for \"%s\", expected %s", root->file, architecture, type, known);
         }
         return cud_fail(err, CUDDLE_E_UNSUPPORTED, "%s: architecture \"%s\" is not supported for model_type \"%s\", expected \"%s\"", root->file,
                         architecture, type, f->architectures[0]);
@@ -451,10 +511,40 @@ static cuddle_status read_tokens(spec *s, const json_view *root, cuddle_error *e
     return status;
 }
 
+/* What depends on the kind of model: sizes of the embeddings and of the head. */
+static cuddle_status expand_ends(stack *t, const spec *s, const char *file, cuddle_error *err)
+{
+    if (!t->embed_dim) t->embed_dim = t->hidden;
+    t->embed_project = t->embed_project || t->embed_dim != t->hidden;
+    if (t->after_pad) {
+        t->position_offset++;
+        t->positions -= t->position_offset;
+        if (t->positions < 1)
+            return cud_fail(err, CUDDLE_E_FORMAT, "%s: \"max_position_embeddings\" is %lld, expected more than %lld, as positions begin behind \"pad_token_id\"",
+                            file, (long long)(t->positions + t->position_offset), (long long)t->position_offset);
+    }
+    t->labels = t->spans ? 2 : t->choice ? 1 : s->labels;
+    if (t->head_act == ACT_NONE) t->head_act = t->proto.act;
+    if (t->window_halves) t->proto.window /= 2;
+    return CUDDLE_OK;
+}
+
+/* Layers that share weights (ALBERT): group i * groups / layers, as Python computes it. */
+static void share_weights(stack *t)
+{
+    for (int64_t i = 0; i < t->layers; i++) {
+        t->layer[i].group = (int)((double)i / ((double)t->layers / (double)t->groups));
+        for (int64_t k = 0; k < i && !t->layer[i].twin; k++)
+            if (t->layer[k].group == t->layer[i].group) t->layer[i].twin = (int)k + 1;
+    }
+}
+
 /* Derived sizes, and the prototype copied to every layer. */
-static cuddle_status expand_stack(stack *t, const char *file, cuddle_error *err)
+static cuddle_status expand_stack(stack *t, const spec *s, const char *file, cuddle_error *err)
 {
     layer_spec *p = &t->proto;
+    const cuddle_status status = expand_ends(t, s, file, err);
+    if (status) return status;
     if (!p->kv_heads) p->kv_heads = p->heads;
     if (!p->head_dim) {
         if (t->hidden % p->heads)
@@ -485,7 +575,10 @@ static cuddle_status expand_stack(stack *t, const char *file, cuddle_error *err)
         double scale = t->scale_scores ? 1.0 / sqrt(width) : 1.0;
         if (t->scale_by_layer) scale /= (double)(i + 1);
         if (fpclassify(p->score_scale) == FP_ZERO) t->layer[i].score_scale = scale;
+        if (t->local_rope && t->layer[i].attention == ATTN_SLIDING) t->layer[i].rope = 1;
+        t->layer[i].bare = t->bare_first && i == 0;
     }
+    if (t->groups) share_weights(t);
     return CUDDLE_OK;
 }
 
@@ -498,7 +591,8 @@ cuddle_status cud_config_read(spec *out, const json_view *root, const logger *lo
     for (const config_row *row = f ? f->config : NULL; !status && row->kind != CONFIG_END; row++) status = read_row(out, row, root, err);
     if (!status) status = read_dtype(out, root, err);
     if (!status) status = read_tokens(out, root, err);
-    for (int i = 0; !status && i < out->stacks; i++) status = expand_stack(&out->stack[i], root->file, err);
+    if (!status) status = cud_labels_read(out, root, err);
+    for (int i = 0; !status && i < out->stacks; i++) status = expand_stack(&out->stack[i], out, root->file, err);
     if (status) cud_spec_free(out);
     return status;
 }
@@ -523,5 +617,7 @@ cuddle_status cud_config_load(spec *out, const char *dir, const logger *log, cud
 void cud_spec_free(spec *s)
 {
     for (int i = 0; i < s->stacks; i++) free(s->stack[i].layer);
+    for (int64_t i = 0; s->label && i < s->labels; i++) free(s->label[i]);
+    free(s->label);
     *s = (spec){ 0 };
 }

@@ -16,6 +16,12 @@ cuddle_status cud_config_read(spec *out, const json_view *root, const logger *lo
  * rotation is refused unless the family allows it. */
 cuddle_status cud_config_rope(rope_spec *out, const json_view *root, double default_theta, int64_t positions, bool partial, cuddle_error *err);
 
+/* The rope of a kind of layers: in[key] is an object, or a number that is its theta; NULL: the default. */
+cuddle_status cud_config_named_rope(rope_spec *out, const json_view *in, const char *key, double default_theta, int64_t positions, cuddle_error *err);
+
+/* labels.c: id2label, num_labels and problem_type, if a stack has a head that they are for. */
+cuddle_status cud_labels_read(spec *s, const json_view *root, cuddle_error *err);
+
 /* The activation of transformers' name ("gelu_new"); false if there is none. */
 bool cud_activation_parse(const char *name, activation *out);
 

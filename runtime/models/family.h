@@ -17,9 +17,11 @@ typedef enum config_kind {
     CONFIG_NOT,        /* bool, stored negated */
     CONFIG_ACTIVATION, /* activation, by transformers' name */
     CONFIG_ROPE,       /* rope_spec: rope_theta (default: fallback), rope_scaling (v4), rope_parameters (v5); partial rotation up to max, 0: none;
-                        * key "text_config.rope_parameters": all of them in that object. Without one: default, or the base's if that has another kind */
+                        * key "rope_parameters.full_attention|global_rope_theta": the object or number of one kind of
+                        * layers. Without one: default, or the base's if that has another kind */
     CONFIG_LAYER_TYPES, /* attention kinds per layer, "full_attention" or "sliding_attention"; absent: every `fallback`-th is full, 0: as proto;
-                         * LIKE: the first so many as the field `like` says. Stands after the rows for layers and window */
+                         * LIKE: the first so many as the field `like` says; EVERY: of so many as it says, the first. Stands after the rows for
+                         * layers and window */
     CONFIG_ONLY,       /* known, but only `fallback` is supported: anything else changes the maths and is refused by name; "key=word": a string */
     CONFIG_IGNORED,    /* known, and without effect on inference */
     CONFIG_PLUS,       /* int64_t: the value plus the field `like` */
@@ -30,8 +32,9 @@ typedef enum config_kind {
     CONFIG_QUANT       /* quant, group_n and group_k of the spec: the method must be one of the family's */
 } config_kind;
 
-/* How an absent key (or null) is taken. CONFIG_OR_NONE: absent it has the fallback, but null says that there is none, which is 0. */
-typedef enum config_default { CONFIG_REQUIRED = 0, CONFIG_FALLBACK, CONFIG_LIKE, CONFIG_OR_NONE } config_default;
+/* How an absent key (or null) is taken. CONFIG_OR_NONE: absent it has the fallback, but null says that there is none, which is 0.
+ * CONFIG_EVERY: of LAYER_TYPES. */
+typedef enum config_default { CONFIG_REQUIRED = 0, CONFIG_FALLBACK, CONFIG_LIKE, CONFIG_OR_NONE, CONFIG_EVERY } config_default;
 
 typedef struct config_row {
     const char *key; /* "n_embd|hidden_size": the first that is there counts; "text_config.hidden_size" goes into objects, "list.0" into lists */
@@ -80,7 +83,9 @@ typedef enum dim {
     DIM_ONE, /* at the end of a shape: may be missing in the file (a 1 x 1 convolution saved as a linear layer) */
     DIM_FRAMES,
     DIM_MERGED, /* merge * merge * hidden */
-    DIM_PROJECTION
+    DIM_PROJECTION,
+    DIM_EMBED, /* embed_dim */
+    DIM_TYPES
 } dim;
 
 typedef enum tensor_source {
@@ -89,6 +94,7 @@ typedef enum tensor_source {
     FROM_HEADS_QKV,   /* rows are [head][q, k, v][head_dim]: three segments at once */
     FROM_PAIRS,       /* the file holds [k, n] and its columns alternate gate, up (gpt-oss); of a vector, its elements do */
     FROM_UP_GATE,     /* rows are [up | gate]: two segments, the second first (GEGLU) */
+    FROM_COLUMNS,     /* a table, F32: its columns become rows */
     FROM_NOTHING      /* no tensor, name "": a segment of zeros (Whisper has no bias for k) */
 } tensor_source;
 
@@ -96,7 +102,7 @@ typedef enum slot_kind { SLOT_END = 0, SLOT_WEIGHT, SLOT_VECTOR, SLOT_IGNORED } 
 
 typedef enum row_scope { SCOPE_STACK = 0, SCOPE_LAYER } row_scope;
 
-/* A tensor of the checkpoint. Name patterns: `{L}` layer number, `{E}` expert number, `[...]` an optional part tried with and without,
+/* A tensor of the checkpoint. Name patterns: `{L}` layer number, `{G}` its group, `{E}` expert number, `[...]` an optional part tried with and without,
  * `|` between alternatives, `*` (ignored rows only) any run of characters; denoisers: `{P}` the layer's place, one of family.places, where
  * `{I}` is its stage and `{J}` its block, and `{K}` its depth in the block. Rows that fill one slot stand together, in segment order. An
  * ignored row counts only for what no other row has taken. With {E} the shape is that of one expert. */
@@ -135,6 +141,8 @@ typedef struct architecture_row {
     const char *name;
     int stacks;     /* only the first so many (T5EncoderModel); rows of the others are ignored */
     unsigned heads; /* of the last of them */
+    activation act; /* of the head's first linear layer; ACT_NONE: that of the layers */
+    bool pooled;    /* stack.pooled */
 } architecture_row;
 
 typedef struct family {
@@ -150,6 +158,7 @@ typedef struct family {
 
 extern const family *const cud_families[]; /* NULL-terminated */
 extern const family cud_family_gpt2, cud_family_llama, cud_family_mistral, cud_family_qwen2, cud_family_qwen3, cud_family_gpt_neox, cud_family_phi3,
-    cud_family_gemma2;
+    cud_family_gemma2, cud_family_bert, cud_family_roberta, cud_family_xlm_roberta, cud_family_camembert, cud_family_distilbert,
+    cud_family_electra, cud_family_albert, cud_family_mpnet, cud_family_modernbert, cud_family_nomic_bert;
 
 #endif

@@ -3,6 +3,7 @@
 #include "format/foreign.h"
 #include "format/path.h"
 #include "models/config.h"
+#include "models/encoder.h"
 #include "models/rope.h"
 #include "models/tensors.h"
 
@@ -95,30 +96,36 @@ static cuddle_status size_kv(model *m, const model_options *o, cuddle_error *err
 }
 
 /* Makes the cosine and sine tables and puts them into the load plan like any other vector. */
-static cuddle_status plan_rope(model *m, cuddle_error *err)
+static cuddle_status plan_rope(model *m, int index, cuddle_error *err)
 {
     const stack *t = &m->spec.stack[0];
-    if (t->position != POSITION_ROPE) return CUDDLE_OK;
-    const int rotary = cud_rope_dim(&t->rope[0], t->proto.head_dim);
+    const int rotary = cud_rope_dim(&t->rope[index], t->proto.head_dim);
     if (rotary == 0) return CUDDLE_OK;
     const size_t bytes = (size_t)m->max_context * (size_t)rotary * sizeof(float);
-    m->rope_host[0] = malloc(bytes + (size_t)rotary * sizeof(float));
-    if (!m->rope_host[0]) return cud_nomem(err, bytes, "rotary position tables");
-    cud_rope_fill(m->rope_host[0], m->rope_host[0] + bytes / sizeof(float), &t->rope[0], rotary, m->max_context);
-    cuddle_status status = cud_source_open_memory(&m->rope_source[0], m->rope_host[0], bytes, "rotary position table", err);
-    rope_table *table = &m->weights[0].rope[0];
+    m->rope_host[index] = malloc(bytes + (size_t)rotary * sizeof(float));
+    if (!m->rope_host[index]) return cud_nomem(err, bytes, "rotary position tables");
+    cud_rope_fill(m->rope_host[index], m->rope_host[index] + bytes / sizeof(float), &t->rope[index], rotary, m->max_context);
+    cuddle_status status = cud_source_open_memory(&m->rope_source[index], m->rope_host[index], bytes, "rotary position table", err);
+    rope_table *table = &m->weights[0].rope[index];
     table->cos_sin = cud_matrix(NULL, CUDDLE_F32, m->max_context, rotary);
     table->rotary_dim = rotary;
-    table->interleaved = t->rope[0].interleaved;
-    memcpy(table->sections, t->rope[0].sections, sizeof table->sections);
+    table->interleaved = t->rope[index].interleaved;
+    memcpy(table->sections, t->rope[index].sections, sizeof table->sections);
     uint64_t at = 0;
     if (!status) status = cud_load_reserve(&m->load, bytes, &at, err);
-    const load_piece piece = { .from = m->rope_source[0], .rows = 1, .row_bytes = bytes, .src_pitch = bytes, .dst = at, .dst_pitch = bytes,
+    const load_piece piece = { .from = m->rope_source[index], .rows = 1, .row_bytes = bytes, .src_pitch = bytes, .dst = at, .dst_pitch = bytes,
                                .layer = -1, .name = "rotary position table" };
     if (!status) status = cud_load_add_piece(&m->load, &piece, err);
     const load_binding binding = { &table->cos_sin.data, NULL, at };
     if (!status) status = cud_load_add_binding(&m->load, &binding, err);
     return status;
+}
+
+static cuddle_status plan_ropes(model *m, cuddle_error *err)
+{
+    const stack *t = &m->spec.stack[0];
+    cuddle_status status = t->position == POSITION_ROPE ? plan_rope(m, 0, err) : CUDDLE_OK;
+    return status || !t->local_rope ? status : plan_rope(m, 1, err);
 }
 
 /* Runs the forward of the largest step on a recording exec: it adds up the workspace, and every op says whether it can do its part. */
@@ -130,6 +137,11 @@ static cuddle_status record(model *m, cuddle_error *err)
     tensor logits;
     cud_model_exec(&ex, m, EXEC_RECORD);
     cud_step_bind(&s, &m->caps, NULL);
+    if (cud_model_is_encoder(m)) {
+        const cuddle_status recorded = cud_encoder_record(&ex, m, &s, err);
+        m->workspace_bytes = ex.ws.peak;
+        return recorded;
+    }
     cuddle_status status = cud_model_forward(&ex, m, &s, &logits, err);
     if (!status) status = cud_model_copy_pages(&ex, m, &s, err);
     if (!status && ex.ops->sample) status = cud_model_sample(&ex, m, &s, logits, err);
@@ -151,6 +163,7 @@ static void count_parameters(model *m)
     }
     /* Of the embedding table a token reads one row, unless it is the LM head too; of a position table likewise. */
     const uint64_t table = (uint64_t)w->embed.n * (uint64_t)w->embed.k * cud_dtype_size(cud_wformat_dtype(w->embed.format));
+    if (cud_model_is_encoder(m)) return; /* it decodes nothing */
     if (!m->tied) m->decode_bytes -= table;
     if (cud_present(w->positions))
         m->decode_bytes -= (uint64_t)(w->positions.size[0] * w->positions.size[1]) * cud_dtype_size(w->positions.type);
@@ -194,13 +207,19 @@ cuddle_status cud_model_open(model **out, backend *b, const char *dir, const mod
     m->load.mode = o->load;
     cuddle_status status = open_spec(m, dir, log, err);
     if (!status) status = cud_tensors_plan(&m->load, m->weights, &m->spec, m->files, b->weights_in_place && o->load != CUDDLE_LOAD_READ, err);
-    m->tied = !status && !cud_has_weight(&m->weights[0].head.w); /* a head that is stored is used, as transformers does */
+    const unsigned over_vocabulary = HEAD_LM | HEAD_MASKED_LM;
+    /* A head that is stored is used, as transformers does. */
+    m->tied = !status && (m->spec.stack[0].heads & over_vocabulary) && !cud_has_weight(&m->weights[0].head.w);
     if (m->tied) m->weights[0].head.w = m->weights[0].embed;     /* its pointers follow when they are bound */
     if (!status) status = choose_context(m, o, err);
     if (!status) status = choose_compute(m, o, err);
-    if (!status) status = group_layers(m, o, err);
-    if (!status) status = size_kv(m, o, err);
-    if (!status) status = plan_rope(m, err);
+    if (!status && cud_model_is_encoder(m)) {
+        status = cud_encoder_size(m, o, err);
+    } else {
+        if (!status) status = group_layers(m, o, err);
+        if (!status) status = size_kv(m, o, err);
+    }
+    if (!status) status = plan_ropes(m, err);
     if (!status) status = record(m, err);
     if (status) {
         cud_model_free(m);

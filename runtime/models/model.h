@@ -15,6 +15,7 @@ typedef struct model_options {
     bool deterministic;
     int max_context;   /* 0: what the checkpoint says, at most 8192 */
     int max_sequences; /* > 0 */
+    int max_texts;     /* > 0: the same for an encoder, which keeps nothing of them */
     int max_batch;     /* > 0: tokens of a step */
     int64_t kv_tokens; /* 0: max_context * max_sequences, bounded by half of what is free on the device beside the weights */
 } model_options;
@@ -42,6 +43,8 @@ typedef struct model {
     size_t workspace_bytes, step_bytes;
     int64_t mark_words; /* of 32 bits, one per token of the vocabulary; 0: the backend does not pick tokens */
     size_t mark_bytes;  /* two rows of them per sequence */
+    int head_rows;      /* encoders: of logits that are computed at once */
+    size_t result_bytes; /* encoders: the most that is brought to the host at once */
     uint64_t kv_bytes, parameters;
     uint64_t decode_bytes; /* of weights that one decoded token reads */
 
@@ -63,6 +66,8 @@ cuddle_status cud_model_allocate(model *m, cuddle_error *err);
 /* Brings the weights in. May run on a thread of its own. */
 cuddle_status cud_model_load(model *m, load_progress_fn progress, void *user, cuddle_error *err);
 void cud_model_free(model *m); /* NULL is fine */
+
+static inline bool cud_model_is_encoder(const model *m) { return m->spec.stack[0].kind == STACK_ENCODER; }
 
 /* An exec that runs on the model's workspace. */
 void cud_model_exec(exec *ex, const model *m, exec_mode mode);

@@ -7,7 +7,7 @@
 #include "core/kv.h"
 #include "core/ops.h"
 
-enum { CUD_MAX_STACKS = 4, CUD_MAX_ROPES = 2, CUD_MAX_EOS = 16, CUD_MAX_LAYERS = 1024, CUD_MAX_POOL_STAGES = 4 };
+enum { CUD_MAX_STACKS = 4, CUD_MAX_ROPES = 2, CUD_MAX_EOS = 16, CUD_MAX_LAYERS = 1024, CUD_MAX_POOL_STAGES = 4, CUD_MAX_LABELS = 1 << 16 };
 
 typedef enum attention_kind {
     ATTN_FULL = 0, /* every earlier position (causal) or every position (encoders) */
@@ -77,11 +77,14 @@ typedef struct layer_spec {
     /* where norms stand and how the branches join */
     bool norm_before, norm_after; /* of each branch: pre-norm, sandwich; post-norm models norm the sum: norm_sum */
     bool norm_sum;
+    bool norm_bias, qkv_forms; /* for rows to ask: norms have a bias; q, k and v may be one tensor or three */
+    bool bare;           /* with norm_before: attention reads x as it is after all (ModernBERT's first layer) */
     bool parallel; /* x + attention(norm x) + ffn(norm x) */
     double branch_scale; /* of both branches before they are added; 0: 1 */
     /* what rows ask in `when` and `unless`; follows from the above once layers are expanded */
     bool gated, routed; /* ffn is FFN_GATED, FFN_EXPERTS */
     bool q_direct;      /* ATTN_LATENT with q_latent 0 */
+    int twin, group; /* > 0: it has the weights of layer twin - 1; what {G} is in names (ALBERT) */
     /* denoisers: where in the network the layer stands */
     place_kind place;
     int stage, block, depth;      /* down_blocks.{stage}.attentions.{block}.transformer_blocks.{depth} */
@@ -99,7 +102,8 @@ enum { /* heads of a stack */
     HEAD_SPANS = 1 << 3,
     HEAD_MASKED_LM = 1 << 4,
     HEAD_POOLER = 1 << 5,
-    HEAD_PROJECTION = 1 << 6
+    HEAD_PROJECTION = 1 << 6,
+    HEAD_CHOICE = 1 << 7 /* one number for each answer that there is to choose from */
 };
 
 typedef struct stack {
@@ -117,6 +121,11 @@ typedef struct stack {
     position_kind position;
     int64_t positions;       /* longest sequence the checkpoint was made for */
     int64_t position_offset; /* of learned tables: OPT, BART 2 */
+    bool after_pad;          /* position_offset is the id of the padding token, and positions begin behind it; sets it one higher (RoBERTa) */
+    int64_t types;           /* kinds of tokens, each with a vector that is added to the embedding */
+    int64_t embed_dim;       /* width of the embeddings; 0: hidden */
+    bool embed_project;      /* embeddings are projected to hidden; set where embed_dim is another width */
+    int64_t groups;          /* of layers that share weights; 0: none do */
     int64_t buckets, bucket_distance;
     rope_spec rope[CUD_MAX_ROPES];
     /* inputs that are not tokens: a patch or frame embedding is a convolution */
@@ -137,7 +146,12 @@ typedef struct stack {
     int64_t projection_dim; /* rows of projection_out */
     bool projection;        /* HEAD_PROJECTION, for rows to ask */
     double logit_scale, logit_cap;
-    int64_t labels;
+    int64_t labels; /* rows of the head that is not over the vocabulary */
+    activation head_act, pooler_act; /* of the head's first linear layer, of the pooler */
+    bool pooled;    /* the head reads what the pooler makes of the first token */
+    bool head_mean; /* a head over sequences reads the mean of the rows, not the first */
+    bool masked_lm, sequence, tokens, spans, choice, pooler_spare; /* for rows to ask: heads; the pooler may be missing */
+    bool norm_bias, head_in_bias, bare_decoder, bare_head; /* and which biases there are; set: there is no head */
     /* flags that rows expand into layers */
     bool scale_scores, scale_by_layer; /* GPT-2: scores / sqrt(head_dim), and / (layer + 1) */
     double query_scalar; /* Gemma 2: of scale_scores, instead of head_dim; 0: none */
@@ -147,7 +161,13 @@ typedef struct stack {
     bool scale_by_rope; /* DeepSeek: scores also times m^2, m = 0.1 mscale_all_dim ln(factor) + 1 of a yarn rope */
     bool scale_logits;  /* T5: logits / sqrt(hidden); sets logit_scale */
     int64_t dense_layers; /* of a stack with experts: the first so many have FFN_GATED instead */
+    bool bare_first;      /* ModernBERT: the first layer is bare */
+    bool local_rope;      /* layers of ATTN_SLIDING turn by the second rope */
+    bool window_halves;   /* the window counts both sides; halved */
+    int64_t every;        /* of how many layers one is ATTN_FULL */
 } stack;
+
+typedef enum problem_kind { PROBLEM_UNSAID = 0, PROBLEM_REGRESSION, PROBLEM_SINGLE_LABEL, PROBLEM_MULTI_LABEL } problem_kind;
 
 struct family;
 struct quant_row;
@@ -162,10 +182,13 @@ typedef struct spec {
     int32_t eos[CUD_MAX_EOS];
     int eos_count;
     int64_t image_token, video_token; /* ids whose rows come from another stack; meant only where a family has a row for them */
+    char **label; /* [labels]: what a classifier's outputs mean */
+    int64_t labels;
+    problem_kind problem;
     const struct quant_row *quant;    /* quantization_config; NULL: none */
     int group_n, group_k;             /* its blocks; 0: what the format implies */
 } spec;
 
-void cud_spec_free(spec *s); /* the layers, not itself */
+void cud_spec_free(spec *s); /* the layers and labels, not itself */
 
 #endif

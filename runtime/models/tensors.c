@@ -34,6 +34,8 @@ int64_t cud_dim(dim d, const stack *t, const layer_spec *l)
     case DIM_CHANNELS: return t->channels;
     case DIM_KERNEL: return t->kernel;
     case DIM_LABELS: return t->labels;
+    case DIM_EMBED: return t->embed_dim;
+    case DIM_TYPES: return t->types;
     case DIM_ONE: return 1;
     default: break;
     }
@@ -61,7 +63,7 @@ int64_t cud_dim(dim d, const stack *t, const layer_spec *l)
 }
 
 /* Writes one reading of a pattern: alternative number `which` of the list, optional part kept or not. False if there is no such reading. */
-static bool expand_name(char out[NAME_MAX_], const char *pattern, int which, bool optional, int layer)
+static bool expand_name(char out[NAME_MAX_], const char *pattern, int which, bool optional, const planner *of)
 {
     for (; which > 0; which--) {
         pattern = strchr(pattern, '|');
@@ -74,8 +76,8 @@ static bool expand_name(char out[NAME_MAX_], const char *pattern, int which, boo
         if (*p == '[') in_optional = true;
         else if (*p == ']') in_optional = false;
         else if (in_optional && !optional) continue;
-        else if (strncmp(p, "{L}", 3) == 0) {
-            const int n = snprintf(out + used, NAME_MAX_ - used, "%d", layer);
+        else if (strncmp(p, "{L}", 3) == 0 || strncmp(p, "{G}", 3) == 0) {
+            const int n = snprintf(out + used, NAME_MAX_ - used, "%d", p[1] == 'L' ? of->layer_index : of->layer->group);
             if (n < 0 || (size_t)n >= NAME_MAX_ - used) return false;
             used += (size_t)n;
             p += 2;
@@ -92,13 +94,13 @@ static bool expand_name(char out[NAME_MAX_], const char *pattern, int which, boo
 static int64_t find_tensor(const planner *p, const tensor_row *row, char name[NAME_MAX_])
 {
     char reading[NAME_MAX_];
-    for (int which = 0; expand_name(reading, row->name, which, true, p->layer_index); which++) {
+    for (int which = 0; expand_name(reading, row->name, which, true, p); which++) {
         int64_t index = cud_checkpoint_find(p->files, reading);
-        if (index < 0 && strchr(row->name, '[') && expand_name(reading, row->name, which, false, p->layer_index))
+        if (index < 0 && strchr(row->name, '[') && expand_name(reading, row->name, which, false, p))
             index = cud_checkpoint_find(p->files, reading);
         if (index >= 0) return index;
     }
-    expand_name(name, row->name, 0, true, p->layer_index);
+    expand_name(name, row->name, 0, true, p);
     return -1;
 }
 
@@ -156,9 +158,24 @@ static cuddle_status take_tensor(planner *p, const tensor_row *row, const cuddle
     return CUDDLE_OK;
 }
 
+/* Columns come to lie as rows. */
+static cuddle_status copy_columns(planner *p, const cuddle_tensor_info *t, uint64_t dst)
+{
+    const uint64_t rows = (uint64_t)t->shape[0], cols = (uint64_t)t->shape[1], element = sizeof(float);
+    cuddle_status status = CUDDLE_OK;
+    for (uint64_t c = 0; c < cols && !status; c++) {
+        const load_piece piece = { .from = cud_checkpoint_source(p->files, t->shard), .offset = t->offset + c * element, .rows = rows,
+                                   .row_bytes = element, .src_pitch = cols * element, .dst = dst + c * rows * element, .dst_pitch = element,
+                                   .layer = p->needed_by, .name = t->name };
+        status = cud_load_add_piece(p->plan, &piece, p->err);
+    }
+    return status;
+}
+
 /* Rows that lie [head][q, k, v][head_dim] come to lie [q, k, v][head][head_dim]. */
 static cuddle_status copy_tensor(planner *p, const cuddle_tensor_info *t, tensor_source from, uint64_t dst)
 {
+    if (from == FROM_COLUMNS) return copy_columns(p, t, dst);
     const uint64_t parts = from == FROM_HEADS_QKV ? 3 : 1, rows = from == FROM_HEADS_QKV ? (uint64_t)p->layer->heads : 1;
     const uint64_t part = t->bytes / parts, row = part / rows;
     cuddle_status status = CUDDLE_OK;
@@ -175,6 +192,9 @@ static cuddle_status check_source(planner *p, const tensor_row *row, const cuddl
 {
     const layer_spec *l = p->layer;
     if (row->from == FROM_WHOLE || (row->from == FROM_TRANSPOSED && row->kind == SLOT_WEIGHT)) return CUDDLE_OK;
+    if (row->from == FROM_COLUMNS && row->kind == SLOT_VECTOR && t->rank == 2 && t->type == CUDDLE_F32) return CUDDLE_OK;
+    if (row->from == FROM_COLUMNS)
+        return cud_fail(p->err, CUDDLE_E_UNSUPPORTED, "%s: tensor \"%s\" has type %s, expected F32", file_of(p, t), t->name, cud_dtype_name(t->type));
     if (row->from == FROM_HEADS_QKV && l && l->heads == l->kv_heads && l->head_dim == l->v_dim) return CUDDLE_OK;
     return cud_fail(p->err, CUDDLE_E_INTERNAL, "%s: tensor \"%s\": this layout of rows is not supported", file_of(p, t), t->name);
 }
@@ -238,11 +258,14 @@ static cuddle_status plan_vector(planner *p, tensor *v, const tensor_row *rows, 
         if (!active(p, &rows[i])) continue;
         const cuddle_tensor_info *t = NULL;
         cuddle_status status = take_tensor(p, &rows[i], &t);
-        if (!status && !t) status = cud_fail(p->err, CUDDLE_E_INTERNAL, "a vector of family %s is left out", p->spec->family->model_type);
+        if (!status && !t && count > 1) status = cud_fail(p->err, CUDDLE_E_INTERNAL, "a vector of family %s is left out", p->spec->family->model_type);
+        if (!status && !t) continue;
         if (!status && !used) {
             total = total / sizeof(float) * cud_dtype_size(t->type);
             status = cud_load_reserve(p->plan, total, &at, p->err);
-            *v = t->rank == 2 ? cud_matrix(NULL, t->type, t->shape[0], t->shape[1]) : cud_vector(NULL, t->type, (int64_t)(total / cud_dtype_size(t->type)));
+            const bool turned = rows[i].from == FROM_COLUMNS;
+            *v = t->rank == 2 ? cud_matrix(NULL, t->type, t->shape[turned ? 1 : 0], t->shape[turned ? 0 : 1])
+                              : cud_vector(NULL, t->type, (int64_t)(total / cud_dtype_size(t->type)));
             if (!status) status = bind(p, &v->data, NULL, at);
         }
         if (!status && t->type != v->type)
@@ -302,6 +325,7 @@ cuddle_status cud_tensors_plan(load_plan *plan, stack_weights *weights, const sp
         status = plan_scope(&p, s->family->tensors, SCOPE_STACK, i, (char *)&weights[i]);
         for (int l = 0; l < p.stack->layers && !status; l++) {
             p.layer = &p.stack->layer[l];
+            if (p.layer->twin) continue; /* these are there */
             p.layer_index = l;
             status = plan_scope(&p, s->family->tensors, SCOPE_LAYER, i, (char *)&weights[i].layer[l]);
         }

@@ -38,11 +38,17 @@ typedef struct layer_weights {
 typedef struct stack_weights {
     weight embed;         /* [vocabulary, hidden] */
     tensor positions;     /* [positions, hidden] */
-    tensor buckets;       /* [buckets, heads] */
+    tensor types;         /* [types, hidden] */
+    tensor buckets;       /* [heads, buckets] */
     projection patches, patches2; /* convolutions of non-token inputs */
     tensor class_token;
-    norm_weights embed_norm, final_norm;
-    projection head, projection_out; /* the LM head; a projection into a shared space */
+    norm_weights embed_norm;
+    projection embed_in; /* [hidden, embed_dim] */
+    norm_weights final_norm;
+    projection pooler;    /* [hidden, hidden] */
+    projection head_in;   /* encoders: what the head does first, */
+    norm_weights head_norm;
+    projection head, projection_out; /* the LM head, or what gives an encoder's labels; a projection into a shared space */
     projection merge;                /* of merged patches, before projection_out */
     rope_table rope[CUD_MAX_ROPES];
     layer_weights *layer; /* [layers] */
