@@ -745,6 +745,28 @@ START_TEST(the_type_of_the_cache_can_be_chosen)
 }
 END_TEST
 
+/* Whoever still holds the handle may ask it, and is told that it takes nothing. */
+START_TEST(a_model_outlives_its_engine_as_a_description)
+{
+    cuddle_engine *engine = test_engine(NULL);
+    cuddle_model *h = test_model(engine, "parity/llama/base", NULL);
+    cuddle_engine_free(engine);
+    ck_assert_str_eq(cuddle_model_family(h), "llama");
+    ck_assert_str_eq(cuddle_model_architecture(h), "LlamaForCausalLM");
+    ck_assert_int_eq(cuddle_model_layers(h), 2);
+    ck_assert_int_eq(cuddle_model_hidden(h), 48);
+    ck_assert_uint_gt(cuddle_model_weight_bytes(h), 0);
+    ck_assert_uint_eq(cuddle_model_heads(h), CUDDLE_HEAD_GENERATION);
+    ck_assert_int_eq(cuddle_model_labels(h), 0);
+    const int32_t ids[] = { 1, 2 };
+    const cuddle_segment prompt = { .kind = CUDDLE_SEGMENT_TOKENS, .tokens = ids, .count = 2 };
+    cuddle_request *r = NULL;
+    test_expect_failure(cuddle_request_submit(&r, h, &prompt, 1, NULL, NULL, NULL, &err), CUDDLE_E_CANCELLED, &err);
+    ck_assert_ptr_null(r);
+    cuddle_model_free(h);
+}
+END_TEST
+
 /* What a load says of itself, and that modes of other devices are refused before anything happens. */
 START_TEST(a_load_is_reported_and_foreign_modes_are_refused)
 {
@@ -953,6 +975,7 @@ int main(void)
     tcase_add_test(tc, a_load_can_be_cancelled);
     tcase_add_test(tc, plan_and_use_agree);
     tcase_add_test(tc, the_type_of_the_cache_can_be_chosen);
+    tcase_add_test(tc, a_model_outlives_its_engine_as_a_description);
     tcase_add_test(tc, a_load_is_reported_and_foreign_modes_are_refused);
     tcase_add_test(tc, a_budget_refuses_what_does_not_fit);
     tcase_add_test(tc, devices_that_are_not_there_are_refused_by_name);

@@ -82,7 +82,7 @@ cuddle_status cuddle_engine_get_stats(cuddle_engine *engine, cuddle_engine_stats
         s.kv_pages_total += (uint64_t)pool->count;
         s.kv_pages_used += (uint64_t)(pool->count - cud_pages_available(pool));
         s.kv_pages_cached += (uint64_t)pool->idle_count;
-        if (h->m) cud_stats_add_scheduler(&s, of);
+        if (!h->counted) cud_stats_add_scheduler(&s, of);
         cud_grammar_cache_size(&grammars, &grammar_bytes, &h->grammars);
         s.grammars_kept += (int)grammars;
         s.grammar_bytes += grammar_bytes;

@@ -68,10 +68,11 @@ struct cuddle_model {
     cuddle_model *list_next;
     int handles; /* the user's and each request's */
     bool closing;  /* being freed: no further steps */
+    bool counted;  /* what its scheduler counted is in the engine's statistics */
     bool detached; /* freed, or its engine was: no memory, no requests */
     bool admitted; /* in the engine's list and budget */
 
-    model *m; /* NULL once detached */
+    model *m; /* once detached, what the checkpoint says alone */
     cuddle_tokenizer *tokenizer; /* NULL: ids only */
     grammar_cache grammars; /* has a lock of its own, which may be taken while the engine's is held, not the other way */
     generation_config config;

@@ -319,17 +319,17 @@ void cud_engine_detach(cuddle_model *h)
         cud_request_release(r);
     }
     cud_stats_add_scheduler(&e->stats, s);
-    model *m = h->m;
-    h->m = NULL;
+    h->counted = true;
     pthread_mutex_unlock(&e->lock);
+    model *m = h->m;
     if (m) {
         cud_replay_free(h, m->backend);
         if (h->host_block) m->backend->ops->release_host(m->backend, h->host_block);
         if (h->logits) m->backend->ops->release_host(m->backend, h->logits);
         if (h->picked) m->backend->ops->release_host(m->backend, h->picked);
         if (h->marks) m->backend->ops->release_host(m->backend, h->marks);
+        cud_model_release(m); /* whoever holds the handle may still ask what it was */
     }
-    cud_model_free(m);
     pthread_mutex_lock(&e->lock);
     if (h->admitted) { /* not before: whoever frees the engine waits for the models in its list, then the backend goes */
         unlink_model(e, h);
@@ -347,6 +347,7 @@ void cud_engine_release_model(cuddle_model *h)
     const int left = --h->handles;
     pthread_mutex_unlock(&e->lock);
     if (left > 0) return;
+    cud_model_free(h->m);
     cud_grammar_cache_free(&h->grammars);
     cud_tokenizer_free(h->tokenizer);
     cud_generation_config_free(&h->config);

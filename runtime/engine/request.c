@@ -357,7 +357,7 @@ void cud_request_mark_cancelled(cuddle_request *r)
     r->cancelled = true;
     h->due_at = 0;
     /* A step that waits for weights is begun anew, without it. */
-    if (h->stepping && h->m && h->state == CUDDLE_MODEL_LOADING) atomic_store(&h->m->interrupt, true);
+    if (h->stepping && h->state == CUDDLE_MODEL_LOADING) atomic_store(&h->m->interrupt, true);
 }
 
 void cud_request_release(cuddle_request *r)

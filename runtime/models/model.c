@@ -259,21 +259,32 @@ cuddle_status cud_model_load(model *m, load_progress_fn progress, void *user, cu
     return status;
 }
 
-void cud_model_free(model *m)
+void cud_model_release(model *m)
 {
-    if (!m) return;
     if (m->load.fence) m->backend->ops->fence_free(m->backend, m->load.fence);
-    void *const memory[] = { m->arena, m->kv, m->workspace, m->step_block, m->marks };
-    for (size_t i = 0; i < sizeof memory / sizeof *memory; i++)
-        if (memory[i]) m->backend->ops->release(m->backend, memory[i]);
+    m->load.fence = NULL;
+    void **const memory[] = { &m->arena, &m->kv, &m->workspace, &m->step_block, &m->marks };
+    for (size_t i = 0; i < sizeof memory / sizeof *memory; i++) {
+        if (*memory[i]) m->backend->ops->release(m->backend, *memory[i]);
+        *memory[i] = NULL;
+    }
     for (int i = 0; i < CUD_MAX_ROPES; i++) {
         cud_source_close(m->rope_source[i]);
         free(m->rope_host[i]);
+        m->rope_source[i] = NULL;
+        m->rope_host[i] = NULL;
     }
-    for (int i = 0; i < CUD_MAX_STACKS; i++) free(m->weights[i].layer);
-    free(m->place);
     cud_load_plan_free(&m->load);
     cud_checkpoint_free(m->files);
+    m->files = NULL;
+}
+
+void cud_model_free(model *m)
+{
+    if (!m) return;
+    cud_model_release(m);
+    for (int i = 0; i < CUD_MAX_STACKS; i++) free(m->weights[i].layer);
+    free(m->place);
     cud_spec_free(&m->spec);
     free(m);
 }

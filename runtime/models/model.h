@@ -65,6 +65,8 @@ cuddle_status cud_model_open(model **out, backend *b, const char *dir, const mod
 cuddle_status cud_model_allocate(model *m, cuddle_error *err);
 /* Brings the weights in. May run on a thread of its own. */
 cuddle_status cud_model_load(model *m, load_progress_fn progress, void *user, cuddle_error *err);
+/* Gives back the backend's memory and closes the files; what the checkpoint says stays. */
+void cud_model_release(model *m);
 void cud_model_free(model *m); /* NULL is fine */
 
 static inline bool cud_model_is_encoder(const model *m) { return m->spec.stack[0].kind == STACK_ENCODER; }
