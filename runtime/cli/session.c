@@ -52,17 +52,23 @@ void interrupt_catch(void)
     if (wake[0] < 0 && pipe2(wake, O_CLOEXEC | O_NONBLOCK) != 0) wake[0] = wake[1] = -1;
     static const int numbers[] = { SIGINT, SIGTERM };
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
-        struct sigaction old, action = { .sa_handler = note_signal, .sa_flags = (int)SA_RESETHAND }; /* the second one is not caught */
+        /* The second one is not caught. Writes go on: interrupt_read() is what a signal ends. */
+        struct sigaction old, action = { .sa_handler = note_signal, .sa_flags = (int)(SA_RESETHAND | SA_RESTART) };
         sigemptyset(&action.sa_mask);
         if (sigaction(numbers[i], NULL, &old) == 0 && old.sa_handler != SIG_IGN) sigaction(numbers[i], &action, NULL);
     }
 }
 
-void interrupt_forget(void)
+static void drain(void)
 {
     char byte;
-    caught = 0;
     while (read(wake[0], &byte, 1) > 0) {}
+}
+
+void interrupt_forget(void)
+{
+    caught = 0;
+    drain();
     interrupt_catch();
 }
 
@@ -73,6 +79,7 @@ ssize_t interrupt_read(int descriptor, void *data, size_t room)
     struct pollfd either[] = { { .fd = descriptor, .events = POLLIN }, { .fd = wake[0], .events = POLLIN } };
     while (!caught) {
         if (poll(either, 2, -1) < 0 && errno != EINTR) return -1;
+        if (either[1].revents && !caught) drain(); /* of a signal that was forgotten before its handler had ended on another thread */
         if (!either[0].revents || caught) continue;
         const ssize_t got = read(descriptor, data, room);
         if (got >= 0 || errno != EINTR) return got;

@@ -3,6 +3,7 @@
  *   any           until it has written anything more
  *   send TEXT     types TEXT and the return key
  *   control C     types a control character
+ *   pause         lets a third of a second pass
  * What the program wrote goes to stdout. Exits with its exit code; 99 when a step is not reached within a minute. */
 #include <fcntl.h>
 #include <poll.h>
@@ -53,6 +54,7 @@ static int play(int terminal, char *step)
     }
     if (strncmp(step, "wait ", 5) == 0) return await(terminal, step + 5);
     if (strcmp(step, "any") == 0) return await(terminal, "");
+    if (strcmp(step, "pause") == 0) return poll(NULL, 0, 333) == 0;
     char typed[600];
     if (strncmp(step, "send ", 5) == 0) snprintf(typed, sizeof typed, "%s\n", step + 5);
     else if (strncmp(step, "control ", 8) == 0) snprintf(typed, sizeof typed, "%c", step[8] & 0x1f);

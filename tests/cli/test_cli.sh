@@ -622,6 +622,9 @@ done
 name="chat: Ctrl-C ends an answer and keeps the chat"
 count=$((count + 1))
 same "the exit code (try $try)" "$code" 0
+# Ctrl-S holds the terminal's output up, so that Ctrl-C arrives in the middle of a write.
+printf 'wait > \nsend Amen\nwait \\012\nany\ncontrol S\npause\ncontrol C\nwait > \nsend /exit\n' >"$work/script"
+on_terminal "chat: Ctrl-C while output is held up" 0 --ignore-eos <"$work/script"
 
 # ---------------------------------------------------------------------------------------------------------------- bench
 expect "bench" 0 "$cuddle" bench "$model" --prompt-tokens 16 --generate 8 --repeat 2
