@@ -208,6 +208,7 @@ typedef struct cuddle_encoding { /* `count` entries each; owned, release with cu
     int8_t *sequence_ids;  /* 0 or 1: of the first or the second text; -1 for tokens of no text */
     struct cuddle_encoding **overflow; /* what truncation cut off, in windows of the same length; they have no overflow */
     size_t overflow_count;
+    size_t truncated; /* tokens that truncation cut off the texts */
 } cuddle_encoding;
 
 enum { CUDDLE_TOKENIZE_NO_SPECIAL = 1 }; /* flags: do not add the post-processor's special tokens */

@@ -49,6 +49,14 @@ static cuddle_model *load(cuddle_engine *engine, const char *dir, int max_batch)
     return h;
 }
 
+/* BERT without a head, on an engine that runs steps when it is told to. */
+static cuddle_model *plain_bert(cuddle_engine **engine)
+{
+    const cuddle_engine_options o = test_engine_options(0);
+    *engine = test_engine(&o);
+    return load(*engine, checkpoint_of("bert", NULL, ""), 0);
+}
+
 static cuddle_encode_options defaults(void)
 {
     cuddle_encode_options o;
@@ -79,9 +87,8 @@ enum { HIDDEN = 20 };
 /* The definitions of sentence-transformers' Pooling, written out once more over the hidden states. */
 START_TEST(pooling_is_what_its_name_says)
 {
-    cuddle_engine_options eo = test_engine_options(0);
-    cuddle_engine *engine = test_engine(&eo);
-    cuddle_model *h = load(engine, checkpoint_of("bert", NULL, ""), 0);
+    cuddle_engine *engine;
+    cuddle_model *h = plain_bert(&engine);
     cuddle_encode_options o = defaults();
     o.output = CUDDLE_ENCODE_HIDDEN;
     cuddle_request *states = encode(h, ids_of(five, 5), &o);
@@ -134,9 +141,8 @@ END_TEST
 
 START_TEST(texts_and_pairs_become_tokens_with_types)
 {
-    cuddle_engine_options eo = test_engine_options(0);
-    cuddle_engine *engine = test_engine(&eo);
-    cuddle_model *h = load(engine, checkpoint_of("bert", NULL, ""), 0);
+    cuddle_engine *engine;
+    cuddle_model *h = plain_bert(&engine);
     const cuddle_segment pair[] = { text_of("a z b"), text_of("c") };
     static const int32_t ids[] = { 2, 5, 30, 6, 3, 7, 3 }, types[] = { 0, 0, 0, 0, 0, 1, 1 };
     cuddle_encode_options o = defaults();
@@ -167,9 +173,8 @@ END_TEST
 
 START_TEST(long_texts_are_cut_only_when_asked_and_it_is_said)
 {
-    cuddle_engine_options eo = test_engine_options(0);
-    cuddle_engine *engine = test_engine(&eo);
-    cuddle_model *h = load(engine, checkpoint_of("bert", NULL, ""), 0);
+    cuddle_engine *engine;
+    cuddle_model *h = plain_bert(&engine);
     char text[121];
     for (int i = 0; i < 60; i++) text[2 * i] = (char)('a' + i % 26), text[2 * i + 1] = ' ';
     text[120] = 0;
@@ -202,12 +207,36 @@ START_TEST(long_texts_are_cut_only_when_asked_and_it_is_said)
 }
 END_TEST
 
+/* What is cut off is dropped: kept as windows, those of one text with each of the other's would be too many. */
+START_TEST(both_texts_of_a_pair_may_be_very_long)
+{
+    enum { WORDS = 3000 };
+    static char text[2 * WORDS + 1];
+    for (int i = 0; i < WORDS; i++) text[2 * i] = (char)('a' + i % 26), text[2 * i + 1] = ' ';
+    cuddle_engine *engine;
+    cuddle_model *h = plain_bert(&engine);
+    cuddle_encode_options o = defaults();
+    o.truncation = CUDDLE_TRUNCATE_LONGEST_FIRST;
+    o.max_length = 7;
+    const cuddle_segment s[] = { text_of(text), text_of(text) };
+    cuddle_request *r;
+    ck_ok(cuddle_request_encode(&r, h, s, 2, &o, NULL, NULL, &err));
+    test_run_steps(engine);
+    static const int32_t want[] = { 2, 5, 6, 3, 5, 6, 3 };
+    ck_assert_uint_eq(result_of(r).count, 7);
+    ck_assert_mem_eq(result_of(r).ids, want, sizeof want);
+    ck_assert_uint_eq(result_of(r).truncated, 2 * (WORDS - 2));
+    cuddle_request_free(r);
+    cuddle_model_free(h);
+    cuddle_engine_free(engine);
+}
+END_TEST
+
 /* An empty text is its special tokens, as in transformers. */
 START_TEST(empty_text_is_its_special_tokens)
 {
-    cuddle_engine_options eo = test_engine_options(0);
-    cuddle_engine *engine = test_engine(&eo);
-    cuddle_model *h = load(engine, checkpoint_of("bert", NULL, ""), 0);
+    cuddle_engine *engine;
+    cuddle_model *h = plain_bert(&engine);
     cuddle_encode_options o = defaults();
     cuddle_request *r = encode(h, text_of(""), &o);
     test_run_steps(engine);
@@ -483,9 +512,8 @@ static void note_end(cuddle_request *r, const cuddle_event *event, void *user)
 
 START_TEST(requests_end_by_cancel_deadline_and_callback)
 {
-    cuddle_engine_options eo = test_engine_options(0);
-    cuddle_engine *engine = test_engine(&eo);
-    cuddle_model *h = load(engine, checkpoint_of("bert", NULL, ""), 0);
+    cuddle_engine *engine;
+    cuddle_model *h = plain_bert(&engine);
     cuddle_encode_options o = defaults();
     const cuddle_segment s = ids_of(five, 5);
     cuddle_finish ends[3] = { 0 };
@@ -615,6 +643,7 @@ int main(void)
     tcase_add_test(requests, pooling_is_what_its_name_says);
     tcase_add_test(requests, texts_and_pairs_become_tokens_with_types);
     tcase_add_test(requests, long_texts_are_cut_only_when_asked_and_it_is_said);
+    tcase_add_test(requests, both_texts_of_a_pair_may_be_very_long);
     tcase_add_test(requests, empty_text_is_its_special_tokens);
     tcase_add_test(requests, what_cannot_be_is_refused_by_name);
     tcase_add_test(requests, labels_are_those_of_the_config);

@@ -307,6 +307,11 @@ START_TEST(obeys_the_file_only_if_asked)
     GIVES(t, &o, "abcab", NULL, 3, 0, 1, 2, 0, 1, 4);
     o.truncation = CUDDLE_TRUNCATE_AS_FILE;
     GIVES(t, &o, "abcab", NULL, 3, 0, 1, 4);
+    cuddle_encoding *e;
+    ck_ok(cuddle_tokenize_with(&e, t, &(cuddle_tokenize_input){ .text = "abcab", .length = 5 }, &o, &err));
+    ck_assert_uint_eq(e->truncated, 3); /* of the text; the windows of the overflow share some */
+    ck_assert_uint_gt(e->overflow_count, 1);
+    cuddle_encoding_free(e);
     o.padding = CUDDLE_PAD_AS_FILE;
     GIVES(t, &o, "abcab", NULL, 5, 5, 3, 0, 1, 4);
     o.padding = CUDDLE_PAD_FIXED; /* the side is the file's as long as the config names none */

@@ -188,6 +188,7 @@ cuddle_status cud_encoding_make(cuddle_encoding **out, const cud_processing *p, 
     for (int i = 0; i < p->texts && settings->characters && !status; i++) status = index_characters(&index[i], &p->given[i], err);
     const char_index *used = settings->characters ? index : NULL;
     if (!status) status = make_one(out, p, NULL, settings, used, err);
+    if (!status) (*out)->truncated = p->truncated;
     if (!status) status = make_overflow(*out, p, settings, used, err);
     if (status) {
         cud_encoding_free(*out);

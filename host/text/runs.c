@@ -1,5 +1,7 @@
 #include "text/runs.h"
 
+#include "text/settings.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -58,10 +60,9 @@ cuddle_status cud_run_copy(cud_run *out, const cud_run *from, cuddle_error *err)
     return status;
 }
 
-cuddle_status cud_run_truncate(cud_run *p, size_t most, size_t stride, bool left, cuddle_error *err)
+static cuddle_status keep_windows(cud_run *p, size_t most, size_t stride, bool left, cuddle_error *err)
 {
     const size_t count = p->tokens.count;
-    if (count <= most) return CUDDLE_OK;
     if (most && stride >= most)
         return cud_fail(err, CUDDLE_E_ARG, "stride is %zu where only %zu tokens of a text are kept, expected fewer", stride, most);
     const size_t step = most - stride, windows = most ? (count - most - 1) / step + 1 : 1;
@@ -81,7 +82,15 @@ cuddle_status cud_run_truncate(cud_run *p, size_t most, size_t stride, bool left
         }
         status = copy_tokens(&p->window[i], p->tokens.token + begin, end - begin, err);
     }
-    if (left && most) memmove(p->tokens.token, p->tokens.token + count - most, most * sizeof *p->tokens.token);
+    return status;
+}
+
+static cuddle_status truncate(cud_run *p, size_t most, const cud_cut *cut, cuddle_error *err)
+{
+    const size_t count = p->tokens.count;
+    if (count <= most) return CUDDLE_OK;
+    const cuddle_status status = cut->drops ? CUDDLE_OK : keep_windows(p, most, cut->stride, cut->left, err);
+    if (cut->left && most) memmove(p->tokens.token, p->tokens.token + count - most, most * sizeof *p->tokens.token);
     p->tokens.count = most;
     return status;
 }
@@ -100,28 +109,27 @@ static void share(size_t *first, size_t *second, size_t most)
     *second = swap ? n1 : n2;
 }
 
-cuddle_status cud_runs_truncate(cud_run *run, int texts, cuddle_truncation strategy, size_t most, size_t stride, bool left,
-                                cuddle_error *err)
+cuddle_status cud_runs_truncate(cud_run *run, int texts, const cud_cut *cut, size_t most, cuddle_error *err)
 {
     size_t keep[2] = { run[0].tokens.count, texts > 1 ? run[1].tokens.count : 0 };
     const size_t total = keep[0] + keep[1];
     if (most && total <= most) return CUDDLE_OK;
     if (!most) {
         keep[0] = keep[1] = 0;
-    } else if (strategy == CUDDLE_TRUNCATE_LONGEST_FIRST) {
+    } else if (cut->strategy == CUDDLE_TRUNCATE_LONGEST_FIRST) {
         if (texts > 1)
             share(&keep[0], &keep[1], most);
         else
             keep[0] = most;
     } else {
-        const int target = strategy == CUDDLE_TRUNCATE_ONLY_SECOND;
+        const int target = cut->strategy == CUDDLE_TRUNCATE_ONLY_SECOND;
         if (target >= texts) return cud_fail(err, CUDDLE_E_ARG, "truncation is ONLY_SECOND, but there is no second text");
         if (keep[target] <= total - most)
             return cud_fail(err, CUDDLE_E_ARG, "truncation of only the %s text: it has %zu tokens, and %zu in all must go",
                             target ? "second" : "first", keep[target], total - most);
         keep[target] -= total - most;
     }
-    cuddle_status status = cud_run_truncate(&run[0], keep[0], stride, left, err);
-    if (!status && texts > 1) status = cud_run_truncate(&run[1], keep[1], stride, left, err);
+    cuddle_status status = truncate(&run[0], keep[0], cut, err);
+    if (!status && texts > 1) status = truncate(&run[1], keep[1], cut, err);
     return status;
 }

@@ -49,13 +49,11 @@ typedef struct cud_run {
 } cud_run;
 void cud_run_free(cud_run *r);
 cuddle_status cud_run_copy(cud_run *out, const cud_run *from, cuddle_error *err); /* *out is freed by the caller either way */
-/* Keeps `most` tokens at the beginning (left: at the end); the rest becomes windows of as many, each sharing `stride` tokens with
- * the one before it. With `most` 0 all tokens become one window. */
-cuddle_status cud_run_truncate(cud_run *r, size_t most, size_t stride, bool left, cuddle_error *err);
 
-/* The reference's truncate_encodings for one text or two, of which `count` tokens may stay together. */
-cuddle_status cud_runs_truncate(cud_run *run, int texts, cuddle_truncation strategy, size_t most, size_t stride, bool left,
-                                cuddle_error *err);
+/* The reference's truncate_encodings for one text or two, of which `most` tokens may stay together. What is cut off a text becomes windows of as
+ * many tokens as stay, each sharing the cut's stride with the one before it, and one window where none stays, unless the cut drops it. */
+struct cud_cut;
+cuddle_status cud_runs_truncate(cud_run *run, int texts, const struct cud_cut *cut, size_t most, cuddle_error *err);
 
 typedef struct cud_given { /* a text of the call */
     const cud_pieces *pieces;
@@ -70,6 +68,7 @@ typedef struct cud_processing {
     int texts;
     const cud_vocab *vocab;
     bool add_special;
+    size_t truncated; /* tokens that were cut off the texts */
 } cud_processing;
 /* ByteLevel's and RobertaProcessing's trim_offsets: white space at a token's ends is no part of its offsets. */
 void cud_trim_offsets(cud_processing *p, bool add_prefix_space);

@@ -9,6 +9,7 @@ typedef struct cud_cut {
     cuddle_truncation strategy; /* never AS_FILE */
     size_t most, stride;
     bool left;
+    bool drops; /* what is cut off is counted, and not kept in windows */
 } cud_cut;
 
 typedef struct cud_pad {

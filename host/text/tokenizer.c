@@ -207,7 +207,10 @@ static cuddle_status truncate(const cuddle_tokenizer *t, cud_processing *run, co
     if (cut->most >= single && cut->stride > cut->most - single) /* the reference asks this before it knows of a pair */
         return cud_fail(err, CUDDLE_E_ARG, "stride is %zu, expected at most the %zu tokens that max_length leaves beside %zu special ones",
                         cut->stride, cut->most - single, single);
-    return cud_runs_truncate(run->run, run->texts, cut->strategy, cut->most - added, cut->stride, cut->left, err);
+    for (int i = 0; i < run->texts; i++) run->truncated += run->run[i].tokens.count;
+    const cuddle_status status = cud_runs_truncate(run->run, run->texts, cut, cut->most - added, err);
+    for (int i = 0; i < run->texts; i++) run->truncated -= run->run[i].tokens.count;
+    return status;
 }
 
 static cuddle_status run_processors(const cuddle_tokenizer *t, cud_processing *run, cuddle_error *err)

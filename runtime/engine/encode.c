@@ -73,22 +73,15 @@ static cuddle_status tokenize(input *in, const cuddle_model *h, const cuddle_tok
     cuddle_tokenize_options how;
     cuddle_tokenize_options_init(&how, sizeof how);
     how.add_special = o->no_special ? CUDDLE_ADD_SPECIAL_OFF : CUDDLE_ADD_SPECIAL_ON;
-    how.max_tokens = cut ? 0 : most;
+    if (cut) how.truncation = o->truncation, how.max_length = most;
+    else how.max_tokens = most;
     cud_settings settings;
     cuddle_encoding *e = NULL;
     cuddle_status status = cud_settings_resolve(&settings, h->tokenizer, &how, err);
+    settings.cut.drops = true;
     if (!status) status = cud_tokenizer_encode_input(&e, h->tokenizer, text, &settings, err);
-    if (!status && e->count > most && cut) {
-        const size_t whole = e->count;
-        cud_encoding_free(e);
-        e = NULL;
-        how.truncation = o->truncation;
-        how.max_length = most;
-        status = cud_settings_resolve(&settings, h->tokenizer, &how, err);
-        if (!status) status = cud_tokenizer_encode_input(&e, h->tokenizer, text, &settings, err);
-        if (!status) in->truncated = whole - e->count;
-    }
     if (status) return status;
+    in->truncated = e->truncated;
     in->count = e->count;
     status = copy_ids(&in->ids, e->ids, e->count, err);
     if (!status && h->m->spec.stack[0].types > 1) /* else the model has no use for those of the tokenizer: transformers leaves them away too */
