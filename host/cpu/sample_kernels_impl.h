@@ -118,12 +118,13 @@ static void measure(uint32_t *distance, const float *x, float temperature, float
 /* draw_weight() of each of a block; returns the sum. */
 static uint64_t weigh(uint64_t *out, const uint32_t *distance)
 {
-    static const uint32_t coefficients[] = { 437, 5676, 65510, 661577, 5726720, 41309550, 238388332, 1031764991, 2977044472u };
     vw total = w_set1(0);
     for (int i = 0; i < SAMPLE_BLOCK; i += WL) {
-        const vw exponent = w_times(w_load_u32(distance + i), w_set1(3098164009u)), f = w_right(exponent, 26); /* its lower half */
-        vw p = w_set1(30);
-        for (int k = 0; k < 9; k++) p = w_sub(w_set1(coefficients[k]), w_right(w_times(f, p), 32));
+        const vw exponent = w_times(w_load_u32(distance + i), w_set1(DRAW_LOG2_E)), f = w_right(exponent, 26); /* its lower half */
+        vw p = w_set1(DRAW_TERM_10);
+#define STEP(c) p = w_sub(w_set1(c), w_right(w_times(f, p), 32));
+        DRAW_TERMS(STEP)
+#undef STEP
         const vw power = w_sub(w_set1((uint64_t)1 << 32), w_right(w_times(f, p), 32));
         const vw w = w_right_each(w_left(power, 8), w_right(exponent, 58)); /* 0 of DRAW_FAR: 2^40 / 2^46 */
         w_store(out + i, w);

@@ -37,6 +37,12 @@
 #define DRAW_ONE ((uint64_t)1 << 40)
 #define DRAW_MAX_TOKENS (1 << 20)
 
+#define DRAW_LOG2_E 3098164009u /* log2(e) 2^31 */
+/* (ln 2)^k / k! 2^32 for k = 10, and for k = 9 .. 1, each as STEP's argument: for those who compute many weights at once. */
+#define DRAW_TERM_10 30u
+#define DRAW_TERMS(STEP) \
+    STEP(437u) STEP(5676u) STEP(65510u) STEP(661577u) STEP(5726720u) STEP(41309550u) STEP(238388332u) STEP(1031764991u) STEP(2977044472u)
+
 /* Repetition penalty. */
 DRAW_FN float draw_penalised(float logit, float penalty) { return logit < 0.0f ? DRAW_MUL(logit, penalty) : DRAW_DIV(logit, penalty); }
 
@@ -65,18 +71,12 @@ DRAW_FN uint32_t draw_times(uint32_t f, uint32_t c) { return (uint32_t)((uint64_
 DRAW_FN uint64_t draw_weight(uint32_t distance)
 {
     if (distance == DRAW_FAR) return 0;
-    const uint64_t exponent = (uint64_t)distance * 3098164009u; /* log2(e) 2^31: 58 bits are behind the point */
+    const uint64_t exponent = (uint64_t)distance * DRAW_LOG2_E; /* 58 bits are behind the point */
     const uint32_t f = (uint32_t)(exponent >> 26);
-    uint32_t p = 30; /* (ln 2)^k / k! 2^32 for k = 10 .. 1 */
-    p = 437 - draw_times(f, p);
-    p = 5676 - draw_times(f, p);
-    p = 65510 - draw_times(f, p);
-    p = 661577 - draw_times(f, p);
-    p = 5726720 - draw_times(f, p);
-    p = 41309550 - draw_times(f, p);
-    p = 238388332 - draw_times(f, p);
-    p = 1031764991 - draw_times(f, p);
-    p = 2977044472u - draw_times(f, p);
+    uint32_t p = DRAW_TERM_10;
+#define DRAW_STEP(c) p = c - draw_times(f, p);
+    DRAW_TERMS(DRAW_STEP)
+#undef DRAW_STEP
     const uint64_t power = ((uint64_t)1 << 32) - draw_times(f, p); /* 2^(32 - f) */
     return power << 8 >> (exponent >> 58);
 }
